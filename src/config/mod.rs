@@ -1,0 +1,323 @@
+//! Typed configuration with its defaults. Where it comes from (file, environment) stands in the submodules.
+
+use std::path::PathBuf;
+
+/// The effective configuration of one engine. Field paths equal the configuration keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `false`: `initialize()` resolves and nothing listens.
+    pub enabled: bool,
+    /// Address to bind.
+    pub host: String,
+    /// Port to bind; 0 = any free port.
+    pub port: u16,
+    /// Path prefix of room URLs.
+    pub path: String,
+    /// Folder of the engine's own data (`CIVIC_SYSTEM_DATA_DIR`, else `.system-data`).
+    pub system_data_dir: PathBuf,
+    /// Room lifecycle.
+    pub rooms: Rooms,
+    /// The operator's copies and the write-back's timing.
+    pub snapshots: Snapshots,
+    /// The update log.
+    pub store: StoreConfig,
+    /// Rates and connection limits.
+    pub rate_limiting: RateLimiting,
+    /// Dead peers.
+    pub connection_cleanup: ConnectionCleanup,
+    /// Presence.
+    pub presence: Presence,
+    /// Allowed `Origin` values; empty = same host name.
+    pub allowed_origins: Vec<String>,
+    /// Bounds an operator may change.
+    pub limits: LimitsConfig,
+    /// Threads.
+    pub performance: Performance,
+    /// Sockets.
+    pub network: Network,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Standalone mode's records.
+    pub records: Records,
+    /// Awareness bounds.
+    pub awareness: Awareness,
+    /// Operators' routes.
+    pub admin: Admin,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// Folder of built pages to serve at `/` (standalone mode only; set by the command, not a key).
+    pub pages_dir: Option<PathBuf>,
+}
+
+/// `rooms.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rooms {
+    /// Most rooms open at once.
+    pub max_rooms: usize,
+    /// Upper bound for keeping an empty room, in seconds.
+    pub cleanup_timeout: u64,
+    /// Time an empty room stays in memory, in milliseconds.
+    pub grace_period_ms: u64,
+    /// Room types that need no record.
+    pub open_types: Vec<String>,
+}
+
+/// `snapshots.*`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshots {
+    /// Whether copies are made at all.
+    pub enabled: bool,
+    /// Seconds between write-backs of a changed room; 0 = no timer. Fractions work.
+    pub interval: f64,
+    /// Updates after which a write-back is due; 0 = never by count.
+    pub max_updates: u64,
+    /// Where the operator's copy goes.
+    pub storage: SnapshotStorage,
+    /// How stored states are compressed.
+    pub compression: Compression,
+    /// Copies kept per room.
+    pub keep_versions: usize,
+    /// Age after which copies of unused rooms go, in hours.
+    pub ttl_hours: u64,
+    /// A copy above this size is warned about, in bytes.
+    pub max_bytes_warning: u64,
+    /// What an acknowledgement survives.
+    pub durability: Durability,
+}
+
+/// Where the operator's copy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotStorage {
+    /// A database table.
+    Database,
+    /// Files below the system data folder.
+    Filesystem,
+}
+
+/// How stored states are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// Zstandard.
+    Zstd,
+    /// gzip.
+    Gzip,
+}
+
+/// What an acknowledgement survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// `kill -9` of the process.
+    Process,
+    /// Loss of power.
+    Power,
+}
+
+/// `store.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `sqlite:<path>`; `None` = `<system data>/realtime/realtime.db`.
+    pub url: Option<String>,
+}
+
+/// `rate_limiting.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimiting {
+    /// Messages per second and connection.
+    pub messages_per_second: u64,
+    /// Connections of one address.
+    pub connections_per_ip: usize,
+    /// Connections of one user.
+    pub connections_per_user: usize,
+}
+
+/// `connection_cleanup.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionCleanup {
+    /// Whether dead peers are looked for.
+    pub enabled: bool,
+    /// Seconds between looks.
+    pub check_interval: u64,
+    /// Silence after which a connection is closed, in seconds.
+    pub stale_threshold: u64,
+}
+
+/// `presence.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Seconds without an edit or cursor movement after which someone is idle.
+    pub idle_after_seconds: u64,
+    /// Cursor frames per second and room; what comes between is coalesced.
+    pub updates_per_second: u64,
+}
+
+/// `limits.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Seconds between pings.
+    pub ping_interval: u64,
+    /// Seconds to wait for any sign of life after a ping.
+    pub pong_timeout: u64,
+    /// Largest message, in bytes.
+    pub message_bytes_max: usize,
+    /// Estimated memory one document or update may take, in bytes.
+    pub document_bytes_max: u64,
+}
+
+/// `performance.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// Worker threads; 0 = number of cores.
+    pub worker_pool_size: usize,
+}
+
+/// `network.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// `TCP_NODELAY`.
+    pub tcp_no_delay: bool,
+    /// Read buffer of a connection, in bytes.
+    pub read_buffer_size: usize,
+}
+
+/// `auth.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// Who verifies tokens.
+    pub mode: AuthMode,
+    /// `auth.jwt.*`
+    pub jwt: Jwt,
+    /// Time the host has for one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Whether `?token=` is accepted.
+    pub allow_query_token: bool,
+}
+
+/// Who verifies tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// The embedding host.
+    Host,
+    /// The engine, by JWT.
+    Jwt,
+}
+
+/// `auth.jwt.*`
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Jwt {
+    /// Shared secret for HS256/384/512, at least 32 bytes.
+    pub secret: Option<String>,
+    /// PEM of a public key for RS*/PS*/ES*/EdDSA.
+    pub public_key: Option<String>,
+    /// Algorithms accepted; empty = those that fit the key.
+    pub algorithms: Vec<String>,
+    /// Required `iss`.
+    pub issuer: Option<String>,
+    /// Required `aud`.
+    pub audience: Option<String>,
+    /// Allowed clock difference, in seconds.
+    pub leeway_seconds: u64,
+}
+
+impl std::fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The secret must never reach a log.
+        f.debug_struct("Jwt").field("algorithms", &self.algorithms).finish_non_exhaustive()
+    }
+}
+
+/// `records.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Folder of Markdown records.
+    pub dir: PathBuf,
+    /// Whether an editor's join creates a missing record.
+    pub create_missing: bool,
+    /// Whether outside changes of files are merged.
+    pub watch: bool,
+}
+
+/// `awareness.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awareness {
+    /// Ids one socket may speak for.
+    pub ids_max: usize,
+    /// Bytes of one state.
+    pub bytes_max: usize,
+}
+
+/// `admin.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Bearer token of operators' routes; `None` = loopback without forwarded headers only.
+    pub token: Option<String>,
+}
+
+/// `LOG_LEVEL`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Errors only.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what an operator wants to know.
+    Info,
+    /// And what a developer wants to know.
+    Debug,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: "0.0.0.0".into(),
+            port: 3001,
+            path: "/realtime".into(),
+            system_data_dir: ".system-data".into(),
+            rooms: Rooms {
+                max_rooms: 100,
+                cleanup_timeout: 3600,
+                grace_period_ms: 300_000,
+                open_types: Vec::new(),
+            },
+            snapshots: Snapshots {
+                enabled: true,
+                interval: 300.0,
+                max_updates: 100,
+                storage: SnapshotStorage::Database,
+                compression: Compression::Zstd,
+                keep_versions: 3,
+                ttl_hours: 48,
+                max_bytes_warning: 1024 * 1024,
+                durability: Durability::Power,
+            },
+            store: StoreConfig { url: None },
+            rate_limiting: RateLimiting {
+                messages_per_second: 10,
+                connections_per_ip: 100,
+                connections_per_user: 10,
+            },
+            connection_cleanup: ConnectionCleanup { enabled: true, check_interval: 60, stale_threshold: 600 },
+            presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
+            allowed_origins: Vec::new(),
+            limits: LimitsConfig {
+                max_connections: 10_000,
+                ping_interval: 54,
+                pong_timeout: 10,
+                message_bytes_max: 10 * 1024 * 1024,
+                document_bytes_max: 256 * 1024 * 1024,
+            },
+            performance: Performance { worker_pool_size: 0 },
+            network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
+            auth: Auth { mode: AuthMode::Jwt, jwt: Jwt::default(), timeout_ms: 5000, allow_query_token: false },
+            records: Records { dir: "records".into(), create_missing: false, watch: true },
+            awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
+            admin: Admin { token: None },
+            log_level: LogLevel::Info,
+            pages_dir: None,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One error enum with stable codes, and the reasons a connection is closed for.
+
+use std::net::SocketAddr;
+
+/// What can go wrong when an engine starts or is asked for something. [`EngineError::code`] is stable API.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The listener's address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Address as configured, `host:port`.
+        address: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The configuration is unreadable or holds a wrong value; the text names the key path.
+    #[error("{0}")]
+    Config(String),
+    /// The update log cannot be opened or read.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The host refused or failed.
+    #[error(transparent)]
+    Host(#[from] crate::host::HostError),
+    /// A room's name is not valid.
+    #[error(transparent)]
+    RoomId(#[from] crate::ids::RoomIdError),
+    /// The room is not open, or went away meanwhile.
+    #[error("room {0} is not open")]
+    RoomNotFound(String),
+    /// Too many rooms are open (`rooms.max_rooms`).
+    #[error("Room limit reached ({0}); cannot create another room")]
+    RoomLimit(usize),
+    /// The engine is stopping.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// The engine is not running.
+    #[error("the engine is not running")]
+    NotRunning,
+    /// A defect of ours: the room or call fails, the process lives on.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// The stable code, part of the public API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Bind { .. } => "REALTIME_BIND_FAILED",
+            Self::Config(_) => "REALTIME_CONFIG_INVALID",
+            Self::Store(error) => error.code(),
+            Self::Host(error) => error.code(),
+            Self::RoomId(_) => "INVALID_ROOM_ID",
+            Self::RoomNotFound(_) => "ROOM_NOT_FOUND",
+            Self::RoomLimit(_) => "ROOM_LIMIT_REACHED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::NotRunning => "REALTIME_NOT_RUNNING",
+            Self::Internal(_) => "REALTIME_ERROR",
+        }
+    }
+
+    /// The HTTP status that goes with the error.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::RoomId(_) => 400,
+            Self::RoomNotFound(_) => 404,
+            Self::RoomLimit(_) | Self::ShuttingDown | Self::NotRunning => 503,
+            Self::Host(error) => error.http_status(),
+            _ => 500,
+        }
+    }
+
+    /// A bind failure at `address`.
+    pub fn bind(address: SocketAddr, source: std::io::Error) -> Self {
+        Self::Bind { address: address.to_string(), source }
+    }
+}
+
+/// Why the server ends a session. Fixes the WebSocket close code, the `code` in the JSON reason, and whether
+/// a client should come back.
+///
+/// Codes 4400–4499 would stop y-websocket ≥ 3.1 for good; the host's contract uses 4001–4029, which it
+/// retries, so both kinds of client behave as their texts promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// No token, or one that does not hold (4001).
+    AuthFailed,
+    /// The token's time is over (4001).
+    TokenExpired,
+    /// The host ended the user's sessions (4001), with its reason.
+    SessionRevoked(String),
+    /// The record is missing or not for this user (4003).
+    PermissionDenied,
+    /// No such room type (4004).
+    RoomTypeNotRegistered(String),
+    /// The room name is not valid (4004).
+    InvalidRoom(String),
+    /// More connections than the address or the user may have (4029).
+    ConnectionLimit(String),
+    /// `rooms.max_rooms` is reached (4503, come back later).
+    RoomLimit(String),
+    /// The record could not be loaded (4500, come back later).
+    LoadFailed(String),
+    /// The document would grow over its bound (4413).
+    DocumentTooLarge,
+    /// The reader does not keep up; reconnect and resync (4508).
+    SlowConsumer,
+    /// The room met a fault and is rebuilt; reconnect (4500).
+    RoomFailed,
+    /// The server stops (4503).
+    ShuttingDown,
+    /// A frame breaks the WebSocket protocol (1002).
+    Protocol(String),
+    /// A text frame is not UTF-8 (1007).
+    InvalidData,
+    /// A frame breaks the sync protocol or is hostile (1008).
+    Policy(String),
+    /// A frame is larger than `limits.message_bytes_max` (1009).
+    TooBig,
+    /// Too much was sent before the join was complete (1008).
+    EarlyFlood,
+    /// The peer stopped answering pings (no close frame is expected to arrive).
+    Dead,
+}
+
+impl CloseReason {
+    /// The WebSocket close code.
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Self::AuthFailed | Self::TokenExpired | Self::SessionRevoked(_) => 4001,
+            Self::PermissionDenied => 4003,
+            Self::RoomTypeNotRegistered(_) | Self::InvalidRoom(_) => 4004,
+            Self::ConnectionLimit(_) => 4029,
+            Self::DocumentTooLarge => 4413,
+            Self::LoadFailed(_) | Self::RoomFailed => 4500,
+            Self::RoomLimit(_) | Self::ShuttingDown => 4503,
+            Self::SlowConsumer => 4508,
+            Self::Protocol(_) => 1002,
+            Self::InvalidData => 1007,
+            Self::Policy(_) | Self::EarlyFlood => 1008,
+            Self::TooBig => 1009,
+            Self::Dead => 1001,
+        }
+    }
+
+    /// The stable code inside the JSON close reason, and the `reason` label of the close counter.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AuthFailed => "AUTH_FAILED",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::SessionRevoked(_) => "SESSION_REVOKED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::RoomTypeNotRegistered(_) => "ROOM_TYPE_NOT_REGISTERED",
+            Self::InvalidRoom(_) => "INVALID_ROOM",
+            Self::ConnectionLimit(_) => "CONNECTION_LIMIT_EXCEEDED",
+            Self::RoomLimit(_) => "ROOM_LIMIT_REACHED",
+            Self::LoadFailed(_) => "LOAD_FAILED",
+            Self::DocumentTooLarge => "DOCUMENT_TOO_LARGE",
+            Self::SlowConsumer => "SLOW_CONSUMER",
+            Self::RoomFailed => "ROOM_FAILED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::Protocol(_) => "PROTOCOL_ERROR",
+            Self::InvalidData => "INVALID_DATA",
+            Self::Policy(_) => "POLICY_VIOLATION",
+            Self::TooBig => "MESSAGE_TOO_BIG",
+            Self::EarlyFlood => "EARLY_FLOOD",
+            Self::Dead => "PEER_DEAD",
+        }
+    }
+
+    /// One sentence for people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::AuthFailed | Self::PermissionDenied => "Authentication failed".into(),
+            Self::TokenExpired => "The session has expired".into(),
+            Self::SessionRevoked(reason) => format!("The session was revoked: {reason}"),
+            Self::RoomTypeNotRegistered(kind) => format!("Room type '{kind}' is not registered"),
+            Self::InvalidRoom(why)
+            | Self::ConnectionLimit(why)
+            | Self::RoomLimit(why)
+            | Self::LoadFailed(why)
+            | Self::Protocol(why)
+            | Self::Policy(why) => why.clone(),
+            Self::DocumentTooLarge => "The document has reached its size limit".into(),
+            Self::SlowConsumer => "The connection does not keep up; reconnect to resync".into(),
+            Self::RoomFailed => "The room is being rebuilt; reconnect".into(),
+            Self::ShuttingDown => "The server is shutting down".into(),
+            Self::InvalidData => "A text frame is not valid UTF-8".into(),
+            Self::TooBig => "The message is too large".into(),
+            Self::EarlyFlood => "Too much was sent before the session was ready".into(),
+            Self::Dead => "The peer stopped answering".into(),
+        }
+    }
+
+    /// The close frame's reason: JSON in the shape of the host's contract, at most 123 bytes.
+    pub fn close_text(&self) -> String {
+        let mut json = serde_json::json!({ "code": self.code() });
+        match self {
+            Self::RoomTypeNotRegistered(kind) => json["roomType"] = cut(kind, 40).into(),
+            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why) => {
+                json["reason"] = cut(why, 60).into();
+            }
+            _ => {}
+        }
+        let text = json.to_string();
+        if text.len() > 123 { format!("{{\"code\":\"{}\"}}", self.code()) } else { text }
+    }
+}
+
+/// The longest prefix of `text` of at most `bytes_max` bytes that ends at a character.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_reasons_fit_a_control_frame() {
+        let hostile = "\"\\\u{1}é".repeat(100);
+        for reason in [
+            CloseReason::RoomTypeNotRegistered(hostile.clone()),
+            CloseReason::ConnectionLimit(hostile.clone()),
+            CloseReason::Policy(hostile.clone()),
+            CloseReason::SessionRevoked(hostile),
+        ] {
+            assert!(reason.close_text().len() <= 123, "{}", reason.close_text());
+        }
+    }
+
+    #[test]
+    fn close_reasons_have_the_contract_shape() {
+        assert_eq!(CloseReason::AuthFailed.close_text(), r#"{"code":"AUTH_FAILED"}"#);
+        assert_eq!(
+            CloseReason::RoomTypeNotRegistered("x".into()).close_text(),
+            r#"{"code":"ROOM_TYPE_NOT_REGISTERED","roomType":"x"}"#
+        );
+    }
+}

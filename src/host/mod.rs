@@ -1,0 +1,160 @@
+//! The only door to whoever owns users, permissions, records, hooks and logs.
+
+pub mod standalone;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{future::BoxFuture, ids::RoomId};
+
+/// Who a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The host's id of the user, as text.
+    pub user_id: String,
+    /// Name shown to others.
+    pub name: String,
+    /// The host's role name, such as `viewer` or `editor`.
+    pub role: String,
+    /// When the token stops being valid, in Unix milliseconds; `None` = not known to the engine.
+    pub expires_at_ms: Option<u64>,
+    /// Room patterns (`type:id`, `*` at the end or alone) the token is limited to; empty = no limit.
+    #[serde(skip)]
+    pub room_patterns: Vec<String>,
+}
+
+/// What an identity may do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// May change the document. Without it every update is refused, whatever message carries it.
+    pub can_edit: bool,
+}
+
+/// Why the host said no, or could not say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The token is missing, malformed, expired or unknown.
+    #[error("authentication failed: {0}")]
+    Unauthenticated(String),
+    /// The user may not view the room, or the record does not exist (one answer, so that nobody can probe).
+    #[error("permission denied")]
+    Denied,
+    /// The call took longer than `auth.timeout_ms`.
+    #[error("the host did not answer in time")]
+    Timeout,
+    /// The host failed, threw, or answered nonsense.
+    #[error("the host failed: {0}")]
+    Failed(String),
+}
+
+impl HostError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated(_) => "AUTH_FAILED",
+            Self::Denied => "PERMISSION_DENIED",
+            Self::Timeout => "HOST_TIMEOUT",
+            Self::Failed(_) => "HOST_FAILED",
+        }
+    }
+
+    /// The HTTP status that goes with the error.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Unauthenticated(_) => 401,
+            Self::Denied => 403,
+            Self::Timeout => 504,
+            Self::Failed(_) => 502,
+        }
+    }
+}
+
+/// A record's text as its source holds it: the whole file, front matter included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordText {
+    /// Which source it is from, such as `file`, `draft` or `record`; names the base of three-way merges.
+    pub source: &'static str,
+    /// The text, front matter included.
+    pub text: String,
+}
+
+/// What became of a write-back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaveOutcome {
+    /// The source now holds exactly the text that was given.
+    Saved,
+    /// The source no longer holds what was expected; nothing was written. Holds its present text.
+    Changed(RecordText),
+}
+
+/// One line of the record list of the standalone pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordSummary {
+    /// Record id (file name without `.md`, sub-folders by `/`).
+    pub id: String,
+    /// Title from the front matter, else the first heading, else the id.
+    pub title: String,
+    /// `status` of the front matter, if any.
+    pub status: Option<String>,
+    /// `type` of the front matter, if any.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// When the file last changed, in Unix milliseconds.
+    pub modified_at_ms: u64,
+}
+
+/// A fact told to the host, fire and forget.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    /// The event's name, such as `realtime:room:created`.
+    pub name: &'static str,
+    /// The payload, an object.
+    pub data: serde_json::Value,
+}
+
+/// Whoever owns users, permissions, records, hooks. Calls may take as long as the host's time-out; none
+/// stands on the path of an update. Implementations never panic on the host's answers.
+pub trait Host: Send + Sync + 'static {
+    /// Turns a token into an identity.
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, HostError>>;
+
+    /// Says what `identity` may do in `room`; [`HostError::Denied`] if it may not even view it or the record
+    /// does not exist.
+    fn authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Grant, HostError>>;
+
+    /// The record's present text; `None` if it does not exist.
+    fn load_record<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RecordText>, HostError>>;
+
+    /// Replaces the record's text if the source still holds `expected` (`None`: the record did not exist).
+    fn save_record<'a>(
+        &'a self,
+        room: &'a RoomId,
+        text: &'a str,
+        expected: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<SaveOutcome, HostError>>;
+
+    /// Tells the host a fact. Returns at once; a full queue drops the hook and counts it.
+    fn emit_hook(&self, hook: Hook);
+
+    /// Records `identity` may view, for the standalone pages.
+    fn list_records<'a>(
+        &'a self,
+        identity: &'a Identity,
+    ) -> BoxFuture<'a, Result<Vec<RecordSummary>, HostError>>;
+
+    /// Starts watching for outside changes; `changed` is called with each room whose source changed. The
+    /// watch ends when the returned guard is dropped. Hosts that cannot watch return `None`.
+    fn watch(&self, changed: Arc<dyn Fn(RoomId) + Send + Sync>) -> Option<Box<dyn Send + Sync>> {
+        drop(changed);
+        None
+    }
+}

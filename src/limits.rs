@@ -1,0 +1,96 @@
+//! Every bound of the engine in one table.
+//!
+//! What an operator may change stands in [`crate::config::Config`]; what stands here is fixed. Each queue,
+//! buffer and wait of the engine names its bound from one of the two.
+
+use std::time::Duration;
+
+/// Longest room id, in bytes after percent-decoding.
+pub const ROOM_ID_BYTES_MAX: usize = 256;
+/// Longest token read from a request, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Time from accept to a complete HTTP head.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest HTTP head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Most headers of one request.
+pub const HEADERS_MAX: usize = 64;
+/// Connections that have not yet finished their HTTP head.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// Length of the kernel's accept queue.
+pub const LISTEN_BACKLOG: u32 = 4096;
+
+/// Frames a connection may send before its join is complete.
+pub const EARLY_FRAMES_MAX: usize = 256;
+/// Bytes a connection may send before its join is complete.
+pub const EARLY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Inbound messages handled in one wake of a connection.
+pub const MESSAGES_PER_WAKE_MAX: usize = 32;
+/// Bytes handed to the socket in one write.
+pub const WRITE_BYTES_MAX: usize = 256 * 1024;
+/// Buffers handed to the socket in one write.
+pub const WRITE_BUFFERS_MAX: usize = 64;
+/// Bytes one connection's outbox may hold beside one large sync answer; over it the reader is cut off.
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Frames one connection's outbox may hold.
+pub const OUTBOX_FRAMES_MAX: usize = 16 * 1024;
+/// Over this many queued bytes awareness is not queued but fetched again once the queue is empty.
+pub const OUTBOX_AWARENESS_BYTES_MAX: usize = 64 * 1024;
+/// Wait for the peer's close frame after ours.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
+pub const ROOM_MAILBOX_MAX: usize = 256;
+/// Updates of one room whose dependencies are missing.
+pub const HELD_UPDATES_MAX: usize = 64;
+/// Bytes of these updates.
+pub const HELD_BYTES_MAX: usize = 256 * 1024;
+/// Updates up to this size are applied on the room's own task; larger ones on the compute threads.
+pub const INLINE_UPDATE_BYTES_MAX: usize = 64 * 1024;
+/// Stack of each thread that runs yrs, in bytes of address space.
+pub const WORKER_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// Jobs waiting for the compute threads.
+pub const COMPUTE_QUEUE_MAX: usize = 256;
+/// Longest wait for the client's own sync step 1 before the whole state is sent.
+pub const FIRST_STEP_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Largest client id: JavaScript's safe integers.
+pub const CLIENT_ID_MAX: u64 = (1 << 53) - 1;
+/// Largest clock of a struct.
+pub const CLOCK_MAX: u64 = (1 << 31) - 1;
+/// Structs and delete ranges in one update.
+pub const UPDATE_STRUCTS_MAX: usize = 4_000_000;
+/// Entries of one state vector.
+pub const STATE_VECTOR_ENTRIES_MAX: usize = 100_000;
+/// Nesting of JSON-like values within an update.
+pub const ANY_DEPTH_MAX: usize = 64;
+/// Nesting of XML elements within a document.
+pub const XML_DEPTH_MAX: usize = 256;
+/// Nesting of an awareness state's JSON.
+pub const AWARENESS_DEPTH_MAX: usize = 32;
+/// Awareness ids of one room, living and lately gone.
+pub const AWARENESS_IDS_PER_ROOM_MAX: usize = 20_000;
+/// An awareness state not renewed for so long is gone (y-protocols' `outdatedTimeout`).
+pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
+/// How long a removed awareness id's clock is remembered.
+pub const AWARENESS_TOMBSTONE_MS: u64 = 120_000;
+
+/// Appends waiting for the store's writer.
+pub const STORE_QUEUE_MAX: usize = 8192;
+/// Appends written in one transaction.
+pub const STORE_BATCH_MAX: usize = 1024;
+/// A room's tail is folded into a new snapshot at this size, or at half its snapshot if that is more.
+pub const SNAPSHOT_TAIL_BYTES: u64 = 256 * 1024;
+/// A room nobody edits for so long gets its snapshot.
+pub const SNAPSHOT_IDLE: Duration = Duration::from_secs(60);
+
+/// Host calls under way at once.
+pub const HOST_CALLS_MAX: usize = 64;
+/// Host calls, hooks or log entries waiting for the JavaScript thread.
+pub const HOST_QUEUE_MAX: usize = 1024;
+/// Hooks waiting to be told.
+pub const HOOK_QUEUE_MAX: usize = 4096;
+
+/// Time for each phase of a shutdown.
+pub const SHUTDOWN_PHASE: Duration = Duration::from_secs(8);
