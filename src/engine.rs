@@ -1,14 +1,52 @@
 //! The composition root: builds an engine from configuration and host, stops it in phases, reports health.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use serde::Serialize;
+use tokio::{
+    sync::{Mutex as AsyncMutex, watch},
+    task::JoinHandle,
+};
 
-use crate::{config::Config, error::EngineError, host::Host};
+use crate::{
+    compute::Compute,
+    config::Config,
+    error::EngineError,
+    host::Host,
+    ids::RoomId,
+    limits::SHUTDOWN_PHASE,
+    net::{Shared, http::ask, listener, pages::Pages},
+    room::{Participant, RoomCommand, RoomContext, registry::Registry},
+    store::Store,
+    telemetry::metrics::Metrics,
+    time::unix_ms,
+};
 
 /// A running engine. Dropping it without [`Engine::shutdown`] stops its tasks without the final write-back.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    accepting: watch::Sender<bool>,
+    stopped: watch::Sender<bool>,
+    tasks: AsyncMutex<Option<Tasks>>,
+}
+
+struct Tasks {
+    accept: JoinHandle<()>,
+    watching: Option<Box<dyn Send + Sync>>,
+}
+
+impl std::fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tasks").finish_non_exhaustive()
+    }
+}
 
 /// Health in the shape of the host's contract.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,52 +130,174 @@ pub struct SnapshotReport {
 }
 
 impl Engine {
-    /// Opens the store, binds the port and starts serving. Must run inside a tokio runtime whose workers have
-    /// [`crate::limits::WORKER_STACK_BYTES`] of stack (see [`runtime`]).
-    pub async fn start(config: Config, host: Arc<dyn Host>) -> Result<Self, EngineError> {
-        drop((config, host));
-        Err(EngineError::NotRunning)
+    /// Opens the store, binds the port and starts serving. Must run inside a runtime made by [`runtime`]:
+    /// yrs needs its workers' large stacks.
+    pub async fn start(
+        config: Config,
+        host: Arc<dyn Host>,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, EngineError> {
+        let config = Arc::new(config);
+        // The port first: a start that fails must leave nothing behind.
+        let listener = listener::bind(&config).await?;
+        let internal = |what: &str, error: std::io::Error| EngineError::Internal(format!("{what}: {error}"));
+        let address = listener.local_addr().map_err(|error| internal("local address", error))?;
+        let pages = match &config.pages_dir {
+            Some(folder) => Pages::read(folder)
+                .map_err(|error| EngineError::Config(format!("the pages cannot be read: {error}")))?,
+            None => Pages::default(),
+        };
+        let compute = Compute::start(2).map_err(|error| internal("compute threads", error))?;
+        let registry = Registry::new(RoomContext {
+            config: Arc::clone(&config),
+            host: Arc::clone(&host),
+            store: Arc::clone(&store),
+            compute,
+            metrics: Arc::default(),
+        });
+        let (accepting, accepts) = watch::channel(true);
+        let (stopped, stops) = watch::channel(false);
+        let shared = Arc::new(Shared::new(Arc::clone(&registry), pages, address, stops));
+        let watching = watch_sources(host.as_ref(), &registry);
+        let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
+        log::info!("listening on {address}");
+        Ok(Self { shared, address, accepting, stopped, tasks: AsyncMutex::new(Some(Tasks { accept, watching })) })
     }
 
     /// The bound address.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([0, 0, 0, 0], 0))
+        self.address
     }
 
     /// Health, from atomics and short locks; never waits.
     pub fn health(&self) -> HealthStatus {
-        HealthStatus::stopped(&Config::default())
+        health(&self.shared)
     }
 
-    /// Writes a live room back at once and copies it for the operator. No live room: nothing happens.
+    /// Writes a live room back at once and copies it for the operator. No live room: nothing happens, and
+    /// the report says so.
     pub async fn trigger_snapshot(&self, room: &str) -> Result<SnapshotReport, EngineError> {
-        Err(EngineError::RoomNotFound(room.into()))
+        let nothing = SnapshotReport { snapshot_created: false, version: None, timestamp: unix_ms() };
+        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else { return Ok(nothing) };
+        ask(&handle, |reply| RoomCommand::Snapshot { reply }).await.unwrap_or(Ok(nothing))
     }
 
     /// Ends all sessions of a user at once; returns how many.
     pub fn revoke_user(&self, user_id: &str, reason: &str) -> usize {
-        let _ = (user_id, reason);
-        0
+        self.shared.sessions.revoke(user_id, reason)
     }
 
-    /// The room's document as Markdown (front matter excluded), from its live document.
+    /// The live room's document as Markdown, front matter included.
     pub async fn room_markdown(&self, room: &str) -> Result<String, EngineError> {
-        Err(EngineError::RoomNotFound(room.into()))
+        let gone = || EngineError::RoomNotFound(room.to_owned());
+        let handle = self.shared.registry.get(&RoomId::parse(room)?).ok_or_else(gone)?;
+        ask(&handle, |reply| RoomCommand::Markdown { reply }).await.ok_or_else(gone)?
+    }
+
+    /// Who is in the room; empty if it is not open.
+    pub async fn presence(&self, room: &str) -> Result<Vec<Participant>, EngineError> {
+        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else { return Ok(Vec::new()) };
+        Ok(ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default())
     }
 
     /// Raw updates that rebuild the room from nothing: its snapshot, if any, then its log rows in order.
-    pub async fn export_log(&self, room: &str) -> Result<Vec<bytes::Bytes>, EngineError> {
-        Err(EngineError::RoomNotFound(room.into()))
+    pub async fn export_log(&self, room: &str) -> Result<Vec<Bytes>, EngineError> {
+        let gone = || EngineError::RoomNotFound(room.to_owned());
+        let stored = self.shared.store.load(&RoomId::parse(room)?).await?.ok_or_else(gone)?;
+        let snapshot = stored.snapshot.map(|snapshot| snapshot.state);
+        Ok(snapshot.into_iter().chain(stored.tail.into_iter().map(|row| row.bytes)).collect())
     }
 
     /// Names of the open rooms.
     pub fn rooms(&self) -> Vec<String> {
-        Vec::new()
+        self.shared.registry.names()
+    }
+
+    /// Counters of this engine.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Stops in phases, each with a deadline: stop accepting, finalize rooms (snapshot and write-back), close
     /// connections, close the store. Calling it again waits for the first call.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        let mut tasks = self.tasks.lock().await;
+        let Some(running) = tasks.take() else { return };
+        self.shared.draining.store(true, Ordering::Release);
+        self.accepting.send_replace(false);
+        drop(running.watching);
+        phase("stop accepting", running.accept).await;
+        phase("finalize rooms", self.shared.registry.shutdown()).await;
+        self.stopped.send_replace(true);
+        phase("close connections", async {
+            while self.shared.open_connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        phase("close the store", async {
+            if let Err(error) = self.shared.store.close().await {
+                log::error!("the store was not closed cleanly: {error}");
+            }
+        })
+        .await;
+        log::info!("stopped");
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.accepting.send_replace(false);
+        self.stopped.send_replace(true);
+    }
+}
+
+/// Health of a running engine; see [`Engine::health`].
+pub(crate) fn health(shared: &Shared) -> HealthStatus {
+    let (connections, users, addresses) = shared.sessions.counts();
+    let rooms = shared.registry.len();
+    let config = &shared.config;
+    let listening = !shared.is_draining();
+    let degraded = shared.store.status().degraded;
+    let healthy = listening
+        && degraded.is_none()
+        && rooms < config.rooms.max_rooms
+        && connections < config.rate_limiting.connections_per_ip.saturating_mul(10);
+    HealthStatus {
+        status: if healthy { "healthy" } else { "unhealthy" },
+        server: ServerHealth {
+            listening,
+            port: listening.then(|| shared.address.port()),
+            host: listening.then(|| config.host.clone()),
+        },
+        connections: ConnectionHealth { total: connections, per_user: users, per_ip: addresses },
+        rooms: RoomHealth { total: rooms, max_rooms: config.rooms.max_rooms },
+        rate_limiting: RateHealth {
+            active_clients: connections,
+            messages_per_second: config.rate_limiting.messages_per_second,
+        },
+        store: StoreHealth { degraded },
+    }
+}
+
+/// Passes the host's outside changes on to the open rooms. A full mailbox loses nothing: the room compares
+/// with its source before each write-back anyway.
+fn watch_sources(host: &dyn Host, registry: &Arc<Registry>) -> Option<Box<dyn Send + Sync>> {
+    let registry = Arc::downgrade(registry);
+    host.watch(Arc::new(move |room: RoomId| {
+        let handle = registry.upgrade().and_then(|registry| registry.get(&room));
+        if let Some(handle) = handle
+            && handle.try_send(RoomCommand::SourceChanged).is_err()
+        {
+            log::debug!("room {room}: busy, its source is compared later");
+        }
+    }))
+}
+
+async fn phase<T>(name: &str, work: impl Future<Output = T>) {
+    if tokio::time::timeout(SHUTDOWN_PHASE, work).await.is_err() {
+        log::warn!("shutdown: '{name}' took longer than {} s and was left", SHUTDOWN_PHASE.as_secs());
+    }
 }
 
 impl HealthStatus {

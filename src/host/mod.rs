@@ -85,8 +85,8 @@ pub struct RecordText {
 /// What became of a write-back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaveOutcome {
-    /// The source now holds exactly the text that was given.
-    Saved,
+    /// The named source now holds exactly the text that was given.
+    Saved(&'static str),
     /// The source no longer holds what was expected; nothing was written. Holds its present text.
     Changed(RecordText),
 }

@@ -1,1 +1,120 @@
-//! In work.
+//! Sockets: the listener, the HTTP front door, and one task per WebSocket connection. Start reading at
+//! [`connection`], the hot path.
+
+pub mod connection;
+pub mod front_door;
+pub mod head;
+pub mod http;
+pub mod join;
+pub mod listener;
+pub mod origin;
+pub mod pages;
+pub mod sessions;
+pub mod socket;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    config::Config, host::Host, ids::ConnectionId, net::sessions::Sessions, room::registry::Registry,
+    store::Store, telemetry::metrics::Metrics,
+};
+
+/// What every connection needs from the engine.
+pub struct Shared {
+    /// Configuration.
+    pub config: Arc<Config>,
+    /// The host.
+    pub host: Arc<dyn Host>,
+    /// The rooms.
+    pub registry: Arc<Registry>,
+    /// The update log.
+    pub store: Arc<dyn Store>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Admitted connections.
+    pub sessions: Arc<Sessions>,
+    /// Static pages, in standalone mode.
+    pub pages: pages::Pages,
+    /// Half-open requests.
+    pub handshakes: Arc<Semaphore>,
+    /// No new connection from now on.
+    pub draining: AtomicBool,
+    /// Ends the connections' tasks at last.
+    pub stopped: tokio::sync::watch::Receiver<bool>,
+    /// The bound address.
+    pub address: SocketAddr,
+    next_connection: AtomicU64,
+    open_connections: AtomicUsize,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(
+        registry: Arc<Registry>,
+        pages: pages::Pages,
+        address: SocketAddr,
+        stopped: tokio::sync::watch::Receiver<bool>,
+    ) -> Self {
+        let context = registry.context().clone();
+        Self {
+            sessions: Arc::new(Sessions::new(&context.config)),
+            config: context.config,
+            host: context.host,
+            store: context.store,
+            metrics: context.metrics,
+            registry,
+            pages,
+            handshakes: Arc::new(Semaphore::new(crate::limits::HANDSHAKES_MAX)),
+            draining: AtomicBool::new(false),
+            stopped,
+            address,
+            next_connection: AtomicU64::new(1),
+            open_connections: AtomicUsize::new(0),
+        }
+    }
+
+    /// A number no connection of this engine had before.
+    pub fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Counts an upgraded connection until the guard is dropped.
+    pub(crate) fn count_connection(self: &Arc<Self>) -> OpenConnection {
+        self.open_connections.fetch_add(1, Ordering::AcqRel);
+        OpenConnection(Arc::clone(self))
+    }
+
+    /// Upgraded connections whose task has not ended.
+    pub fn open_connections(&self) -> usize {
+        self.open_connections.load(Ordering::Acquire)
+    }
+
+    /// Whether new connections are turned away.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// An upgraded connection, counted while it lives.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<Shared>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open_connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}

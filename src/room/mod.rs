@@ -1,1 +1,194 @@
-//! In work.
+//! Rooms: the unit of ordering, failure and eviction. One actor task per room owns everything of it; others
+//! send it commands and hold an [`outbox::Outbox`].
+
+pub mod actor;
+pub mod awareness;
+pub mod document;
+pub mod load;
+pub mod member;
+pub mod outbox;
+pub mod registry;
+pub mod write_back;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::{
+    compute::Compute,
+    config::Config,
+    engine::SnapshotReport,
+    error::{CloseReason, EngineError},
+    host::{Grant, Host, HostError, Identity, RecordText, SaveOutcome},
+    ids::SessionId,
+    protocol::guard::Scan,
+    store::{SnapshotInfo, Store, StoreError},
+    telemetry::metrics::Metrics,
+};
+
+/// What every room needs from the engine.
+#[derive(Clone)]
+pub struct RoomContext {
+    /// Configuration.
+    pub config: Arc<Config>,
+    /// The host.
+    pub host: Arc<dyn Host>,
+    /// The update log.
+    pub store: Arc<dyn Store>,
+    /// Threads for heavy document work.
+    pub compute: Compute,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for RoomContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RoomContext").finish_non_exhaustive()
+    }
+}
+
+/// The room type whose documents are Markdown records of the host.
+pub const RECORDS: &str = "records";
+
+/// A session that wants to join.
+#[derive(Debug)]
+pub struct NewMember {
+    /// Its number.
+    pub session: SessionId,
+    /// Who it is.
+    pub identity: Identity,
+    /// What it may do.
+    pub grant: Grant,
+    /// Where its frames go.
+    pub outbox: Arc<outbox::Outbox>,
+    /// How its updates are acknowledged.
+    pub ack: member::AckMode,
+}
+
+/// Why a join did not happen.
+#[derive(Debug)]
+pub enum JoinError {
+    /// The room was leaving memory; ask the registry again.
+    Retry(Box<NewMember>),
+    /// The session is refused.
+    Refused(CloseReason),
+}
+
+/// One person in a room, as data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Participant {
+    /// The host's user id.
+    pub user_id: String,
+    /// Name.
+    pub name: String,
+    /// Whether the session may edit.
+    pub can_edit: bool,
+    /// Unix milliseconds of the join.
+    pub joined_at_ms: u64,
+    /// No edit or cursor movement for `presence.idle_after_seconds`.
+    pub idle: bool,
+}
+
+/// What others may ask of a room.
+#[derive(Debug)]
+pub enum RoomCommand {
+    /// A session joins.
+    Join {
+        /// The session.
+        member: Box<NewMember>,
+        /// Told once the room is loaded.
+        reply: oneshot::Sender<Result<(), JoinError>>,
+    },
+    /// A session asks for what it lacks.
+    SyncStep1 {
+        /// The session.
+        session: SessionId,
+        /// Its state vector, guarded.
+        state_vector: Bytes,
+    },
+    /// A session did not ask in time; it gets the whole state.
+    FirstStepOverdue {
+        /// The session.
+        session: SessionId,
+    },
+    /// A session's edit.
+    Update {
+        /// The session.
+        session: SessionId,
+        /// Update v1.
+        update: Bytes,
+        /// What the guard found.
+        scan: Scan,
+        /// It answers our step 1: what is known already is not passed on.
+        answer: bool,
+    },
+    /// A session's awareness.
+    Awareness {
+        /// The session.
+        session: SessionId,
+        /// Count and entries.
+        body: Bytes,
+    },
+    /// A session asks for all awareness states.
+    QueryAwareness {
+        /// The session.
+        session: SessionId,
+    },
+    /// A session is gone.
+    Leave {
+        /// The session.
+        session: SessionId,
+    },
+    /// Who is here.
+    Presence {
+        /// The answer.
+        reply: oneshot::Sender<Vec<Participant>>,
+    },
+    /// The document as Markdown, front matter included.
+    Markdown {
+        /// The answer.
+        reply: oneshot::Sender<Result<String, EngineError>>,
+    },
+    /// Write back and copy now.
+    Snapshot {
+        /// The answer.
+        reply: oneshot::Sender<Result<SnapshotReport, EngineError>>,
+    },
+    /// The source of the record may have changed.
+    SourceChanged,
+    /// The engine stops: finalize and end.
+    Shutdown {
+        /// Told once everything is stored.
+        reply: oneshot::Sender<()>,
+    },
+    /// A step of a write-back came back. Sent by the room's own helpers.
+    WriteBack(WriteBackStep),
+    /// A snapshot came back. Sent by the room's own helpers.
+    Snapshotted {
+        /// Rows it covers.
+        upto_seq: u64,
+        /// Size of the state, in bytes.
+        state_bytes: u64,
+        /// What the store said.
+        outcome: Result<SnapshotInfo, StoreError>,
+    },
+}
+
+/// A step of a write-back that came back from the host.
+#[derive(Debug)]
+pub enum WriteBackStep {
+    /// The source's present text.
+    Loaded(Result<Option<RecordText>, HostError>),
+    /// The source took the text, or had changed meanwhile.
+    Saved {
+        /// What was given.
+        text: String,
+        /// What became of it.
+        outcome: Result<SaveOutcome, HostError>,
+    },
+    /// The operator's copy is stored.
+    Copied(Result<SnapshotInfo, StoreError>),
+}

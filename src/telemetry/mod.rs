@@ -1,1 +1,3 @@
-//! In work.
+//! What operators see: counters and gauges.
+
+pub mod metrics;

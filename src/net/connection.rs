@@ -1,0 +1,355 @@
+//! One connection: the loop between a socket and a room. HOT PATH, start reading here.
+//!
+//! `socket → decode → guard → room` inwards, `outbox → socket` outwards. The task may wait for the room (its
+//! mailbox is bounded, so a busy room slows its writers down through TCP); the room never waits for the task.
+//! Until the join is complete nothing is read: what the client sends meanwhile waits in the kernel, in order.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::{
+    error::CloseReason,
+    limits::{CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX, UPDATE_STRUCTS_MAX},
+    net::{
+        Shared,
+        join::{JoinRequest, Joined},
+        socket::{Incoming, Socket},
+    },
+    protocol::{
+        control,
+        guard::{self, Bounds},
+        sync::{self, ClientMessage},
+        ws_frame,
+    },
+    room::{RoomCommand, outbox::Outbox},
+    time::unix_ms,
+};
+
+/// y-websocket drops a connection that brings no message for 30 s, checked each 3 s; pings do not count.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Serves one connection from its 101 to its end.
+pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) {
+    let _open = shared.count_connection();
+    shared.metrics.connections_opened.inc();
+    let outbox = Arc::new(Outbox::default());
+    let id = request.connection;
+    let reason = match request.join(&shared, Arc::clone(&outbox)).await {
+        Ok(joined) => {
+            log::debug!("connection {}: user {} joined {}", id.0, joined.identity.user_id, joined.room_id);
+            let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined);
+            let reason = connection.serve().await;
+            // The room must hear of it even if it is busy: its cursor goes now.
+            drop(joined.room.send(RoomCommand::Leave { session: joined.session }).await);
+            connection.hook(&joined, "realtime:client:disconnected");
+            drop(joined.admission);
+            reason
+        }
+        Err(reason) => Some(reason),
+    };
+    if let Some(reason) = reason {
+        log::debug!("connection {}: closed by the server: {}", id.0, reason.code());
+        shared.metrics.closes.inc(reason.code());
+        close(&mut socket, &reason).await;
+    }
+    shared.metrics.bytes_out.add(socket.bytes_out());
+    shared.metrics.connections_closed.inc();
+}
+
+/// Says why, then closes, and gives the peer a moment to do the same.
+async fn close(socket: &mut Socket, reason: &CloseReason) {
+    if matches!(reason, CloseReason::Dead) {
+        return;
+    }
+    let denies = matches!(reason, CloseReason::AuthFailed | CloseReason::PermissionDenied);
+    let broke_the_protocol =
+        matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
+    if !broke_the_protocol {
+        let text = match reason {
+            CloseReason::SessionRevoked(why) => control::session_revoked(why),
+            _ => control::error(reason.code(), &reason.message()),
+        };
+        socket.queue(ws_frame::binary(text.as_bytes()));
+    }
+    if denies {
+        socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
+    }
+    socket.queue(ws_frame::close(reason.close_code(), &reason.close_text()));
+    drop(
+        timeout(CLOSE_TIMEOUT, async {
+            while !socket.is_drained() {
+                if socket.write().is_err() || socket.ready(false).await.is_err() {
+                    return;
+                }
+            }
+            socket.finish().await;
+            socket.discard().await;
+        })
+        .await,
+    );
+}
+
+struct Connection<'a> {
+    socket: &'a mut Socket,
+    outbox: &'a Outbox,
+    shared: &'a Shared,
+    joined: &'a Joined,
+    bounds: Bounds,
+    heard_at: Instant,
+    pinged: bool,
+    sent_at: Instant,
+    written: u64,
+    opened_at: Instant,
+    stepped: bool,
+    expires_at: Option<Instant>,
+}
+
+impl<'a> Connection<'a> {
+    fn new(socket: &'a mut Socket, outbox: &'a Outbox, shared: &'a Shared, joined: &'a Joined) -> Self {
+        let now = Instant::now();
+        let document_bytes_max = shared.config.limits.document_bytes_max;
+        let expires_at = joined.identity.expires_at_ms.map(|at_ms| {
+            // Bounded so that a token for the year 9999 does not overflow the clock.
+            now + Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000))
+        });
+        Self {
+            socket,
+            outbox,
+            shared,
+            joined,
+            bounds: Bounds { document_bytes_max, structs_max: UPDATE_STRUCTS_MAX },
+            heard_at: now,
+            pinged: false,
+            sent_at: now,
+            written: 0,
+            opened_at: now,
+            stepped: false,
+            expires_at,
+        }
+    }
+
+    /// Serves until somebody ends it; `None` = the peer went by itself.
+    async fn serve(&mut self) -> Option<CloseReason> {
+        let ack = control::connection_ack(
+            self.joined.room_id.as_str(),
+            self.joined.session.0,
+            self.joined.grant.can_edit,
+        );
+        self.socket.queue(ws_frame::binary(ack.as_bytes()));
+        self.hook(self.joined, "realtime:client:connected");
+        let mut stopped = self.shared.stopped.clone();
+        let timer = sleep_until(self.next_deadline());
+        tokio::pin!(timer);
+        let mut may_read = true;
+        loop {
+            if let Some(reason) = self.refill().await {
+                return Some(reason);
+            }
+            if self.socket.write().is_err() {
+                return None;
+            }
+            if self.socket.bytes_out() != self.written {
+                self.written = self.socket.bytes_out();
+                self.sent_at = Instant::now();
+            }
+            // A client that asks for states faster than it reads them is not read from.
+            let read = !self.socket.is_answering();
+            if may_read && read {
+                match self.receive().await {
+                    Ok(more) => may_read = more,
+                    Err(end) => return end,
+                }
+                if may_read || !self.socket.is_drained() {
+                    // Others on this worker get their turn between two bursts of one client.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = self.outbox.ready(), if self.socket.is_drained() => {}
+                ready = self.socket.ready(read) => match ready {
+                    Ok((readable, _)) => may_read |= readable,
+                    Err(_) => return None,
+                },
+                () = &mut timer => {
+                    if let Some(reason) = self.tick().await {
+                        return Some(reason);
+                    }
+                    timer.as_mut().reset(self.next_deadline());
+                }
+                _ = stopped.wait_for(|stopped| *stopped) => return Some(CloseReason::ShuttingDown),
+            }
+        }
+    }
+
+    /// Takes what the room queued, once the last lot is written.
+    async fn refill(&mut self) -> Option<CloseReason> {
+        if !self.socket.is_drained() {
+            return None;
+        }
+        let mut taken = self.outbox.take();
+        self.socket.queue_taken(&mut taken);
+        if taken.awareness_deferred && taken.closing.is_none() {
+            self.send(RoomCommand::QueryAwareness { session: self.joined.session }).await;
+        }
+        taken.closing
+    }
+
+    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
+    async fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
+        for _ in 0..MESSAGES_PER_WAKE_MAX {
+            match self.socket.read() {
+                Incoming::Nothing => return Ok(false),
+                Incoming::Gone => {
+                    // The answer to the close frame may be queued.
+                    drop(self.socket.write());
+                    return Err(None);
+                }
+                Incoming::Violation(reason) => return Err(Some(reason)),
+                Incoming::Alive => self.heard(),
+                Incoming::Text(text) => {
+                    self.heard();
+                    self.shared.metrics.messages_in.inc();
+                    self.text(text.as_str());
+                }
+                Incoming::Binary(bytes) => {
+                    self.heard();
+                    self.shared.metrics.messages_in.inc();
+                    self.shared.metrics.bytes_in.add(bytes.len() as u64);
+                    self.message(&bytes).await.map_err(Some)?;
+                }
+            }
+            if self.socket.is_answering() {
+                return Ok(true);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn message(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
+        let session = self.joined.session;
+        let command = match sync::decode(bytes) {
+            Ok(ClientMessage::Update(update)) => self.update(update, false)?,
+            Ok(ClientMessage::SyncStep2(update)) => self.update(update, true)?,
+            Ok(ClientMessage::Awareness(body)) => {
+                RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) }
+            }
+            Ok(ClientMessage::SyncStep1(state_vector)) => {
+                guard::scan_state_vector(state_vector).map_err(|refusal| self.refuse(refusal.code()))?;
+                self.stepped = true;
+                RoomCommand::SyncStep1 { session, state_vector: Bytes::copy_from_slice(state_vector) }
+            }
+            Ok(ClientMessage::QueryAwareness) => RoomCommand::QueryAwareness { session },
+            Ok(ClientMessage::Json(json)) => {
+                if let Some(answer) = self.json(json) {
+                    self.socket.queue(ws_frame::binary(answer.as_bytes()));
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(self.refuse(error.code())),
+        };
+        self.send(command).await;
+        Ok(())
+    }
+
+    fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {
+        let scan = guard::scan_update(update, &self.bounds).map_err(|refusal| self.refuse(refusal.code()))?;
+        // Copied out of the read buffer, which one kept slice would pin.
+        let update = Bytes::copy_from_slice(update);
+        Ok(RoomCommand::Update { session: self.joined.session, update, scan, answer })
+    }
+
+    /// Text is for clients that speak JSON; stock yjs clients send none.
+    fn text(&mut self, text: &str) {
+        if let Some(answer) = self.json(text.as_bytes()) {
+            self.socket.queue(ws_frame::text(&answer));
+        }
+    }
+
+    fn json(&self, json: &[u8]) -> Option<String> {
+        match control::parse(json) {
+            Ok(control::ClientControl::Ping) => Some(control::pong(unix_ms())),
+            Ok(control::ClientControl::Other) => None,
+            Err(error) => {
+                self.refuse(error.code());
+                Some(control::error(error.code(), "The message is not understood"))
+            }
+        }
+    }
+
+    fn refuse(&self, code: &'static str) -> CloseReason {
+        self.shared.metrics.frames_refused.inc(code);
+        log::warn!(
+            "connection {}: a frame of user {} to {} was refused: {code}",
+            self.joined.session.0,
+            self.joined.identity.user_id.escape_debug(),
+            self.joined.room_id
+        );
+        CloseReason::Policy(code.into())
+    }
+
+    async fn send(&self, command: RoomCommand) {
+        if self.joined.room.send(command).await.is_err() {
+            // The room is gone; a member of it has been told by its outbox, this covers one that was not.
+            self.outbox.close(CloseReason::RoomFailed);
+        }
+    }
+
+    fn heard(&mut self) {
+        self.heard_at = Instant::now();
+        self.pinged = false;
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let limits = &self.shared.config.limits;
+        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
+        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
+        let mut next = life.min(self.sent_at + KEEP_ALIVE);
+        if !self.stepped {
+            next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
+        }
+        if let Some(expires_at) = self.expires_at {
+            next = next.min(expires_at);
+        }
+        next.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    async fn tick(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        let limits = &self.shared.config.limits;
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Some(CloseReason::TokenExpired);
+        }
+        // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
+        let heard_at = self.heard_at.max(if self.socket.is_answering() { self.sent_at } else { self.heard_at });
+        let silent = now.duration_since(heard_at);
+        if silent >= Duration::from_secs(limits.ping_interval + limits.pong_timeout) {
+            return Some(CloseReason::Dead);
+        }
+        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
+            self.pinged = true;
+            self.socket.queue(ws_frame::ping());
+        }
+        if !self.stepped && self.opened_at + FIRST_STEP_TIMEOUT <= now {
+            self.stepped = true;
+            self.send(RoomCommand::FirstStepOverdue { session: self.joined.session }).await;
+        }
+        if self.sent_at + KEEP_ALIVE <= now && self.socket.is_drained() {
+            self.socket.queue(ws_frame::binary(sync::EMPTY_AWARENESS));
+            self.sent_at = now;
+        }
+        None
+    }
+
+    fn hook(&self, joined: &Joined, name: &'static str) {
+        self.shared.host.emit_hook(crate::host::Hook {
+            name,
+            data: serde_json::json!({
+                "clientId": control::client_id(joined.session.0), "roomId": joined.room_id.as_str(),
+                "roomType": joined.room_id.kind(), "timestamp": unix_ms(),
+            }),
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! The head of an HTTP request: read with a bound, judged before anything else happens. Pure but for the
+//! reading.
+
+use std::io;
+
+use tokio::net::TcpStream;
+
+use crate::limits::{HEADERS_MAX, HEAD_BYTES_MAX};
+
+/// A request head and the bytes that came after it.
+#[derive(Debug)]
+pub struct Head {
+    /// Method, as sent.
+    pub method: String,
+    /// Request target without its query.
+    pub path: String,
+    /// The query, if any, without `?`.
+    pub query: Option<String>,
+    /// Minor version of HTTP/1.
+    pub minor_version: u8,
+    headers: Vec<(String, String)>,
+    /// Everything read, head first.
+    pub bytes: Vec<u8>,
+    /// Length of the head within `bytes`.
+    pub length: usize,
+}
+
+/// Why a head is refused, with its HTTP answer.
+#[derive(Debug)]
+pub enum HeadError {
+    /// The peer went away or the socket failed; there is nobody to answer.
+    Gone,
+    /// Not HTTP (400).
+    Malformed(&'static str),
+    /// More or longer headers than allowed (431).
+    TooLarge,
+    /// Not something a WebSocket request may be: 405, 426 or 400.
+    Upgrade(u16, &'static str),
+}
+
+impl Head {
+    /// Reads a head, at most [`HEAD_BYTES_MAX`] bytes. The caller holds the clock.
+    pub async fn read(stream: &TcpStream) -> Result<Self, HeadError> {
+        let mut bytes = Vec::with_capacity(1024);
+        loop {
+            stream.readable().await.map_err(|_| HeadError::Gone)?;
+            match stream.try_read_buf(&mut bytes) {
+                Ok(0) => return Err(HeadError::Gone),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => return Err(HeadError::Gone),
+            }
+            if let Some(head) = Self::parse(&bytes)? {
+                return Ok(Self { bytes, ..head });
+            }
+            if bytes.len() >= HEAD_BYTES_MAX {
+                return Err(HeadError::TooLarge);
+            }
+        }
+    }
+
+    /// Parses what is there; `None` while the head is incomplete. `bytes` of the result is empty.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut headers);
+        let length = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
+            Err(_) => return Err(HeadError::Malformed("malformed request")),
+        };
+        if length > HEAD_BYTES_MAX {
+            return Err(HeadError::TooLarge);
+        }
+        let target = request.path.unwrap_or_default();
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let headers = request
+            .headers
+            .iter()
+            .map(|header| {
+                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+            })
+            .collect();
+        Ok(Some(Self {
+            method: request.method.unwrap_or_default().to_owned(),
+            path: path.to_owned(),
+            query,
+            minor_version: request.version.unwrap_or_default(),
+            headers,
+            bytes: Vec::new(),
+            length,
+        }))
+    }
+
+    /// First header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a header that holds a comma-separated list.
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(key, _)| key == name)
+            .flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+            .collect()
+    }
+
+    /// First value of a query parameter, percent-decoded.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        self.query.as_deref()?.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key == name).then(|| percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+        })
+    }
+
+    /// Whether the peer asks for a WebSocket.
+    pub fn asks_for_websocket(&self) -> bool {
+        self.list("upgrade").iter().any(|value| value.eq_ignore_ascii_case("websocket"))
+    }
+
+    /// The `Sec-WebSocket-Accept` of a sound WebSocket request (RFC 6455, 4.2.1).
+    pub fn accept_key(&self) -> Result<String, HeadError> {
+        if self.method != "GET" {
+            return Err(HeadError::Upgrade(405, "a WebSocket request must be a GET"));
+        }
+        if self.minor_version == 0 {
+            return Err(HeadError::Upgrade(400, "a WebSocket request must be HTTP/1.1"));
+        }
+        if self.header("content-length").is_some_and(|length| length != "0")
+            || self.header("transfer-encoding").is_some()
+        {
+            return Err(HeadError::Upgrade(400, "a WebSocket request has no body"));
+        }
+        if !self.list("connection").iter().any(|value| value.eq_ignore_ascii_case("upgrade")) {
+            return Err(HeadError::Upgrade(400, "Connection must hold Upgrade"));
+        }
+        if self.header("sec-websocket-version") != Some("13") {
+            return Err(HeadError::Upgrade(426, "Sec-WebSocket-Version must be 13"));
+        }
+        match self.header("sec-websocket-key") {
+            Some(key) if key.len() == 24 => {
+                Ok(tungstenite::handshake::derive_accept_key(key.as_bytes()))
+            }
+            _ => Err(HeadError::Upgrade(400, "Sec-WebSocket-Key must be 16 bytes in base64")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPGRADE: &str = "GET /realtime/records/a?ack=json&x=%20y HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n\
+        Connection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: civicpress.v1, auth.t\r\n\r\n";
+
+    fn parse(text: &str) -> Head {
+        Head::parse(text.as_bytes()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn reads_a_websocket_request() {
+        let head = parse(UPGRADE);
+        assert!(head.asks_for_websocket());
+        assert_eq!(head.accept_key().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(head.list("sec-websocket-protocol"), ["civicpress.v1", "auth.t"]);
+        assert_eq!((head.path.as_str(), head.query_value("x").as_deref()), ("/realtime/records/a", Some(" y")));
+    }
+
+    #[test]
+    fn waits_for_the_whole_head() {
+        for end in 0..UPGRADE.len() {
+            assert!(Head::parse(&UPGRADE.as_bytes()[..end]).unwrap().is_none(), "{end}");
+        }
+    }
+
+    #[test]
+    fn answers_each_defect_with_its_status() {
+        let status = |from: &str, to: &str| match parse(&UPGRADE.replace(from, to)).accept_key() {
+            Err(HeadError::Upgrade(status, _)) => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status("GET", "POST"), 405);
+        assert_eq!(status("HTTP/1.1", "HTTP/1.0"), 400);
+        assert_eq!(status("Version: 13", "Version: 8"), 426);
+        assert_eq!(status("keep-alive, Upgrade", "keep-alive"), 400);
+        assert_eq!(status("dGhlIHNhbXBsZSBub25jZQ==", "short"), 400);
+        assert_eq!(status("Host: a\r\n", "Host: a\r\nContent-Length: 5\r\n"), 400);
+        assert_eq!(status("Host: a\r\n", "Host: a\r\nTransfer-Encoding: chunked\r\n"), 400);
+    }
+
+    #[test]
+    fn refuses_too_many_headers_and_nonsense() {
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        assert!(matches!(Head::parse(many.as_bytes()), Err(HeadError::TooLarge)));
+        assert!(matches!(Head::parse(b"\x16\x03\x01\x02\x00\x01"), Err(HeadError::Malformed(_))));
+    }
+}

@@ -1,0 +1,261 @@
+//! The HTTP routes: health for operators, the records API of the standalone pages, and the pages.
+
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, task::{Context, Poll}, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use percent_encoding::percent_decode_str;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::oneshot,
+};
+
+use crate::{
+    engine,
+    error::EngineError,
+    host::{HostError, Identity},
+    ids::RoomId,
+    limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
+    net::{Shared, head::Head},
+    room::{RECORDS, RoomCommand},
+    telemetry::metrics::Gauges,
+};
+
+type Answer = Response<Full<Bytes>>;
+
+/// Time one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves HTTP on a stream whose first head was read already.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, head: Head, shared: Arc<Shared>) {
+    let stream = Rewound { prefix: head.bytes, position: 0, stream };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(route(&request, peer, &shared).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        log::debug!("HTTP connection of {} ended: {error}", peer.ip());
+    }
+}
+
+async fn route(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Answer {
+    let path = request.uri().path();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "only GET is served here");
+        answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
+    match path {
+        "/health" => json(StatusCode::OK, &engine::health(shared)),
+        "/ready" => ready(shared),
+        "/metrics" => metrics(request, peer, shared),
+        _ if path.starts_with("/api/v1/") => {
+            match tokio::time::timeout(REQUEST_TIMEOUT, api(request, path, shared)).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(failure)) => {
+                    let status = StatusCode::from_u16(failure.http_status());
+                    error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), failure.code(), &failure.to_string())
+                }
+                Err(_) => error(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long"),
+            }
+        }
+        _ if path == shared.config.path || path.starts_with(&format!("{}/", shared.config.path)) => {
+            let mut answer = error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
+            answer.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+            answer
+        }
+        _ => {
+            let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+            shared
+                .pages
+                .get(path, known)
+                .unwrap_or_else(|| error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path"))
+        }
+    }
+}
+
+fn ready(shared: &Shared) -> Answer {
+    let degraded = shared.store.status().degraded;
+    let (status, state) = if shared.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if degraded.is_some() {
+        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
+    } else {
+        (StatusCode::OK, "ready")
+    };
+    json(status, &serde_json::json!({ "status": state, "store": { "degraded": degraded } }))
+}
+
+fn metrics(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Answer {
+    if !is_operator(request, peer, shared) {
+        return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "metrics need the admin token");
+    }
+    let store = shared.store.status();
+    let text = shared.metrics.render(&Gauges {
+        connections: shared.sessions.counts().0,
+        rooms: shared.registry.len(),
+        store_queued: store.queued,
+        store_commits: store.commits,
+        store_rows: store.rows,
+        store_commit_micros: store.commit_micros,
+        store_degraded: store.degraded.is_some(),
+    });
+    with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+/// With an admin token: whoever shows it. Without: loopback, unless a proxy speaks for somebody else.
+fn is_operator(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> bool {
+    match &shared.config.admin.token {
+        Some(token) => bearer(request).is_some_and(|given| same_secret(given, token)),
+        None => {
+            peer.ip().to_canonical().is_loopback()
+                && !["x-forwarded-for", "forwarded", "x-real-ip"]
+                    .iter()
+                    .any(|name| request.headers().contains_key(*name))
+        }
+    }
+}
+
+/// Compares without telling by its time where the first difference is.
+fn same_secret(given: &str, secret: &str) -> bool {
+    use sha2::{Digest, Sha256};
+    let (a, b) = (Sha256::digest(given.as_bytes()), Sha256::digest(secret.as_bytes()));
+    a.iter().zip(b.iter()).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+}
+
+fn bearer(request: &Request<Incoming>) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+async fn api(request: &Request<Incoming>, path: &str, shared: &Shared) -> Result<Answer, EngineError> {
+    let no_token = || HostError::Unauthenticated("a bearer token is needed".into());
+    let token = bearer(request).ok_or_else(no_token)?;
+    let identity = shared.host.authenticate(token).await?;
+    let rest = path.strip_prefix("/api/v1/").unwrap_or_default();
+    match rest {
+        "me" => Ok(json(StatusCode::OK, &identity)),
+        "records" => {
+            let records = shared.host.list_records(&identity).await?;
+            Ok(json(StatusCode::OK, &serde_json::json!({ "records": records })))
+        }
+        _ => match rest.strip_prefix("records/") {
+            Some(rest) => record(rest, &identity, shared).await,
+            None => Ok(error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path")),
+        },
+    }
+}
+
+/// `records/<id>`, `records/<id>/markdown`, `records/<id>/presence`; the id may be percent-encoded as one
+/// segment or stand as several.
+async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answer, EngineError> {
+    let (id, part) = match rest.rsplit_once('/') {
+        Some((id, part @ ("markdown" | "presence"))) => (id, part),
+        _ => (rest, ""),
+    };
+    let id = percent_decode_str(id).decode_utf8().map_err(|_| crate::ids::RoomIdError::Character)?;
+    let room = RoomId::new(RECORDS, &id)?;
+    let grant = shared.host.authorize(identity, &room).await?;
+    match part {
+        "markdown" => {
+            Ok(with_type(StatusCode::OK, "text/markdown; charset=utf-8", markdown(&room, shared).await?))
+        }
+        "presence" => {
+            let participants = match shared.registry.get(&room) {
+                Some(handle) => ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            Ok(json(StatusCode::OK, &serde_json::json!({ "participants": participants })))
+        }
+        _ => Ok(json(
+            StatusCode::OK,
+            &serde_json::json!({ "id": room.id(), "roomId": room.as_str(), "canEdit": grant.can_edit }),
+        )),
+    }
+}
+
+/// The live document's Markdown, or the source's text if nobody has the record open.
+async fn markdown(room: &RoomId, shared: &Shared) -> Result<String, EngineError> {
+    if let Some(handle) = shared.registry.get(room)
+        && let Some(text) = ask(&handle, |reply| RoomCommand::Markdown { reply }).await
+    {
+        return text;
+    }
+    let record = shared.host.load_record(room).await?;
+    record.map(|record| record.text).ok_or_else(|| EngineError::RoomNotFound(room.to_string()))
+}
+
+/// Asks a room; `None` if it went away.
+pub(crate) async fn ask<T>(
+    room: &crate::room::registry::RoomHandle,
+    command: impl FnOnce(oneshot::Sender<T>) -> RoomCommand,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    room.send(command(reply)).await.ok()?;
+    answer.await.ok()
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    with_type(status, "application/json", serde_json::to_string(value).unwrap_or_default())
+}
+
+fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    json(status, &serde_json::json!({ "error": { "code": code, "message": message } }))
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// A stream that gives back what was read from it already.
+struct Rewound {
+    prefix: Vec<u8>,
+    position: usize,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let left = self.prefix.get(self.position..).unwrap_or_default();
+        if left.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = left.len().min(buf.remaining());
+        buf.put_slice(left.get(..count).unwrap_or_default());
+        self.position += count;
+        if self.position >= self.prefix.len() {
+            (self.prefix, self.position) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

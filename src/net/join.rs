@@ -1,0 +1,125 @@
+//! From a request's URL and headers to a session in a room.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    auth::token::{ExtractedToken, Via},
+    error::CloseReason,
+    host::{Grant, HostError, Identity},
+    ids::{ConnectionId, RoomId, SessionId},
+    net::{Shared, sessions::Admission},
+    room::{NewMember, RECORDS, member::AckMode, outbox::Outbox, registry::RoomHandle},
+};
+
+/// What a WebSocket request asks for. Made before the 101, judged after it, because browsers cannot see an
+/// HTTP status.
+#[derive(Debug)]
+pub struct JoinRequest {
+    /// The connection's number.
+    pub connection: ConnectionId,
+    /// The peer.
+    pub peer: SocketAddr,
+    /// The room's type and id as the URL names them.
+    pub target: Result<RoomId, CloseReason>,
+    /// The token, if any.
+    pub token: Option<ExtractedToken>,
+    /// How updates are to be acknowledged.
+    pub ack: AckMode,
+}
+
+/// A session in a room.
+#[derive(Debug)]
+pub struct Joined {
+    /// Its number.
+    pub session: SessionId,
+    /// Who it is.
+    pub identity: Identity,
+    /// What it may do.
+    pub grant: Grant,
+    /// The room's name.
+    pub room_id: RoomId,
+    /// The room.
+    pub room: RoomHandle,
+    /// Its place in the table of connections.
+    pub admission: Admission,
+}
+
+/// Why nobody was let in.
+impl JoinRequest {
+    /// Authenticates, authorizes, takes a place and joins the room.
+    pub async fn join(self, shared: &Shared, outbox: Arc<Outbox>) -> Result<Joined, CloseReason> {
+        let room_id = self.target?;
+        if room_id.kind() != RECORDS && !shared.config.rooms.open_types.iter().any(|kind| kind == room_id.kind()) {
+            return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
+        }
+        let token = self.token.ok_or(CloseReason::AuthFailed)?;
+        if token.via == Via::Query {
+            log::warn!("a token came in the URL of a request from {}; use a subprotocol", self.peer.ip());
+        }
+        let denied = |error: HostError| {
+            log::info!("connection {} to {room_id} refused: {error}", self.connection.0);
+            match error {
+                HostError::Unauthenticated(_) => CloseReason::AuthFailed,
+                HostError::Denied => CloseReason::PermissionDenied,
+                // The host could not say; what it did not allow is denied, and the client may try again.
+                HostError::Timeout | HostError::Failed(_) => CloseReason::AuthFailed,
+            }
+        };
+        let identity = shared.host.authenticate(&token.token).await.map_err(denied)?;
+        let grant = shared.host.authorize(&identity, &room_id).await.map_err(denied)?;
+        let admission = shared.sessions.admit(
+            self.connection,
+            self.peer.ip(),
+            &identity.user_id,
+            Arc::clone(&outbox),
+        )?;
+        let session = SessionId(self.connection.0);
+        let member =
+            NewMember { session, identity: identity.clone(), grant, outbox, ack: self.ack };
+        let room = shared.registry.join(&room_id, Box::new(member)).await?;
+        Ok(Joined { session, identity, grant, room_id, room, admission })
+    }
+}
+
+/// The room a path below the configured prefix names: `/<type>/<id>`, the id percent-decoded once, further
+/// segments part of the id.
+pub fn room_of_path(path: &str) -> Result<RoomId, CloseReason> {
+    let invalid = |why: &str| CloseReason::InvalidRoom(why.to_owned());
+    let (kind, id) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .ok_or_else(|| invalid("Invalid room URL format"))?;
+    let decoded = percent_decode_str(id)
+        .decode_utf8()
+        .map_err(|_| invalid("The room id is not valid UTF-8"))?;
+    let kind = match kind {
+        "record" => RECORDS,
+        "devices" => "device",
+        other => other,
+    };
+    RoomId::new(kind, &decoded).map_err(|error| invalid(&error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_rooms() {
+        let room = |path| room_of_path(path).map(|room| room.to_string());
+        assert_eq!(room("/records/a").unwrap(), "records:a");
+        assert_eq!(room("/record/minutes/2026-03").unwrap(), "records:minutes/2026-03");
+        assert_eq!(room("/devices/x").unwrap(), "device:x");
+        assert_eq!(room("/notes/%C3%A4%20b%3Fx").unwrap(), "notes:ä b?x");
+        for bad in ["/", "/records", "/records/", "/records/..", "/records/%2e%2e/x", "/records/%ff", "/re%20c/a"] {
+            assert!(matches!(room_of_path(bad), Err(CloseReason::InvalidRoom(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_are_decoded_once() {
+        assert_eq!(room_of_path("/notes/a%252fb").unwrap().id(), "a%2fb");
+    }
+}

@@ -1,0 +1,120 @@
+//! The standalone pages: read into memory once, served with validators and a strict content policy.
+
+use std::{collections::HashMap, fs, io, path::Path};
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode, header};
+use http_body_util::Full;
+use sha2::{Digest, Sha256};
+
+/// Largest file served, in bytes.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Most files served.
+const FILES_MAX: usize = 512;
+
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; \
+    style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// Files by the path they are served at.
+#[derive(Debug, Default)]
+pub struct Pages {
+    files: HashMap<String, File>,
+}
+
+#[derive(Debug)]
+struct File {
+    bytes: Bytes,
+    content_type: &'static str,
+    tag: String,
+    /// Its name holds its content's hash, so that it never changes.
+    immutable: bool,
+}
+
+impl Pages {
+    /// Reads all files below `folder`. `index.html` is served at `/`, other pages without their ending.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let mut pages = Self::default();
+        pages.read_folder(folder, "")?;
+        Ok(pages)
+    }
+
+    fn read_folder(&mut self, folder: &Path, prefix: &str) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.read_folder(&entry.path(), &format!("{prefix}/{name}"))?;
+            } else if kind.is_file() && self.files.len() < FILES_MAX && entry.metadata()?.len() <= FILE_BYTES_MAX {
+                self.add(&format!("{prefix}/{name}"), fs::read(entry.path())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &str, bytes: Vec<u8>) {
+        let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let content_type = match ending {
+            "html" => "text/html; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "png" => "image/png",
+            "ico" => "image/x-icon",
+            "json" | "map" => "application/json",
+            "woff2" => "font/woff2",
+            "txt" => "text/plain; charset=utf-8",
+            _ => "application/octet-stream",
+        };
+        let hash = Sha256::digest(&bytes);
+        let tag: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let served_at = match path.strip_suffix(".html") {
+            Some("/index") => "/".to_owned(),
+            Some(page) => page.to_owned(),
+            None => path.to_owned(),
+        };
+        let immutable = path.starts_with("/assets/");
+        let file = File { bytes: bytes.into(), content_type, tag: format!("\"{tag}\""), immutable };
+        self.files.insert(served_at, file);
+    }
+
+    /// The file at `path`, or `None`. `known` is the request's `If-None-Match`.
+    pub fn get(&self, path: &str, known: Option<&str>) -> Option<Response<Full<Bytes>>> {
+        let file = self.files.get(path)?;
+        let cache = if file.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+        let builder = Response::builder()
+            .header(header::CONTENT_TYPE, file.content_type)
+            .header(header::ETAG, &file.tag)
+            .header(header::CACHE_CONTROL, cache)
+            .header(header::CONTENT_SECURITY_POLICY, POLICY)
+            .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .header(header::REFERRER_POLICY, "no-referrer");
+        if known == Some(file.tag.as_str()) {
+            return builder.status(StatusCode::NOT_MODIFIED).body(Full::default()).ok();
+        }
+        builder.body(Full::new(file.bytes.clone())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serves_pages_without_their_ending() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("assets")).unwrap();
+        for (name, text) in [("index.html", "list"), ("edit.html", "editor"), ("assets/app-1.js", "x")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let pages = Pages::read(folder.path()).unwrap();
+        let page = pages.get("/", None).unwrap();
+        assert!(page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'self'"));
+        let tag = page.headers()[header::ETAG].to_str().unwrap().to_owned();
+        assert_eq!(pages.get("/", Some(&tag)).unwrap().status(), StatusCode::NOT_MODIFIED);
+        assert!(pages.get("/edit", None).is_some());
+        assert!(pages.get("/../Cargo.toml", None).is_none());
+        let script = pages.get("/assets/app-1.js", None).unwrap();
+        assert!(script.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    }
+}

@@ -1,0 +1,238 @@
+//! One WebSocket on a TCP stream: tungstenite reads, shared frames are written straight to the stream.
+//!
+//! tungstenite would copy each frame into its own buffer per receiver and keep that buffer for life. Here it
+//! writes only control frames (pong, close), into a small buffer that joins the queue of whole frames; so a
+//! control frame never lands inside a data frame.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice, Read, Write},
+};
+
+use bytes::Bytes;
+use tokio::{io::Interest, net::TcpStream};
+use tungstenite::{
+    Error, Message,
+    protocol::{Role, WebSocketConfig, WebSocketContext},
+};
+
+use crate::{
+    error::CloseReason,
+    limits::{WRITE_BUFFERS_MAX, WRITE_BYTES_MAX},
+    room::outbox::Taken,
+};
+
+/// A WebSocket after its 101.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    context: WebSocketContext,
+    control: Vec<u8>,
+    queue: VecDeque<Bytes>,
+    /// Bytes of the first frame that are written already.
+    written: usize,
+    /// The queue holds sync answers; nothing more is read until they are out.
+    answers: usize,
+    bytes_out: u64,
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A binary message.
+    Binary(Bytes),
+    /// A text message.
+    Text(tungstenite::Utf8Bytes),
+    /// A ping or pong: a sign of life.
+    Alive,
+    /// Nothing more for now.
+    Nothing,
+    /// The peer closed or went away.
+    Gone,
+    /// The peer broke the protocol; the session ends with this reason.
+    Violation(CloseReason),
+}
+
+impl Socket {
+    /// Takes over a stream after the 101. `rest` came after the request head.
+    pub fn new(stream: TcpStream, rest: Vec<u8>, read_buffer_bytes: usize, message_bytes_max: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(read_buffer_bytes)
+            .write_buffer_size(0)
+            .max_write_buffer_size(64 * 1024)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        Self {
+            stream,
+            context: WebSocketContext::from_partially_read(rest, Role::Server, Some(config)),
+            control: Vec::new(),
+            queue: VecDeque::new(),
+            written: 0,
+            answers: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Reads one message, if a whole one is there.
+    pub fn read(&mut self) -> Incoming {
+        let mut io = Io { stream: &self.stream, control: &mut self.control };
+        let outcome = self.context.read(&mut io);
+        self.queue_control();
+        match outcome {
+            Ok(Message::Binary(bytes)) => Incoming::Binary(bytes),
+            Ok(Message::Text(text)) => Incoming::Text(text),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Incoming::Alive,
+            Ok(Message::Close(_)) => {
+                // One more turn queues the answer to the close frame.
+                let mut io = Io { stream: &self.stream, control: &mut self.control };
+                drop(self.context.flush(&mut io));
+                self.queue_control();
+                Incoming::Gone
+            }
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Incoming::Nothing,
+            Err(Error::Capacity(_)) => Incoming::Violation(CloseReason::TooBig),
+            Err(Error::Utf8(_)) => Incoming::Violation(CloseReason::InvalidData),
+            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => Incoming::Gone,
+            Err(Error::Protocol(error)) => Incoming::Violation(CloseReason::Protocol(error.to_string())),
+            Err(_) => Incoming::Gone,
+        }
+    }
+
+    /// Queues a whole frame.
+    pub fn queue(&mut self, frame: Bytes) {
+        self.queue.push_back(frame);
+    }
+
+    /// Queues what an outbox held.
+    pub fn queue_taken(&mut self, taken: &mut Taken) {
+        self.answers += taken.answers;
+        if self.queue.is_empty() {
+            self.queue = std::mem::take(&mut taken.frames);
+        } else {
+            self.queue.append(&mut taken.frames);
+        }
+    }
+
+    /// Whether everything queued is written.
+    pub fn is_drained(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether a sync answer is still being written.
+    pub fn is_answering(&self) -> bool {
+        self.answers > 0
+    }
+
+    /// Bytes written so far.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out
+    }
+
+    /// Writes what the kernel takes at once: many frames in one call.
+    pub fn write(&mut self) -> io::Result<()> {
+        let mut budget = WRITE_BYTES_MAX;
+        while !self.queue.is_empty() && budget > 0 {
+            let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
+            let mut count = 0;
+            for (slot, frame) in slices.iter_mut().zip(&self.queue) {
+                let skip = if count == 0 { self.written } else { 0 };
+                *slot = IoSlice::new(frame.get(skip..).unwrap_or_default());
+                count += 1;
+            }
+            match self.stream.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    budget = budget.saturating_sub(bytes);
+                    self.advance(bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the stream can be read (if `read`) or, with something queued, written.
+    pub async fn ready(&self, read: bool) -> io::Result<(bool, bool)> {
+        let interest = match (read, !self.queue.is_empty()) {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (false, true) => Interest::WRITABLE,
+            _ => Interest::READABLE,
+        };
+        if !read && self.queue.is_empty() {
+            return std::future::pending().await;
+        }
+        let ready = self.stream.ready(interest).await?;
+        Ok((ready.is_readable() || ready.is_read_closed(), ready.is_writable()))
+    }
+
+    /// Reads and forgets until the peer closes. The caller holds the clock.
+    pub async fn discard(&self) {
+        let mut buffer = [0; 1024];
+        loop {
+            if self.stream.readable().await.is_err() {
+                return;
+            }
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Tells the peer that nothing more is sent.
+    pub async fn finish(&mut self) {
+        use tokio::io::AsyncWriteExt;
+        // A peer that is gone needs no goodbye.
+        drop(self.stream.shutdown().await);
+    }
+
+    fn queue_control(&mut self) {
+        if !self.control.is_empty() {
+            self.queue.push_back(std::mem::take(&mut self.control).into());
+        }
+    }
+
+    fn advance(&mut self, mut bytes: usize) {
+        self.bytes_out += bytes as u64;
+        while let Some(front) = self.queue.front() {
+            let left = front.len() - self.written;
+            if bytes < left {
+                self.written += bytes;
+                return;
+            }
+            bytes -= left;
+            self.written = 0;
+            self.queue.pop_front();
+        }
+        self.answers = 0;
+        if self.queue.capacity() > WRITE_BUFFERS_MAX {
+            self.queue = VecDeque::new();
+        }
+    }
+}
+
+/// What tungstenite sees as its stream.
+struct Io<'a> {
+    stream: &'a TcpStream,
+    control: &'a mut Vec<u8>,
+}
+
+impl Read for Io<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.try_read(buffer)
+    }
+}
+
+impl Write for Io<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.control.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! How a room gets its document: from the log, or, once in its life, from the record's text.
+
+use bytes::Bytes;
+
+use crate::{
+    compute::ComputeFailed,
+    error::CloseReason,
+    host::RecordText,
+    ids::RoomId,
+    markdown,
+    room::{
+        RECORDS, RoomContext,
+        document::{Document, DocumentError, seed_update},
+    },
+    store::{Seed, SeedOutcome, StoreError, StoredRoom},
+};
+
+/// A loaded room.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The document.
+    pub document: Document,
+    /// Highest sequence number used.
+    pub last_seq: u64,
+    /// Bytes of log rows not in the snapshot.
+    pub tail_bytes: u64,
+    /// Size of the snapshot, in bytes.
+    pub snapshot_bytes: u64,
+    /// The text last exchanged with the record's source.
+    pub base: Option<RecordText>,
+    /// The source's present text, if it differs from `base`.
+    pub outside: Option<RecordText>,
+}
+
+/// Why a room could not be loaded. A failed load refuses its joiners; it never yields an empty room.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The store failed or its data is damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored updates do not rebuild a document.
+    #[error("stored updates do not rebuild the document: {0}")]
+    Document(#[from] DocumentError),
+    /// The host could not give the record.
+    #[error(transparent)]
+    Host(#[from] crate::host::HostError),
+    /// A thread failed.
+    #[error(transparent)]
+    Compute(#[from] ComputeFailed),
+    /// Two nodes seed without end.
+    #[error("the room could not be seeded")]
+    Contended,
+}
+
+impl LoadError {
+    /// What the joiners are told.
+    pub fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Host(crate::host::HostError::Denied) => CloseReason::PermissionDenied,
+            _ => CloseReason::LoadFailed("The record could not be loaded; try again later".into()),
+        }
+    }
+}
+
+/// Loads `room`, seeding it if the store never saw it.
+pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadError> {
+    for _ in 0..3 {
+        if let Some(stored) = context.store.load(room).await? {
+            return from_store(context, room, stored).await;
+        }
+        if room.kind() != RECORDS {
+            return Ok(empty(context, None));
+        }
+        let record = context.host.load_record(room).await?;
+        let Some(record) = record else { return Ok(empty(context, None)) };
+        if seed(context, room, &record).await? == SeedOutcome::Claimed {
+            log::info!("room {room} seeded from its {}", record.source);
+        }
+        // The seed is loaded back like any log: one way to build a document.
+    }
+    Err(LoadError::Contended)
+}
+
+async fn from_store(context: &RoomContext, room: &RoomId, stored: StoredRoom) -> Result<Loaded, LoadError> {
+    let StoredRoom { snapshot, tail, last_seq } = stored;
+    let tail_bytes = tail.iter().map(|row| row.bytes.len() as u64).sum();
+    let snapshot_bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len() as u64);
+    let document_bytes_max = context.config.limits.document_bytes_max;
+    let document = context
+        .compute
+        .run(move || {
+            let state = snapshot.as_ref().map(|snapshot| &snapshot.state[..]);
+            Document::load(document_bytes_max, state, tail.iter().map(|row| (row.seq, &row.bytes)))
+        })
+        .await??;
+    let mut loaded = Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
+    if room.kind() == RECORDS {
+        read_sources(context, room, &mut loaded).await?;
+    }
+    Ok(loaded)
+}
+
+/// Compares the record's source with what was last exchanged with it. The log is the truth; if the source
+/// cannot be read now, the room opens all the same and the next write-back compares again.
+async fn read_sources(context: &RoomContext, room: &RoomId, loaded: &mut Loaded) -> Result<(), LoadError> {
+    match context.host.load_record(room).await {
+        Ok(Some(record)) => {
+            let base = context.store.source_text(room, record.source).await?;
+            if base.as_deref() != Some(&record.text) {
+                loaded.outside = Some(record.clone());
+            }
+            loaded.base = base.map(|text| RecordText { source: record.source, text });
+        }
+        Ok(None) => {}
+        Err(error) => log::warn!("room {room}: its source cannot be read now: {error}"),
+    }
+    Ok(())
+}
+
+async fn seed(context: &RoomContext, room: &RoomId, record: &RecordText) -> Result<SeedOutcome, LoadError> {
+    let (name, text) = (room.to_string(), record.text.clone());
+    let update: Bytes = context
+        .compute
+        .run(move || seed_update(&name, markdown::split_front_matter(&text).1))
+        .await??;
+    let seed = Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
+    Ok(context.store.seed(seed).await?)
+}
+
+fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
+    Loaded {
+        document: Document::new(context.config.limits.document_bytes_max),
+        last_seq: 0,
+        tail_bytes: 0,
+        snapshot_bytes: 0,
+        base,
+        outside: None,
+    }
+}

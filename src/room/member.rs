@@ -1,0 +1,112 @@
+//! One session in a room: what it may do, where its frames go, and which of its updates are durable.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    host::{Grant, Identity},
+    protocol::{control, sync, ws_frame},
+    room::outbox::Outbox,
+};
+
+/// How a client is told that its updates are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckMode {
+    /// It knows no acknowledgement (y-websocket ≤ 3).
+    None,
+    /// JSON `{"type":"ack","updates":N}` in a binary frame: its first N sync messages are durable.
+    Json,
+    /// Its own update comes back once it is durable (`@y/websocket` 4).
+    Echo,
+}
+
+/// One session of a room.
+#[derive(Debug)]
+pub struct Member {
+    /// Who it is.
+    pub identity: Identity,
+    /// What it may do.
+    pub grant: Grant,
+    /// Where its frames go.
+    pub outbox: Arc<Outbox>,
+    /// Unix milliseconds of the join.
+    pub joined_at_ms: u64,
+    /// Unix milliseconds of its last edit or awareness change.
+    pub active_at_ms: u64,
+    /// Whether it got its first sync step 2; until then updates are not sent, because that answer holds them.
+    pub synced: bool,
+    /// Whether it was told that its updates are refused.
+    pub told_readonly: bool,
+    acks: Acks,
+}
+
+/// What a member waits for: the log row whose commit makes one of its updates durable.
+#[derive(Debug)]
+struct Waiting {
+    seq: u64,
+    echo: Option<Bytes>,
+}
+
+/// A row number no commit reaches: the update waits for its dependencies or was refused.
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug)]
+struct Acks {
+    mode: AckMode,
+    /// Sync messages known to be durable, without a gap.
+    durable: u64,
+    waiting: VecDeque<Waiting>,
+}
+
+/// Acknowledgements one member may wait for; the store's queue and the mailbox bound it far below.
+const WAITING_MAX: usize = 65_536;
+
+impl Member {
+    /// A member that just joined.
+    pub fn new(identity: Identity, grant: Grant, outbox: Arc<Outbox>, mode: AckMode, now_ms: u64) -> Self {
+        Self {
+            identity,
+            grant,
+            outbox,
+            joined_at_ms: now_ms,
+            active_at_ms: now_ms,
+            synced: false,
+            told_readonly: false,
+            acks: Acks { mode, durable: 0, waiting: VecDeque::new() },
+        }
+    }
+
+    /// Notes that its next sync message is durable once row `seq` is committed.
+    pub fn await_commit(&mut self, seq: u64, update: &Bytes) {
+        if self.acks.mode == AckMode::None || self.acks.waiting.len() >= WAITING_MAX {
+            return;
+        }
+        let echo = (self.acks.mode == AckMode::Echo).then(|| update.clone());
+        self.acks.waiting.push_back(Waiting { seq, echo });
+    }
+
+    /// Notes that its next sync message is refused: nothing from here on is acknowledged.
+    pub fn refuse(&mut self) {
+        if self.acks.mode != AckMode::None && self.acks.waiting.len() < WAITING_MAX {
+            self.acks.waiting.push_back(Waiting { seq: NEVER, echo: None });
+        }
+    }
+
+    /// Tells the client what became durable with the commit of all rows up to `committed`, but for `held`.
+    pub fn committed(&mut self, committed: u64, held: &[u64]) {
+        let before = self.acks.durable;
+        while let Some(front) = self.acks.waiting.front() {
+            if front.seq > committed || held.contains(&front.seq) {
+                break;
+            }
+            self.acks.durable += 1;
+            if let Some(update) = self.acks.waiting.pop_front().and_then(|waiting| waiting.echo) {
+                self.outbox.push(ws_frame::binary(&sync::update(&update)));
+            }
+        }
+        if self.acks.mode == AckMode::Json && self.acks.durable > before {
+            self.outbox.push(ws_frame::binary(control::ack(self.acks.durable).as_bytes()));
+        }
+    }
+}

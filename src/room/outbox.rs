@@ -1,0 +1,189 @@
+//! A session's bounded queue of encoded frames: the only way from a room to a client.
+//!
+//! The room pushes and never waits; the connection takes everything at once and writes it. Document updates
+//! are never dropped: a queue over its bound ends the session with a code that makes the client resync.
+//! Awareness is worth only its newest state: a reader that lags gets none queued and asks for the present
+//! states once its queue is empty.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    error::CloseReason,
+    limits::{OUTBOX_AWARENESS_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX},
+};
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// In the queue.
+    Queued,
+    /// Left out; the reader will ask for the present states.
+    Deferred,
+    /// The queue was over its bound; the session is being closed.
+    Overflow,
+    /// The session is closed already.
+    Closed,
+}
+
+/// The queue, shared by one room and one connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    state: Mutex<State>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    /// A sync answer is queued or being written: its size is the document's, so it is not counted, but only
+    /// one may wait at a time.
+    answers: usize,
+    awareness_deferred: bool,
+    closing: Option<CloseReason>,
+}
+
+/// Everything that was queued.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Frames in order.
+    pub frames: VecDeque<Bytes>,
+    /// Sync answers among them.
+    pub answers: usize,
+    /// Awareness was left out; ask the room for the present states.
+    pub awareness_deferred: bool,
+    /// After these frames the session ends.
+    pub closing: Option<CloseReason>,
+}
+
+impl Outbox {
+    /// Queues a frame that must arrive.
+    pub fn push(&self, frame: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing.is_some() {
+            return Pushed::Closed;
+        }
+        if state.bytes + frame.len() > OUTBOX_BYTES_MAX || state.frames.len() >= OUTBOX_FRAMES_MAX {
+            // What is queued would arrive too late to be of use: the client resyncs anyway.
+            *state = State { closing: Some(CloseReason::SlowConsumer), ..State::default() };
+            drop(state);
+            self.ready.notify_one();
+            return Pushed::Overflow;
+        }
+        let first = state.frames.is_empty();
+        state.bytes += frame.len();
+        state.frames.push_back(frame);
+        drop(state);
+        if first {
+            self.ready.notify_one();
+        }
+        Pushed::Queued
+    }
+
+    /// Queues the answer to a sync step 1, whatever its size.
+    pub fn push_answer(&self, frame: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing.is_some() {
+            return Pushed::Closed;
+        }
+        state.answers += 1;
+        state.frames.push_back(frame);
+        drop(state);
+        self.ready.notify_one();
+        Pushed::Queued
+    }
+
+    /// Queues awareness unless the reader lags.
+    pub fn push_awareness(&self, frame: Bytes) -> Pushed {
+        {
+            let mut state = self.state.lock();
+            if state.bytes + frame.len() > OUTBOX_AWARENESS_BYTES_MAX {
+                state.awareness_deferred = true;
+                return Pushed::Deferred;
+            }
+        }
+        self.push(frame)
+    }
+
+    /// Ends the session once what is queued is written. The first reason stays.
+    pub fn close(&self, reason: CloseReason) {
+        let mut state = self.state.lock();
+        if state.closing.is_none() {
+            state.closing = Some(reason);
+            drop(state);
+            self.ready.notify_one();
+        }
+    }
+
+    /// Whether the session is ending.
+    pub fn is_closing(&self) -> bool {
+        self.state.lock().closing.is_some()
+    }
+
+    /// Waits until something may be there to take. Cancel-safe.
+    pub async fn ready(&self) {
+        self.ready.notified().await;
+    }
+
+    /// Takes everything.
+    pub fn take(&self) -> Taken {
+        let mut state = self.state.lock();
+        state.bytes = 0;
+        Taken {
+            frames: std::mem::take(&mut state.frames),
+            answers: std::mem::take(&mut state.answers),
+            awareness_deferred: std::mem::take(&mut state.awareness_deferred),
+            closing: state.closing.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_stops_is_cut_not_starved() {
+        let outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; 1024 * 1024]);
+        for _ in 0..4 {
+            assert_eq!(outbox.push(frame.clone()), Pushed::Queued);
+        }
+        assert_eq!(outbox.push(frame.clone()), Pushed::Overflow);
+        assert_eq!(outbox.push(frame), Pushed::Closed);
+        let taken = outbox.take();
+        assert!(taken.frames.is_empty(), "the memory is given back at once");
+        assert_eq!(taken.closing, Some(CloseReason::SlowConsumer));
+    }
+
+    #[test]
+    fn awareness_is_deferred_for_a_lagging_reader() {
+        let outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; 40 * 1024]);
+        assert_eq!(outbox.push_awareness(frame.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_awareness(frame.clone()), Pushed::Deferred);
+        let taken = outbox.take();
+        assert_eq!((taken.frames.len(), taken.awareness_deferred), (1, true));
+        assert_eq!(outbox.push_awareness(frame), Pushed::Queued);
+    }
+
+    #[test]
+    fn one_large_answer_does_not_cut_its_reader() {
+        let outbox = Outbox::default();
+        assert_eq!(outbox.push_answer(Bytes::from(vec![0; OUTBOX_BYTES_MAX * 2])), Pushed::Queued);
+        assert_eq!(outbox.push(Bytes::from_static(b"x")), Pushed::Queued);
+        assert_eq!(outbox.take().frames.len(), 2);
+    }
+
+    #[test]
+    fn the_first_close_reason_stays() {
+        let outbox = Outbox::default();
+        outbox.close(CloseReason::TokenExpired);
+        outbox.close(CloseReason::ShuttingDown);
+        assert_eq!(outbox.take().closing, Some(CloseReason::TokenExpired));
+    }
+}

@@ -1,0 +1,365 @@
+//! From the live document back to the record's source, and to the operator's copy.
+//!
+//! One write-back runs at a time; what asks meanwhile starts another. The host is called from helper tasks,
+//! never from the actor, so that edits flow while a host hangs. Each write-back first reads the source and
+//! merges what changed there; so it never overwrites somebody else's text.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    engine::SnapshotReport,
+    error::EngineError,
+    host::{HostError, RecordText, SaveOutcome},
+    markdown,
+    room::{
+        RECORDS, RoomCommand, WriteBackStep,
+        actor::{Actor, Ended},
+        document::DocumentError,
+    },
+    store::{SnapshotInfo, StoreError},
+    time::unix_ms,
+};
+
+/// Shortest time between two write-backs that nobody asked for.
+const GAP: Duration = Duration::from_secs(2);
+/// Longest wait after failures in a row.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Times one write-back starts over because the source changed under it.
+const ROUNDS_MAX: u32 = 5;
+
+/// State of a room's write-backs.
+#[derive(Debug)]
+pub(super) struct WriteBack {
+    /// The text last exchanged with the source.
+    pub(super) base: Option<RecordText>,
+    dirty: bool,
+    running: bool,
+    again: bool,
+    copy: bool,
+    rounds: u32,
+    updates: u64,
+    failures: u32,
+    started_at: Instant,
+    waiters: Vec<oneshot::Sender<Result<SnapshotReport, EngineError>>>,
+}
+
+impl WriteBack {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            base: None,
+            // Whether the document differs from its source is known only once they are compared.
+            dirty: true,
+            running: false,
+            again: false,
+            copy: false,
+            rounds: 0,
+            updates: 0,
+            failures: 0,
+            started_at: now,
+            waiters: Vec::new(),
+        }
+    }
+
+    /// The document changed.
+    pub(super) fn touched(&mut self) {
+        self.dirty = true;
+        self.copy = true;
+        self.updates += 1;
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+}
+
+impl Actor {
+    /// When the next write-back is due by itself.
+    pub(super) fn write_back_at(&self) -> Option<Instant> {
+        let state = &self.write_back;
+        if state.running || !state.dirty || (state.updates == 0 && state.failures == 0) {
+            return None;
+        }
+        let snapshots = &self.context.config.snapshots;
+        if state.failures > 0 {
+            let wait = Duration::from_secs(1 << state.failures.min(6)).min(RETRY_MAX);
+            return Some(state.started_at + wait);
+        }
+        let by_count = snapshots.max_updates > 0 && state.updates >= snapshots.max_updates;
+        let by_time = (snapshots.interval > 0.0)
+            .then(|| state.started_at + Duration::try_from_secs_f64(snapshots.interval).unwrap_or(RETRY_MAX));
+        let by_count = by_count.then(|| state.started_at + GAP);
+        match (by_count, by_time) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn write_back_due(&self, now: Instant) -> bool {
+        self.write_back_at().is_some_and(|due| due <= now)
+    }
+
+    /// Somebody asks for a write-back and wants to know how it ended.
+    pub(super) fn request_write_back(
+        &mut self,
+        reply: oneshot::Sender<Result<SnapshotReport, EngineError>>,
+    ) {
+        self.write_back.waiters.push(reply);
+        self.write_back.copy = true;
+        self.start_write_back();
+    }
+
+    pub(super) fn start_write_back(&mut self) {
+        if self.write_back.running {
+            self.write_back.again = true;
+            return;
+        }
+        self.write_back.running = true;
+        self.write_back.again = false;
+        self.write_back.rounds = 0;
+        self.write_back.started_at = Instant::now();
+        self.read_source();
+    }
+
+    fn read_source(&mut self) {
+        if self.room.kind() != RECORDS {
+            self.tell_self(async { WriteBackStep::Loaded(Ok(None)) });
+            return;
+        }
+        let (host, room) = (Arc::clone(&self.context.host), self.room.clone());
+        self.tell_self(async move { WriteBackStep::Loaded(host.load_record(&room).await) });
+    }
+
+    pub(super) async fn continue_write_back(&mut self, step: WriteBackStep) -> Result<(), Ended> {
+        match step {
+            WriteBackStep::Loaded(Ok(current)) => self.compare(current).await,
+            WriteBackStep::Loaded(Err(error)) => {
+                self.write_back_failed("load", &error);
+                Ok(())
+            }
+            WriteBackStep::Saved { text, outcome } => self.saved(text, outcome).await,
+            WriteBackStep::Copied(outcome) => {
+                self.copied(outcome);
+                Ok(())
+            }
+        }
+    }
+
+    async fn compare(&mut self, current: Option<RecordText>) -> Result<(), Ended> {
+        if self.room.kind() != RECORDS {
+            self.write_back.dirty = false;
+            return self.copy_for_operator().await;
+        }
+        if let Some(current) = &current
+            && self.write_back.base.as_ref() != Some(current)
+        {
+            self.merge_outside(current.clone()).await?;
+        }
+        if current.is_none() && (self.write_back.base.is_some() || self.last_seq == 0) {
+            if self.write_back.base.is_some() {
+                // Somebody removed the record. Its document stays in the log; writing it back would undo that.
+                log::warn!("room {}: the record is gone, nothing is written back", self.room);
+                self.context.metrics.write_backs.inc("record_gone");
+            }
+            self.write_back.dirty = false;
+            return self.copy_for_operator().await;
+        }
+        if !self.write_back.dirty {
+            return self.copy_for_operator().await;
+        }
+        // What changes from here on needs another write-back.
+        self.write_back.dirty = false;
+        self.write_back.updates = 0;
+        let body = self.body().await?;
+        let (front, base_body) =
+            current.as_ref().map_or(("", ""), |current| markdown::split_front_matter(&current.text));
+        if current.is_some() && markdown::is_same(base_body, &body) {
+            // Nobody changed anything: the source keeps its own way of writing, byte for byte.
+            self.context.metrics.write_backs.inc("unchanged");
+            return self.copy_for_operator().await;
+        }
+        let text = markdown::join(front, &body);
+        let (host, room) = (Arc::clone(&self.context.host), self.room.clone());
+        let expected = current.map(|current| current.text);
+        self.tell_self(async move {
+            let outcome = host.save_record(&room, &text, expected.as_deref()).await;
+            WriteBackStep::Saved { text, outcome }
+        });
+        Ok(())
+    }
+
+    async fn saved(&mut self, text: String, outcome: Result<SaveOutcome, HostError>) -> Result<(), Ended> {
+        match outcome {
+            Ok(SaveOutcome::Saved(source)) => {
+                self.context.metrics.write_backs.inc("saved");
+                log::info!("room {}: written back", self.room);
+                self.exchanged(RecordText { source, text });
+                self.copy_for_operator().await
+            }
+            Ok(SaveOutcome::Changed(current)) => {
+                self.write_back.dirty = true;
+                self.write_back.rounds += 1;
+                if self.write_back.rounds >= ROUNDS_MAX {
+                    let busy = HostError::Failed("the source keeps changing".into());
+                    self.write_back_failed("save", &busy);
+                    return Ok(());
+                }
+                self.compare(Some(current)).await
+            }
+            Err(error) => {
+                self.write_back_failed("save", &error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Merges a text that changed outside into the document; what both sides changed keeps the live text, and
+    /// the other is kept as a version.
+    pub(super) async fn merge_outside(&mut self, theirs: RecordText) -> Result<(), Ended> {
+        let base = self.write_back.base.clone().unwrap_or_else(|| RecordText {
+            source: theirs.source,
+            text: String::new(),
+        });
+        let bodies = (
+            markdown::split_front_matter(&base.text).1.to_owned(),
+            markdown::split_front_matter(&theirs.text).1.to_owned(),
+        );
+        let merged = self
+            .on_document(true, move |document| document.merge_outside(&bodies.0, &bodies.1))
+            .await;
+        match merged {
+            Ok(Ok((update, report))) => {
+                if let Some(update) = update {
+                    self.context.metrics.outside_changes.inc();
+                    log::info!("room {}: a change of its {} was merged", self.room, theirs.source);
+                    self.log(update.clone()).await;
+                    self.fan_out(&update, None);
+                }
+                if !report.conflicts.is_empty() {
+                    self.keep_conflict(&theirs);
+                }
+                self.exchanged(theirs);
+            }
+            Ok(Err(DocumentError::Refused(code))) => {
+                log::error!("room {}: a change of its {} was refused: {code}", self.room, theirs.source);
+            }
+            Ok(Err(_)) => return Err(self.fail(None)),
+            Err(ended) => return Err(ended),
+        }
+        Ok(())
+    }
+
+    fn keep_conflict(&self, theirs: &RecordText) {
+        log::warn!("room {}: its {} was changed in places edited here too; kept aside", self.room, theirs.source);
+        self.hook(
+            "realtime:record:conflict",
+            serde_json::json!({
+                "roomId": self.room.as_str(), "source": theirs.source, "timestamp": unix_ms(),
+            }),
+        );
+        let (store, room, theirs) = (Arc::clone(&self.context.store), self.room.clone(), theirs.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.keep_version(&room, theirs.source, "conflict", theirs.text).await {
+                log::error!("room {room}: the other text could not be kept: {error}");
+            }
+        });
+    }
+
+    fn exchanged(&mut self, text: RecordText) {
+        self.write_back.base = Some(text.clone());
+        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
+        tokio::spawn(async move {
+            if let Err(error) = store.set_source_text(&room, text.source, text.text).await {
+                log::warn!("room {room}: the base of its next merge was not stored: {error}");
+            }
+        });
+    }
+
+    async fn copy_for_operator(&mut self) -> Result<(), Ended> {
+        self.write_back.failures = 0;
+        self.write_back.updates = 0;
+        if !self.write_back.copy || !self.context.config.snapshots.enabled {
+            self.finish(None);
+            return Ok(());
+        }
+        self.write_back.copy = false;
+        let state = self.on_document(true, |document| document.encode()).await?;
+        let Ok(state) = state else { return Err(self.fail(None)) };
+        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
+        let warning = self.context.config.snapshots.max_bytes_warning;
+        if state.len() as u64 > warning {
+            log::warn!("room {}: its copy has {} bytes, over the {warning} warned about", self.room, state.len());
+        }
+        self.tell_self(async move { WriteBackStep::Copied(store.save_copy(&room, Bytes::from(state)).await) });
+        Ok(())
+    }
+
+    fn copied(&mut self, outcome: Result<SnapshotInfo, StoreError>) {
+        match outcome {
+            Ok(info) => {
+                self.hook(
+                    "realtime:snapshot:saved",
+                    serde_json::json!({
+                        "roomId": self.room.as_str(), "version": info.version, "timestamp": info.created_at_ms,
+                    }),
+                );
+                self.finish(Some(info.version));
+            }
+            Err(error) => {
+                log::warn!("room {}: its copy was not stored: {error}", self.room);
+                self.write_back.copy = true;
+                self.finish(None);
+            }
+        }
+    }
+
+    fn write_back_failed(&mut self, stage: &'static str, error: &HostError) {
+        self.context.metrics.write_backs.inc("failed");
+        log::warn!("room {}: the write-back failed ({stage}): {error}", self.room);
+        self.hook(
+            "realtime:snapshot:writeback-failed",
+            serde_json::json!({
+                "roomId": self.room.as_str(), "recordId": self.room.id(), "stage": stage,
+                "error": error.to_string(),
+            }),
+        );
+        self.write_back.dirty = true;
+        self.write_back.failures = self.write_back.failures.saturating_add(1);
+        self.write_back.running = false;
+        for waiter in self.write_back.waiters.drain(..) {
+            drop(waiter.send(Err(EngineError::Host(error.clone()))));
+        }
+    }
+
+    fn finish(&mut self, version: Option<u64>) {
+        self.write_back.running = false;
+        for waiter in self.write_back.waiters.drain(..) {
+            let report = SnapshotReport { snapshot_created: true, version, timestamp: unix_ms() };
+            drop(waiter.send(Ok(report)));
+        }
+        if self.write_back.again {
+            self.start_write_back();
+        }
+    }
+
+    /// Runs `step` beside the actor and sends its result to the room's own mailbox.
+    fn tell_self(&self, step: impl Future<Output = WriteBackStep> + Send + 'static) {
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            let step = step.await;
+            if let Some(own) = own.upgrade() {
+                drop(own.send(RoomCommand::WriteBack(step)).await);
+            }
+        });
+    }
+}

@@ -1,0 +1,203 @@
+//! Counters of one engine and their Prometheus text form.
+//!
+//! What is counted per update is a relaxed atomic; what is counted by reason sits behind a short lock and is
+//! never on the per-update path.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use parking_lot::Mutex;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counters told apart by one label. Labels are fixed strings of the code, so their number is bounded.
+#[derive(Debug, Default)]
+pub struct Labelled(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Labelled {
+    /// Adds one to `label`.
+    pub fn inc(&self, label: &'static str) {
+        *self.0.lock().entry(label).or_default() += 1;
+    }
+
+    /// The present value of `label`.
+    pub fn get(&self, label: &str) -> u64 {
+        self.0.lock().get(label).copied().unwrap_or_default()
+    }
+}
+
+/// All counters of one engine.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// WebSocket connections accepted (after the 101).
+    pub connections_opened: Counter,
+    /// WebSocket connections ended.
+    pub connections_closed: Counter,
+    /// Closes by [`crate::error::CloseReason::code`].
+    pub closes: Labelled,
+    /// HTTP requests refused before the upgrade, by reason.
+    pub requests_refused: Labelled,
+    /// Messages received.
+    pub messages_in: Counter,
+    /// Payload bytes received.
+    pub bytes_in: Counter,
+    /// Bytes written to sockets.
+    pub bytes_out: Counter,
+    /// Frames refused, by the codec's or the guard's code.
+    pub frames_refused: Labelled,
+    /// Updates applied to documents.
+    pub updates_applied: Counter,
+    /// Updates that changed nothing.
+    pub updates_unchanged: Counter,
+    /// Updates held because a dependency was missing.
+    pub updates_held: Counter,
+    /// Updates refused because the session may not edit.
+    pub updates_readonly: Counter,
+    /// Document updates queued towards clients.
+    pub deliveries: Counter,
+    /// Awareness messages received.
+    pub awareness_in: Counter,
+    /// Awareness frames queued towards clients.
+    pub awareness_out: Counter,
+    /// Rooms opened.
+    pub rooms_opened: Counter,
+    /// Rooms evicted.
+    pub rooms_evicted: Counter,
+    /// Rooms that met a fault and were dropped.
+    pub rooms_failed: Counter,
+    /// Base snapshots stored.
+    pub snapshots: Counter,
+    /// Write-backs by outcome.
+    pub write_backs: Labelled,
+    /// Outside changes merged into live documents.
+    pub outside_changes: Counter,
+}
+
+/// Values read at the moment of the scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
+    /// Open WebSocket connections.
+    pub connections: usize,
+    /// Open rooms.
+    pub rooms: usize,
+    /// Appends waiting for the store's writer.
+    pub store_queued: usize,
+    /// Commits so far.
+    pub store_commits: u64,
+    /// Log rows committed so far.
+    pub store_rows: u64,
+    /// Time all commits took, in microseconds.
+    pub store_commit_micros: u64,
+    /// Whether commits fail at the moment.
+    pub store_degraded: bool,
+}
+
+impl Metrics {
+    /// The Prometheus text exposition, version 0.0.4.
+    pub fn render(&self, gauges: &Gauges) -> String {
+        let mut out = String::with_capacity(4096);
+        let mut text = Exposition(&mut out);
+        text.gauge("connections", "Open WebSocket connections.", gauges.connections as u64);
+        text.gauge("rooms", "Open rooms.", gauges.rooms as u64);
+        text.gauge("store_queued", "Appends waiting for the store.", gauges.store_queued as u64);
+        text.gauge("store_degraded", "1 while commits fail.", u64::from(gauges.store_degraded));
+        text.value("store_commits_total", "counter", "Commits.", gauges.store_commits);
+        text.value("store_rows_total", "counter", "Log rows committed.", gauges.store_rows);
+        text.value(
+            "store_commit_microseconds_total",
+            "counter",
+            "Time spent in commits, in microseconds.",
+            gauges.store_commit_micros,
+        );
+        for (name, help, counter) in [
+            ("connections_opened_total", "WebSocket connections accepted.", &self.connections_opened),
+            ("connections_closed_total", "WebSocket connections ended.", &self.connections_closed),
+            ("messages_in_total", "Messages received.", &self.messages_in),
+            ("bytes_in_total", "Payload bytes received.", &self.bytes_in),
+            ("bytes_out_total", "Bytes written to sockets.", &self.bytes_out),
+            ("updates_applied_total", "Updates applied to documents.", &self.updates_applied),
+            ("updates_unchanged_total", "Updates that changed nothing.", &self.updates_unchanged),
+            ("updates_held_total", "Updates held for a missing dependency.", &self.updates_held),
+            ("updates_readonly_total", "Updates refused to read-only sessions.", &self.updates_readonly),
+            ("deliveries_total", "Document updates queued towards clients.", &self.deliveries),
+            ("awareness_in_total", "Awareness messages received.", &self.awareness_in),
+            ("awareness_out_total", "Awareness frames queued towards clients.", &self.awareness_out),
+            ("rooms_opened_total", "Rooms opened.", &self.rooms_opened),
+            ("rooms_evicted_total", "Rooms evicted.", &self.rooms_evicted),
+            ("rooms_failed_total", "Rooms dropped after a fault.", &self.rooms_failed),
+            ("snapshots_total", "Base snapshots stored.", &self.snapshots),
+            ("outside_changes_total", "Outside changes merged.", &self.outside_changes),
+        ] {
+            text.value(name, "counter", help, counter.get());
+        }
+        text.labelled("closes_total", "Connections closed by the server.", "code", &self.closes);
+        text.labelled("requests_refused_total", "Requests refused.", "reason", &self.requests_refused);
+        text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
+        text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
+        out
+    }
+}
+
+struct Exposition<'a>(&'a mut String);
+
+impl Exposition<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.value(name, "gauge", help, value);
+    }
+
+    fn value(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+        self.head(name, kind, help);
+        // Writing to a String cannot fail.
+        drop(writeln!(self.0, "civicpress_realtime_{name} {value}"));
+    }
+
+    fn labelled(&mut self, name: &str, help: &str, label: &str, values: &Labelled) {
+        self.head(name, "counter", help);
+        for (key, value) in values.0.lock().iter() {
+            drop(writeln!(self.0, "civicpress_realtime_{name}{{{label}=\"{key}\"}} {value}"));
+        }
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        drop(writeln!(self.0, "# HELP civicpress_realtime_{name} {help}"));
+        drop(writeln!(self.0, "# TYPE civicpress_realtime_{name} {kind}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_labels_and_values() {
+        let metrics = Metrics::default();
+        metrics.updates_applied.add(3);
+        metrics.closes.inc("AUTH_FAILED");
+        let text = metrics.render(&Gauges { connections: 2, ..Gauges::default() });
+        assert!(text.contains("civicpress_realtime_connections 2\n"));
+        assert!(text.contains("civicpress_realtime_updates_applied_total 3\n"));
+        assert!(text.contains("civicpress_realtime_closes_total{code=\"AUTH_FAILED\"} 1\n"));
+    }
+}
