@@ -79,11 +79,13 @@ impl JwtVerifier {
     /// Checks the key and pins the algorithms: those configured, else all that fit the key.
     pub fn new(config: &config::Jwt) -> Result<Self, JwtConfigError> {
         let (key, algorithms) = key::pinned_key(config)?;
-        let mut validation = Validation::default();
-        validation.algorithms = algorithms;
         // The times are checked by `claims`, against a clock that tests can set.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
+        let mut validation = Validation {
+            algorithms,
+            validate_exp: false,
+            validate_nbf: false,
+            ..Validation::default()
+        };
         let mut required = vec!["exp"];
         if let Some(issuer) = &config.issuer {
             validation.set_issuer(&[issuer]);

@@ -55,6 +55,14 @@ G/cDkksGya9gbywQGwIDAQAB\n\
 -----END PUBLIC KEY-----\n\
 ";
 
+/// Signed outside this library with the private part of [`RSA_PUBLIC`].
+const RSA_TOKEN: &str = "\
+     eyJhbGciOiAiUlMyNTYiLCAidHlwIjogIkpXVCJ9.eyJzdWIiOiAidTEiLCAicm9sZSI6ICJlZGl0b3IiLCAiZXhwIjogMTgwMDA\
+     wMDA2MH0.k4fsN7XTlEPOCM2s9PxuMGJ2WBXm5_sdX5AkZp8hhOvIWyuuT1Rh-TXq92WzFvooUR9nZpzYLY9q5kQbGW7WEEqtKPk\
+     gVDZkEjDihVNOpGcf4PJ7h5i5Z70vxmi1O9nsCLUnIM7gLAYrtTeqYPE1ZMuom_ha21CyicKuPpc-u3f8zTWAcQMgPsHourUmb8W\
+     IvPsbXMs7FS_x8zR87gKviWkHYQdhOJ-QpIoQSulYNyEzWULy-uOIhsnoEr2gfauFzBaQICjuZd9-_p3pQgo7pOiKOQTWowMncGE\
+     h4M5uC1_6IWtJal2YCYIov158UIWWMsU-Jdip-051NV52061ETg";
+
 fn secret_config() -> Jwt {
     Jwt { secret: Some(SECRET.into()), ..Jwt::default() }
 }
@@ -131,6 +139,9 @@ fn public_keys_verify_their_own_algorithm_only() {
     let key = |pem: &str| Jwt { public_key: Some(pem.into()), ..Jwt::default() };
     assert!(verify(&key(ED_PUBLIC), &ed).is_ok());
     assert!(verify(&key(EC_PUBLIC), &ec).is_ok());
+    assert!(verify(&key(RSA_PUBLIC), RSA_TOKEN).is_ok());
+    let pss = Jwt { algorithms: vec!["PS256".into()], ..key(RSA_PUBLIC) };
+    assert!(verify(&pss, RSA_TOKEN).is_err());
     assert!(verify(&key(ED_PUBLIC), &ec).is_err());
     assert!(verify(&key(EC_PUBLIC), &ed).is_err());
     assert!(verify(&key(RSA_PUBLIC), &ed).is_err());

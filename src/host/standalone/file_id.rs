@@ -37,11 +37,12 @@ pub(super) fn id_of(relative: &Path) -> Option<String> {
 }
 
 fn is_usable_segment(segment: &str) -> bool {
-    !segment.starts_with('.')
-        && !segment.ends_with(['.', ' '])
-        && segment.len() <= SEGMENT_BYTES_MAX
-        && !is_reserved(segment)
-        && !(cfg!(windows) && segment.contains(['<', '>', ':', '"', '|', '?', '*']))
+    let hidden = segment.starts_with('.');
+    // Windows drops these letters and would open another file.
+    let cut = segment.ends_with(['.', ' ']);
+    let unknown_here = cfg!(windows) && segment.contains(['<', '>', ':', '"', '|', '?', '*']);
+    let refused = hidden || cut || unknown_here || is_reserved(segment);
+    !refused && segment.len() <= SEGMENT_BYTES_MAX
 }
 
 /// Names that are devices on Windows, with any extension.

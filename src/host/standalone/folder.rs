@@ -17,7 +17,7 @@ use crate::{host::HostError, limits::RECORD_BYTES_MAX};
 /// Names of files being written begin so; hidden, so neither the list nor the watch sees them.
 const TEMP_PREFIX: &str = ".civic-";
 /// Such a file of this age was left by a crash.
-const TEMP_AGE_MAX: Duration = Duration::from_secs(3600);
+const TEMP_AGE_MAX: Duration = Duration::from_hours(1);
 
 /// A folder of records.
 #[derive(Debug)]

@@ -87,7 +87,7 @@ fn by_events(root: &Path, changed: Changed) -> Result<Guard, notify::Error> {
         match event {
             Ok(event) if event.need_rescan() => send(Told::Everything),
             Ok(event) if is_change(event.kind) => {
-                event.paths.into_iter().map(Told::Path).for_each(send)
+                event.paths.into_iter().map(Told::Path).for_each(send);
             }
             Ok(_) => {}
             Err(_) => send(Told::Everything),
@@ -149,7 +149,7 @@ impl Teller {
             if lost.swap(false, Ordering::AcqRel) {
                 ids.extend(self.stamps().into_keys());
             }
-            self.tell(ids);
+            self.tell(&ids);
         }
     }
 
@@ -163,7 +163,7 @@ impl Teller {
                 } else if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
                     // What is written into a new folder before the system watches it is never told.
                     listing::walk(&path, &mut |entry| {
-                        ids.extend(listing::record_id(&self.root, entry))
+                        ids.extend(listing::record_id(&self.root, entry));
                     });
                 }
             }
@@ -180,7 +180,7 @@ impl Teller {
                 .map(|(id, _)| id.clone())
                 .collect();
             ids.extend(before.into_keys().filter(|id| !now.contains_key(id)));
-            self.tell(ids);
+            self.tell(&ids);
             before = now;
         }
     }
@@ -196,7 +196,7 @@ impl Teller {
         stamps
     }
 
-    fn tell(&self, ids: BTreeSet<String>) {
+    fn tell(&self, ids: &BTreeSet<String>) {
         for room in ids.iter().filter_map(|id| RoomId::new(RECORDS, id).ok()) {
             if self.stopped.load(Ordering::Acquire) {
                 return;
