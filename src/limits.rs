@@ -92,5 +92,14 @@ pub const HOST_QUEUE_MAX: usize = 1024;
 /// Hooks waiting to be told.
 pub const HOOK_QUEUE_MAX: usize = 4096;
 
+/// Largest record file, in bytes.
+pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Files looked at when the records' folder is listed.
+pub const RECORDS_LISTED_MAX: usize = 10_000;
+/// Levels of folders below the records' folder that are listed.
+pub const RECORDS_DEPTH_MAX: usize = 8;
+/// File events waiting to be told; over it every record counts as changed.
+pub const WATCH_QUEUE_MAX: usize = 1024;
+
 /// Time for each phase of a shutdown.
 pub const SHUTDOWN_PHASE: Duration = Duration::from_secs(8);
