@@ -140,11 +140,13 @@ impl Engine {
         let config = Arc::new(config);
         // The port first: a start that fails must leave nothing behind.
         let listener = listener::bind(&config).await?;
-        let internal = |what: &str, error: std::io::Error| EngineError::Internal(format!("{what}: {error}"));
+        let internal =
+            |what: &str, error: std::io::Error| EngineError::Internal(format!("{what}: {error}"));
         let address = listener.local_addr().map_err(|error| internal("local address", error))?;
         let pages = match &config.pages_dir {
-            Some(folder) => Pages::read(folder)
-                .map_err(|error| EngineError::Config(format!("the pages cannot be read: {error}")))?,
+            Some(folder) => Pages::read(folder).map_err(|error| {
+                EngineError::Config(format!("the pages cannot be read: {error}"))
+            })?,
             None => Pages::default(),
         };
         let compute = Compute::start(2).map_err(|error| internal("compute threads", error))?;
@@ -161,7 +163,13 @@ impl Engine {
         let watching = watch_sources(host.as_ref(), &registry);
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
         log::info!("listening on {address}");
-        Ok(Self { shared, address, accepting, stopped, tasks: AsyncMutex::new(Some(Tasks { accept, watching })) })
+        Ok(Self {
+            shared,
+            address,
+            accepting,
+            stopped,
+            tasks: AsyncMutex::new(Some(Tasks { accept, watching })),
+        })
     }
 
     /// The bound address.
@@ -177,8 +185,11 @@ impl Engine {
     /// Writes a live room back at once and copies it for the operator. No live room: nothing happens, and
     /// the report says so.
     pub async fn trigger_snapshot(&self, room: &str) -> Result<SnapshotReport, EngineError> {
-        let nothing = SnapshotReport { snapshot_created: false, version: None, timestamp: unix_ms() };
-        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else { return Ok(nothing) };
+        let nothing =
+            SnapshotReport { snapshot_created: false, version: None, timestamp: unix_ms() };
+        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else {
+            return Ok(nothing);
+        };
         ask(&handle, |reply| RoomCommand::Snapshot { reply }).await.unwrap_or(Ok(nothing))
     }
 
@@ -196,7 +207,9 @@ impl Engine {
 
     /// Who is in the room; empty if it is not open.
     pub async fn presence(&self, room: &str) -> Result<Vec<Participant>, EngineError> {
-        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else { return Ok(Vec::new()) };
+        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else {
+            return Ok(Vec::new());
+        };
         Ok(ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default())
     }
 
@@ -296,7 +309,10 @@ fn watch_sources(host: &dyn Host, registry: &Arc<Registry>) -> Option<Box<dyn Se
 
 async fn phase<T>(name: &str, work: impl Future<Output = T>) {
     if tokio::time::timeout(SHUTDOWN_PHASE, work).await.is_err() {
-        log::warn!("shutdown: '{name}' took longer than {} s and was left", SHUTDOWN_PHASE.as_secs());
+        log::warn!(
+            "shutdown: '{name}' took longer than {} s and was left",
+            SHUTDOWN_PHASE.as_secs()
+        );
     }
 }
 

@@ -11,14 +11,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     error::CloseReason,
-    limits::{CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX, UPDATE_STRUCTS_MAX},
+    ids::SessionId,
+    limits::{CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX},
     net::{
         Shared,
         join::{JoinRequest, Joined},
         socket::{Incoming, Socket},
     },
     protocol::{
-        control,
+        control::{self, ClientControl, ServerControl},
         guard::{self, Bounds},
         sync::{self, ClientMessage},
         ws_frame,
@@ -38,7 +39,12 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
     let id = request.connection;
     let reason = match request.join(&shared, Arc::clone(&outbox)).await {
         Ok(joined) => {
-            log::debug!("connection {}: user {} joined {}", id.0, joined.identity.user_id, joined.room_id);
+            log::debug!(
+                "connection {}: user {} joined {}",
+                id.0,
+                joined.identity.user_id,
+                joined.room_id
+            );
             let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined);
             let reason = connection.serve().await;
             // The room must hear of it even if it is busy: its cursor goes now.
@@ -67,11 +73,12 @@ async fn close(socket: &mut Socket, reason: &CloseReason) {
     let broke_the_protocol =
         matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
     if !broke_the_protocol {
-        let text = match reason {
-            CloseReason::SessionRevoked(why) => control::session_revoked(why),
-            _ => control::error(reason.code(), &reason.message()),
+        let message = reason.message();
+        let told = match reason {
+            CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
+            _ => ServerControl::Error { code: reason.code(), message: &message },
         };
-        socket.queue(ws_frame::binary(text.as_bytes()));
+        socket.queue(ws_frame::binary(&told.to_bytes()));
     }
     if denies {
         socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
@@ -91,6 +98,11 @@ async fn close(socket: &mut Socket, reason: &CloseReason) {
     );
 }
 
+/// The public name of a session, in hooks and in its acknowledgement.
+fn client_name(session: SessionId) -> String {
+    format!("client_{}", session.0)
+}
+
 struct Connection<'a> {
     socket: &'a mut Socket,
     outbox: &'a Outbox,
@@ -107,7 +119,12 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(socket: &'a mut Socket, outbox: &'a Outbox, shared: &'a Shared, joined: &'a Joined) -> Self {
+    fn new(
+        socket: &'a mut Socket,
+        outbox: &'a Outbox,
+        shared: &'a Shared,
+        joined: &'a Joined,
+    ) -> Self {
         let now = Instant::now();
         let document_bytes_max = shared.config.limits.document_bytes_max;
         let expires_at = joined.identity.expires_at_ms.map(|at_ms| {
@@ -119,7 +136,7 @@ impl<'a> Connection<'a> {
             outbox,
             shared,
             joined,
-            bounds: Bounds { document_bytes_max, structs_max: UPDATE_STRUCTS_MAX },
+            bounds: Bounds::new(document_bytes_max),
             heard_at: now,
             pinged: false,
             sent_at: now,
@@ -132,12 +149,12 @@ impl<'a> Connection<'a> {
 
     /// Serves until somebody ends it; `None` = the peer went by itself.
     async fn serve(&mut self) -> Option<CloseReason> {
-        let ack = control::connection_ack(
-            self.joined.room_id.as_str(),
-            self.joined.session.0,
-            self.joined.grant.can_edit,
-        );
-        self.socket.queue(ws_frame::binary(ack.as_bytes()));
+        let ack = ServerControl::ConnectionAck {
+            room_id: self.joined.room_id.as_str(),
+            client_id: &client_name(self.joined.session),
+            can_edit: self.joined.grant.can_edit,
+        };
+        self.socket.queue(ws_frame::binary(&ack.to_bytes()));
         self.hook(self.joined, "realtime:client:connected");
         let mut stopped = self.shared.stopped.clone();
         let timer = sleep_until(self.next_deadline());
@@ -179,7 +196,7 @@ impl<'a> Connection<'a> {
                     }
                     timer.as_mut().reset(self.next_deadline());
                 }
-                _ = stopped.wait_for(|stopped| *stopped) => return Some(CloseReason::ShuttingDown),
+                _ = stopped.changed() => return Some(CloseReason::ShuttingDown),
             }
         }
     }
@@ -237,9 +254,13 @@ impl<'a> Connection<'a> {
                 RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) }
             }
             Ok(ClientMessage::SyncStep1(state_vector)) => {
-                guard::scan_state_vector(state_vector).map_err(|refusal| self.refuse(refusal.code()))?;
+                guard::scan_state_vector(state_vector)
+                    .map_err(|refusal| self.refuse(refusal.code()))?;
                 self.stepped = true;
-                RoomCommand::SyncStep1 { session, state_vector: Bytes::copy_from_slice(state_vector) }
+                RoomCommand::SyncStep1 {
+                    session,
+                    state_vector: Bytes::copy_from_slice(state_vector),
+                }
             }
             Ok(ClientMessage::QueryAwareness) => RoomCommand::QueryAwareness { session },
             Ok(ClientMessage::Json(json)) => {
@@ -255,7 +276,8 @@ impl<'a> Connection<'a> {
     }
 
     fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {
-        let scan = guard::scan_update(update, &self.bounds).map_err(|refusal| self.refuse(refusal.code()))?;
+        let scan = guard::scan_update(update, &self.bounds)
+            .map_err(|refusal| self.refuse(refusal.code()))?;
         // Copied out of the read buffer, which one kept slice would pin.
         let update = Bytes::copy_from_slice(update);
         Ok(RoomCommand::Update { session: self.joined.session, update, scan, answer })
@@ -270,11 +292,14 @@ impl<'a> Connection<'a> {
 
     fn json(&self, json: &[u8]) -> Option<String> {
         match control::parse(json) {
-            Ok(control::ClientControl::Ping) => Some(control::pong(unix_ms())),
-            Ok(control::ClientControl::Other) => None,
+            Ok(ClientControl::Ping) => {
+                Some(ServerControl::Pong { timestamp_ms: unix_ms() }.to_json())
+            }
+            Ok(ClientControl::Other) => None,
             Err(error) => {
                 self.refuse(error.code());
-                Some(control::error(error.code(), "The message is not understood"))
+                let message = "The message is not understood";
+                Some(ServerControl::Error { code: error.code(), message }.to_json())
             }
         }
     }
@@ -323,7 +348,11 @@ impl<'a> Connection<'a> {
             return Some(CloseReason::TokenExpired);
         }
         // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
-        let heard_at = self.heard_at.max(if self.socket.is_answering() { self.sent_at } else { self.heard_at });
+        let heard_at = self.heard_at.max(if self.socket.is_answering() {
+            self.sent_at
+        } else {
+            self.heard_at
+        });
         let silent = now.duration_since(heard_at);
         if silent >= Duration::from_secs(limits.ping_interval + limits.pong_timeout) {
             return Some(CloseReason::Dead);
@@ -347,7 +376,7 @@ impl<'a> Connection<'a> {
         self.shared.host.emit_hook(crate::host::Hook {
             name,
             data: serde_json::json!({
-                "clientId": control::client_id(joined.session.0), "roomId": joined.room_id.as_str(),
+                "clientId": client_name(joined.session), "roomId": joined.room_id.as_str(),
                 "roomType": joined.room_id.kind(), "timestamp": unix_ms(),
             }),
         });

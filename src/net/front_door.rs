@@ -20,7 +20,12 @@ use crate::{
 };
 
 /// Serves one TCP connection.
-pub async fn serve(mut stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+pub async fn serve(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    permit: OwnedSemaphorePermit,
+) {
     let head = match timeout(HANDSHAKE_TIMEOUT, Head::read(&stream)).await {
         Ok(Ok(head)) => head,
         Ok(Err(error)) => return refuse_head(&mut stream, &shared, &error).await,
@@ -57,34 +62,53 @@ fn judge(head: &Head, shared: &Shared) -> Result<String, Refusal> {
         Err(HeadError::Upgrade(426, why)) => {
             return refuse(426, why, "bad_upgrade", "Sec-WebSocket-Version: 13\r\n");
         }
-        Err(HeadError::Upgrade(405, why)) => return refuse(405, why, "bad_upgrade", "Allow: GET\r\n"),
+        Err(HeadError::Upgrade(405, why)) => {
+            return refuse(405, why, "bad_upgrade", "Allow: GET\r\n");
+        }
         Err(HeadError::Upgrade(status, why)) => return refuse(status, why, "bad_upgrade", ""),
         Err(_) => return refuse(400, "malformed request", "bad_upgrade", ""),
     };
     if !head.path.starts_with(&shared.config.path) {
         return refuse(401, "no WebSocket is served at this path", "path", "");
     }
-    if !origin::is_allowed(head.header("origin"), head.header("host"), &shared.config.allowed_origins) {
+    if !origin::is_allowed(
+        head.header("origin"),
+        head.header("host"),
+        &shared.config.allowed_origins,
+    ) {
         return refuse(403, "this origin is not allowed", "origin", "");
     }
     if shared.is_draining() {
         return refuse(503, "the server is shutting down", "draining", "Retry-After: 2\r\n");
     }
     if shared.open_connections() >= shared.config.limits.max_connections {
-        return refuse(503, "the server has reached its connection limit", "max_connections", "Retry-After: 5\r\n");
+        return refuse(
+            503,
+            "the server has reached its connection limit",
+            "max_connections",
+            "Retry-After: 5\r\n",
+        );
     }
     Ok(accept_key)
 }
 
-async fn upgrade(mut stream: TcpStream, peer: SocketAddr, head: Head, accept_key: String, shared: Arc<Shared>) {
-    let offered = head.list("sec-websocket-protocol");
+async fn upgrade(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    head: Head,
+    accept_key: String,
+    shared: Arc<Shared>,
+) {
     let token = token::extract_token(
-        head.header("authorization"),
-        &offered,
-        head.query_value("token").as_deref(),
+        |name| head.joined(name),
+        head.query.as_deref(),
         shared.config.auth.allow_query_token,
     );
-    let protocol = token::choose_subprotocol(&offered);
+    let token = token
+        .inspect_err(|why| log::debug!("a request from {} has no token: {why}", peer.ip()))
+        .ok();
+    let carrier = token.as_ref().and_then(|token| token.subprotocol.as_deref());
+    let protocol = token::choose_subprotocol(&head.list("sec-websocket-protocol"), carrier);
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
     let request = JoinRequest {
         connection: shared.next_connection(),
@@ -97,7 +121,8 @@ async fn upgrade(mut stream: TcpStream, peer: SocketAddr, head: Head, accept_key
             _ => AckMode::None,
         },
     };
-    let protocol = protocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    let protocol =
+        protocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept_key}\r\n{protocol}\r\n"

@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use crate::limits::{HEADERS_MAX, HEAD_BYTES_MAX};
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// A request head and the bytes that came after it.
 #[derive(Debug)]
@@ -81,7 +81,10 @@ impl Head {
             .headers
             .iter()
             .map(|header| {
-                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+                (
+                    header.name.to_ascii_lowercase(),
+                    String::from_utf8_lossy(header.value).trim().to_owned(),
+                )
             })
             .collect();
         Ok(Some(Self {
@@ -111,11 +114,24 @@ impl Head {
             .collect()
     }
 
+    /// All values of a header, joined with commas (RFC 9110, 5.3).
+    pub fn joined(&self, name: &str) -> Option<String> {
+        let values: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
+
     /// First value of a query parameter, percent-decoded.
     pub fn query_value(&self, name: &str) -> Option<String> {
         self.query.as_deref()?.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then(|| percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned())
+            (key == name).then(|| {
+                percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
+            })
         })
     }
 
@@ -170,7 +186,10 @@ mod tests {
         assert!(head.asks_for_websocket());
         assert_eq!(head.accept_key().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(head.list("sec-websocket-protocol"), ["civicpress.v1", "auth.t"]);
-        assert_eq!((head.path.as_str(), head.query_value("x").as_deref()), ("/realtime/records/a", Some(" y")));
+        assert_eq!(
+            (head.path.as_str(), head.query_value("x").as_deref()),
+            ("/realtime/records/a", Some(" y"))
+        );
     }
 
     #[test]

@@ -1,6 +1,13 @@
 //! The HTTP routes: health for operators, the records API of the standalone pages, and the pages.
 
-use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, task::{Context, Poll}, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -50,7 +57,8 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, head: Head, shared: Arc<
 async fn route(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Answer {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "only GET is served here");
+        let mut answer =
+            error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "only GET is served here");
         answer.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
@@ -63,22 +71,33 @@ async fn route(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -
                 Ok(Ok(answer)) => answer,
                 Ok(Err(failure)) => {
                     let status = StatusCode::from_u16(failure.http_status());
-                    error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), failure.code(), &failure.to_string())
+                    error(
+                        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                        failure.code(),
+                        &failure.to_string(),
+                    )
                 }
-                Err(_) => error(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long"),
+                Err(_) => {
+                    error(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long")
+                }
             }
         }
-        _ if path == shared.config.path || path.starts_with(&format!("{}/", shared.config.path)) => {
-            let mut answer = error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
-            answer.headers_mut().insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        _ if path == shared.config.path
+            || path.starts_with(&format!("{}/", shared.config.path)) =>
+        {
+            let mut answer =
+                error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
+            answer
+                .headers_mut()
+                .insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
             answer
         }
         _ => {
-            let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-            shared
-                .pages
-                .get(path, known)
-                .unwrap_or_else(|| error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path"))
+            let known =
+                request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+            shared.pages.get(path, known).unwrap_or_else(|| {
+                error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path")
+            })
         }
     }
 }
@@ -138,7 +157,11 @@ fn bearer(request: &Request<Incoming>) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn api(request: &Request<Incoming>, path: &str, shared: &Shared) -> Result<Answer, EngineError> {
+async fn api(
+    request: &Request<Incoming>,
+    path: &str,
+    shared: &Shared,
+) -> Result<Answer, EngineError> {
     let no_token = || HostError::Unauthenticated("a bearer token is needed".into());
     let token = bearer(request).ok_or_else(no_token)?;
     let identity = shared.host.authenticate(token).await?;
@@ -163,16 +186,21 @@ async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answ
         Some((id, part @ ("markdown" | "presence"))) => (id, part),
         _ => (rest, ""),
     };
-    let id = percent_decode_str(id).decode_utf8().map_err(|_| crate::ids::RoomIdError::Character)?;
+    let id =
+        percent_decode_str(id).decode_utf8().map_err(|_| crate::ids::RoomIdError::Character)?;
     let room = RoomId::new(RECORDS, &id)?;
     let grant = shared.host.authorize(identity, &room).await?;
     match part {
-        "markdown" => {
-            Ok(with_type(StatusCode::OK, "text/markdown; charset=utf-8", markdown(&room, shared).await?))
-        }
+        "markdown" => Ok(with_type(
+            StatusCode::OK,
+            "text/markdown; charset=utf-8",
+            markdown(&room, shared).await?,
+        )),
         "presence" => {
             let participants = match shared.registry.get(&room) {
-                Some(handle) => ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default(),
+                Some(handle) => {
+                    ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default()
+                }
                 None => Vec::new(),
             };
             Ok(json(StatusCode::OK, &serde_json::json!({ "participants": participants })))
@@ -231,7 +259,11 @@ struct Rewound {
 }
 
 impl AsyncRead for Rewound {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let left = self.prefix.get(self.position..).unwrap_or_default();
         if left.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -247,7 +279,11 @@ impl AsyncRead for Rewound {
 }
 
 impl AsyncWrite for Rewound {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

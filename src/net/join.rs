@@ -1,11 +1,12 @@
 //! From a request's URL and headers to a session in a room.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
 
 use crate::{
-    auth::token::{ExtractedToken, Via},
+    auth::token::{ExtractedToken, TokenSource},
     error::CloseReason,
     host::{Grant, HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
@@ -23,7 +24,7 @@ pub struct JoinRequest {
     pub peer: SocketAddr,
     /// The room's type and id as the URL names them.
     pub target: Result<RoomId, CloseReason>,
-    /// The token, if any.
+    /// The token, if a usable one was sent.
     pub token: Option<ExtractedToken>,
     /// How updates are to be acknowledged.
     pub ack: AckMode,
@@ -46,17 +47,21 @@ pub struct Joined {
     pub admission: Admission,
 }
 
-/// Why nobody was let in.
 impl JoinRequest {
     /// Authenticates, authorizes, takes a place and joins the room.
     pub async fn join(self, shared: &Shared, outbox: Arc<Outbox>) -> Result<Joined, CloseReason> {
         let room_id = self.target?;
-        if room_id.kind() != RECORDS && !shared.config.rooms.open_types.iter().any(|kind| kind == room_id.kind()) {
+        if room_id.kind() != RECORDS
+            && !shared.config.rooms.open_types.iter().any(|kind| kind == room_id.kind())
+        {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
         let token = self.token.ok_or(CloseReason::AuthFailed)?;
-        if token.via == Via::Query {
-            log::warn!("a token came in the URL of a request from {}; use a subprotocol", self.peer.ip());
+        if token.via == TokenSource::Query {
+            log::warn!(
+                "a token came in the URL of a request from {}; use a subprotocol",
+                self.peer.ip()
+            );
         }
         let denied = |error: HostError| {
             log::info!("connection {} to {room_id} refused: {error}", self.connection.0);
@@ -67,8 +72,16 @@ impl JoinRequest {
                 HostError::Timeout | HostError::Failed(_) => CloseReason::AuthFailed,
             }
         };
-        let identity = shared.host.authenticate(&token.token).await.map_err(denied)?;
-        let grant = shared.host.authorize(&identity, &room_id).await.map_err(denied)?;
+        let time = Duration::from_millis(shared.config.auth.timeout_ms);
+        let late = |_| denied(HostError::Timeout);
+        let identity = timeout(time, shared.host.authenticate(&token.token))
+            .await
+            .map_err(late)?
+            .map_err(denied)?;
+        let grant = timeout(time, shared.host.authorize(&identity, &room_id))
+            .await
+            .map_err(late)?
+            .map_err(denied)?;
         let admission = shared.sessions.admit(
             self.connection,
             self.peer.ip(),
@@ -113,7 +126,15 @@ mod tests {
         assert_eq!(room("/record/minutes/2026-03").unwrap(), "records:minutes/2026-03");
         assert_eq!(room("/devices/x").unwrap(), "device:x");
         assert_eq!(room("/notes/%C3%A4%20b%3Fx").unwrap(), "notes:ä b?x");
-        for bad in ["/", "/records", "/records/", "/records/..", "/records/%2e%2e/x", "/records/%ff", "/re%20c/a"] {
+        for bad in [
+            "/",
+            "/records",
+            "/records/",
+            "/records/..",
+            "/records/%2e%2e/x",
+            "/records/%ff",
+            "/re%20c/a",
+        ] {
             assert!(matches!(room_of_path(bad), Err(CloseReason::InvalidRoom(_))), "{bad}");
         }
     }

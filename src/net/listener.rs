@@ -7,7 +7,12 @@ use tokio::{
     sync::watch,
 };
 
-use crate::{config::Config, error::EngineError, limits::LISTEN_BACKLOG, net::{Shared, front_door}};
+use crate::{
+    config::Config,
+    error::EngineError,
+    limits::LISTEN_BACKLOG,
+    net::{Shared, front_door},
+};
 
 /// Longest pause after failed accepts, such as when file descriptors run out.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -21,7 +26,8 @@ pub async fn bind(config: &Config) -> Result<TcpListener, EngineError> {
         .map_err(failed)?
         .next()
         .ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+        .map_err(failed)?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuseaddr(true).map_err(failed)?;
     socket.bind(address).map_err(failed)?;
@@ -34,7 +40,7 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, mut accepting: watc
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = accepting.wait_for(|accepting| !*accepting) => return,
+            _ = accepting.changed() => return,
         };
         match accepted {
             Ok((stream, peer)) => {

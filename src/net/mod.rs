@@ -23,8 +23,8 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::Config, host::Host, ids::ConnectionId, net::sessions::Sessions, room::registry::Registry,
-    store::Store, telemetry::metrics::Metrics,
+    config::Config, host::Host, ids::ConnectionId, net::sessions::Sessions,
+    room::registry::Registry, store::Store, telemetry::metrics::Metrics,
 };
 
 /// What every connection needs from the engine.

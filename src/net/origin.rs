@@ -21,7 +21,9 @@ fn matches(entry: &str, scheme: &str, host: &str, port: Option<&str>) -> bool {
         return true;
     }
     let Some((entry_scheme, entry_host, entry_port)) = split(entry) else { return false };
-    if !entry_scheme.eq_ignore_ascii_case(scheme) || effective(scheme, entry_port) != effective(scheme, port) {
+    if !entry_scheme.eq_ignore_ascii_case(scheme)
+        || effective(scheme, entry_port) != effective(scheme, port)
+    {
         return false;
     }
     match entry_host.strip_prefix("*.") {
@@ -40,7 +42,8 @@ fn effective<'a>(scheme: &str, port: Option<&'a str>) -> &'a str {
 /// Scheme, host and port of an origin; `None` for `null`, userinfo, paths and everything else odd.
 fn split(origin: &str) -> Option<(&str, &str, Option<&str>)> {
     let (scheme, rest) = origin.split_once("://")?;
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@\\\"'<>".contains(&b));
+    let plain =
+        |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@\\\"'<>".contains(&b));
     if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric()) || !plain(rest) {
         return None;
     }
@@ -61,8 +64,9 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
         }
         None => (authority, None),
     };
-    let port_is_number =
-        port.is_none_or(|port| !port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()));
+    let port_is_number = port.is_none_or(|port| {
+        !port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit())
+    });
     (!name.is_empty() && port_is_number).then_some((name, port))
 }
 

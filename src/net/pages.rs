@@ -3,8 +3,8 @@
 use std::{collections::HashMap, fs, io, path::Path};
 
 use bytes::Bytes;
-use hyper::{Response, StatusCode, header};
 use http_body_util::Full;
+use hyper::{Response, StatusCode, header};
 use sha2::{Digest, Sha256};
 
 /// Largest file served, in bytes.
@@ -45,7 +45,10 @@ impl Pages {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 self.read_folder(&entry.path(), &format!("{prefix}/{name}"))?;
-            } else if kind.is_file() && self.files.len() < FILES_MAX && entry.metadata()?.len() <= FILE_BYTES_MAX {
+            } else if kind.is_file()
+                && self.files.len() < FILES_MAX
+                && entry.metadata()?.len() <= FILE_BYTES_MAX
+            {
                 self.add(&format!("{prefix}/{name}"), fs::read(entry.path())?);
             }
         }
@@ -104,12 +107,19 @@ mod tests {
     fn serves_pages_without_their_ending() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("assets")).unwrap();
-        for (name, text) in [("index.html", "list"), ("edit.html", "editor"), ("assets/app-1.js", "x")] {
+        for (name, text) in
+            [("index.html", "list"), ("edit.html", "editor"), ("assets/app-1.js", "x")]
+        {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let pages = Pages::read(folder.path()).unwrap();
         let page = pages.get("/", None).unwrap();
-        assert!(page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'self'"));
+        assert!(
+            page.headers()[header::CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap()
+                .contains("default-src 'self'")
+        );
         let tag = page.headers()[header::ETAG].to_str().unwrap().to_owned();
         assert_eq!(pages.get("/", Some(&tag)).unwrap().status(), StatusCode::NOT_MODIFIED);
         assert!(pages.get("/edit", None).is_some());

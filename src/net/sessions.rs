@@ -61,15 +61,21 @@ impl Sessions {
         let mut table = self.table.lock();
         if table.per_address.get(&address).is_some_and(|count| *count >= self.per_address_max) {
             let limit = self.per_address_max;
-            return Err(CloseReason::ConnectionLimit(format!("per-IP connection limit reached ({limit})")));
+            return Err(CloseReason::ConnectionLimit(format!(
+                "per-IP connection limit reached ({limit})"
+            )));
         }
         if table.per_user.get(user_id).is_some_and(|count| *count >= self.per_user_max) {
             let limit = self.per_user_max;
-            return Err(CloseReason::ConnectionLimit(format!("per-user connection limit reached ({limit})")));
+            return Err(CloseReason::ConnectionLimit(format!(
+                "per-user connection limit reached ({limit})"
+            )));
         }
         *table.per_address.entry(address).or_default() += 1;
         *table.per_user.entry(user_id.to_owned()).or_default() += 1;
-        table.connections.insert(connection, Entry { address, user_id: user_id.to_owned(), outbox });
+        table
+            .connections
+            .insert(connection, Entry { address, user_id: user_id.to_owned(), outbox });
         Ok(Admission { sessions: Arc::clone(self), connection })
     }
 
@@ -140,7 +146,12 @@ mod tests {
         Arc::new(Sessions::new(&config))
     }
 
-    fn admit(sessions: &Arc<Sessions>, id: u64, address: &str, user: &str) -> Result<Admission, CloseReason> {
+    fn admit(
+        sessions: &Arc<Sessions>,
+        id: u64,
+        address: &str,
+        user: &str,
+    ) -> Result<Admission, CloseReason> {
         sessions.admit(ConnectionId(id), address.parse().unwrap(), user, Arc::default())
     }
 

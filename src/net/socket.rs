@@ -55,7 +55,12 @@ pub enum Incoming {
 
 impl Socket {
     /// Takes over a stream after the 101. `rest` came after the request head.
-    pub fn new(stream: TcpStream, rest: Vec<u8>, read_buffer_bytes: usize, message_bytes_max: usize) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        rest: Vec<u8>,
+        read_buffer_bytes: usize,
+        message_bytes_max: usize,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(read_buffer_bytes)
             .write_buffer_size(0)
@@ -92,8 +97,12 @@ impl Socket {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Incoming::Nothing,
             Err(Error::Capacity(_)) => Incoming::Violation(CloseReason::TooBig),
             Err(Error::Utf8(_)) => Incoming::Violation(CloseReason::InvalidData),
-            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => Incoming::Gone,
-            Err(Error::Protocol(error)) => Incoming::Violation(CloseReason::Protocol(error.to_string())),
+            Err(Error::Protocol(
+                tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            )) => Incoming::Gone,
+            Err(Error::Protocol(error)) => {
+                Incoming::Violation(CloseReason::Protocol(error.to_string()))
+            }
             Err(_) => Incoming::Gone,
         }
     }

@@ -36,9 +36,9 @@ pub enum ServerControl<'a> {
         /// Unix milliseconds.
         timestamp_ms: u64,
     },
-    /// So many more of this connection's updates are durable, in the order sent.
+    /// The first so many sync messages (step 2 or update) of this connection are durable.
     Ack {
-        /// Updates since the last such message.
+        /// Counted from the connection's opening.
         updates: u64,
     },
 }

@@ -8,3 +8,5 @@ pub mod guard;
 pub mod lib0;
 pub mod sync;
 pub mod ws_frame;
+
+pub(crate) use guard::json_depth_exceeded;

@@ -62,6 +62,7 @@ pub(super) struct Actor {
     awareness_dirty: HashSet<u64>,
     awareness_sent_at: Instant,
     awareness_checked_at: Instant,
+    opened_at: Instant,
 
     /// Last sequence number given out.
     pub(super) last_seq: u64,
@@ -91,8 +92,10 @@ impl Actor {
         own: mpsc::WeakSender<RoomCommand>,
     ) -> Self {
         let now = Instant::now();
-        let awareness =
-            AwarenessTable::new(context.config.awareness.ids_max, context.config.awareness.bytes_max);
+        let awareness = AwarenessTable::new(
+            context.config.awareness.ids_max,
+            context.config.awareness.bytes_max,
+        );
         Self {
             document: Document::new(context.config.limits.document_bytes_max),
             write_back: WriteBack::new(now),
@@ -107,6 +110,7 @@ impl Actor {
             awareness_dirty: HashSet::new(),
             awareness_sent_at: now,
             awareness_checked_at: now,
+            opened_at: now,
             last_seq: 0,
             watch: CommitWatch::starting_at(0),
             tail_bytes: 0,
@@ -162,7 +166,7 @@ impl Actor {
                 self.context.metrics.rooms_evicted.inc();
                 for reply in self.closing.drain(..) {
                     // Whoever asked may have given up waiting.
-                    drop(reply.send(()));
+                    let _ = reply.send(());
                 }
                 return;
             }
@@ -211,7 +215,9 @@ impl Actor {
                 let refused = self.stopping.then_some(CloseReason::ShuttingDown);
                 let answer = match refused {
                     Some(reason) => Err(JoinError::Refused(reason)),
-                    None => self.join(*member).map_err(|_| JoinError::Refused(CloseReason::RoomFailed)),
+                    None => {
+                        self.join(*member).map_err(|_| JoinError::Refused(CloseReason::RoomFailed))
+                    }
                 };
                 drop(reply.send(answer));
             }
@@ -219,7 +225,9 @@ impl Actor {
             RoomCommand::Presence { reply } => drop(reply.send(self.participants())),
             RoomCommand::Markdown { reply } => {
                 let text = self.markdown().await;
-                drop(reply.send(text.map_err(|_| EngineError::RoomNotFound(self.room.to_string()))));
+                drop(
+                    reply.send(text.map_err(|_| EngineError::RoomNotFound(self.room.to_string()))),
+                );
             }
             RoomCommand::Snapshot { reply } => self.request_write_back(reply),
             RoomCommand::SourceChanged => self.start_write_back(),
@@ -245,13 +253,15 @@ impl Actor {
         let step1 = sync::sync_step1(&self.document.state_vector()?);
         outbox.push(ws_frame::binary(&step1));
         self.empty_since = None;
+        // A reconnecting user takes over the ids of their own half-open session, nobody else's.
+        self.awareness.register(session, &identity.user_id);
         self.members.insert(session, Member::new(identity, grant, outbox, ack, unix_ms()));
         Ok(())
     }
 
     fn leave(&mut self, session: SessionId) {
         let Some(_member) = self.members.remove(&session) else { return };
-        let gone = self.awareness.remove_session(session, unix_ms());
+        let gone = self.awareness.remove_session(session, self.clock_ms());
         if !gone.is_empty() {
             self.awareness_dirty.extend(gone);
             self.flush_awareness(None);
@@ -280,7 +290,8 @@ impl Actor {
         member.active_at_ms = unix_ms();
         let (bytes, seen) = (update.clone(), scan.clone());
         let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
-        let applied = self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
+        let applied =
+            self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
         match applied {
             Ok(Applied::Unchanged) => {
                 self.context.metrics.updates_unchanged.inc();
@@ -317,7 +328,11 @@ impl Actor {
         if !member.told_readonly {
             member.told_readonly = true;
             member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
-            log::info!("room {}: an edit of read-only user {} was refused", self.room, member.identity.user_id);
+            log::info!(
+                "room {}: an edit of read-only user {} was refused",
+                self.room,
+                member.identity.user_id
+            );
         }
     }
 
@@ -411,13 +426,14 @@ impl Actor {
     }
 
     fn take_awareness(&mut self, session: SessionId, body: &[u8]) {
+        let clock_ms = self.clock_ms();
         let Some(member) = self.members.get_mut(&session) else { return };
         if member.outbox.is_closing() {
             return;
         }
         let now_ms = unix_ms();
         self.context.metrics.awareness_in.inc();
-        match self.awareness.apply(session, body, now_ms) {
+        match self.awareness.apply(session, body, clock_ms) {
             Ok(applied) if applied.changed.is_empty() => {}
             Ok(applied) => {
                 member.active_at_ms = now_ms;
@@ -436,7 +452,9 @@ impl Actor {
     }
 
     fn send_all_awareness(&mut self, session: SessionId) {
-        let (Some(body), Some(member)) = (self.awareness.encode_all_living(), self.members.get(&session)) else {
+        let (Some(body), Some(member)) =
+            (self.awareness.encode_all_living(), self.members.get(&session))
+        else {
             return;
         };
         self.context.metrics.awareness_out.inc();
@@ -456,6 +474,11 @@ impl Actor {
             }
         }
         self.context.metrics.awareness_out.add(sent);
+    }
+
+    /// Milliseconds of a clock that never goes back, for the awareness table.
+    fn clock_ms(&self) -> u64 {
+        u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn awareness_due(&self) -> Instant {
@@ -483,7 +506,11 @@ impl Actor {
 
     async fn markdown(&mut self) -> Result<String, Ended> {
         let body = self.body().await?;
-        let front = self.write_back.base.as_ref().map_or("", |base| markdown::split_front_matter(&base.text).0);
+        let front = self
+            .write_back
+            .base
+            .as_ref()
+            .map_or("", |base| markdown::split_front_matter(&base.text).0);
         Ok(markdown::join(front, &body))
     }
 
@@ -491,7 +518,9 @@ impl Actor {
     pub(super) async fn body(&mut self) -> Result<String, Ended> {
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
         let body = self
-            .on_document(heavy, |document| document.content().map(|content| markdown::serialize(&content)))
+            .on_document(heavy, |document| {
+                document.content().map(|content| markdown::serialize(&content))
+            })
             .await?;
         body.map_err(|_| self.fail(None))
     }
@@ -505,7 +534,7 @@ impl Actor {
         }
         if !self.awareness.is_empty() && self.awareness_checked_at + AWARENESS_CHECK <= now {
             self.awareness_checked_at = now;
-            let expired = self.awareness.expire(unix_ms());
+            let expired = self.awareness.expire(self.clock_ms());
             self.awareness_dirty.extend(expired);
         }
         let tail_bytes_max = SNAPSHOT_TAIL_BYTES.max(self.state_bytes / 2);
@@ -555,7 +584,8 @@ impl Actor {
 
     fn leaves_at(&self) -> Option<Instant> {
         let rooms = &self.context.config.rooms;
-        let stay = Duration::from_millis(rooms.grace_period_ms).min(Duration::from_secs(rooms.cleanup_timeout));
+        let stay = Duration::from_millis(rooms.grace_period_ms)
+            .min(Duration::from_secs(rooms.cleanup_timeout));
         self.empty_since.map(|since| since + stay)
     }
 
@@ -626,7 +656,9 @@ impl Actor {
                 self.context.metrics.snapshots.inc();
                 log::debug!("room {}: snapshot {} up to {upto_seq}", self.room, info.version);
             }
-            Err(error) => log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room),
+            Err(error) => {
+                log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room)
+            }
         }
     }
 
@@ -697,7 +729,9 @@ impl Actor {
         while let Some(command) = self.mailbox.recv().await {
             match command {
                 RoomCommand::Join { member, reply } => drop(reply.send(Err(answer(member)))),
-                RoomCommand::Shutdown { reply } => drop(reply.send(())),
+                RoomCommand::Shutdown { reply } => {
+                    let _ = reply.send(());
+                }
                 _ => {}
             }
         }

@@ -16,7 +16,7 @@ use yrs::{
 };
 
 use crate::{
-    limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX, UPDATE_STRUCTS_MAX},
+    limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
     markdown::{self, MergeReport, Node},
     protocol::guard::{self, Bounds, Refusal, Scan},
 };
@@ -70,8 +70,12 @@ impl Document {
     /// An empty document. Its own client id is random, so that a lost tail can never be forked.
     pub fn new(document_bytes_max: u64) -> Self {
         let options = Options { offset_kind: OffsetKind::Utf16, ..Options::default() };
-        let bounds = Bounds { document_bytes_max, structs_max: UPDATE_STRUCTS_MAX };
-        Self { doc: Doc::with_options(options), clocks: HashMap::new(), held: Vec::new(), bounds }
+        Self {
+            doc: Doc::with_options(options),
+            clocks: HashMap::new(),
+            held: Vec::new(),
+            bounds: Bounds::new(document_bytes_max),
+        }
     }
 
     /// The bounds its updates are scanned with.
@@ -105,7 +109,8 @@ impl Document {
 
     /// Judges bytes before they may be applied.
     pub fn scan(&self, bytes: &[u8]) -> Result<Scan, DocumentError> {
-        guard::scan_update(bytes, &self.bounds).map_err(|refusal: Refusal| DocumentError::Refused(refusal.code()))
+        guard::scan_update(bytes, &self.bounds)
+            .map_err(|refusal: Refusal| DocumentError::Refused(refusal.code()))
     }
 
     /// Applies an update that passed the guard, if all it builds on is there.
@@ -117,7 +122,8 @@ impl Document {
             return Ok(Applied::Missing);
         }
         let applied = guarded(|| {
-            let update = Update::decode_v1(bytes).map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
+            let update =
+                Update::decode_v1(bytes).map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
             let mut txn = self.doc.transact_mut();
             txn.apply_update(update).map_err(|_| DocumentError::Broken)?;
             if txn.has_missing_updates() {
@@ -134,7 +140,7 @@ impl Document {
         if matches!(applied, Applied::Changed(_)) {
             for section in &scan.sections {
                 let clock = self.clocks.entry(section.client).or_default();
-                *clock = (*clock).max(section.end);
+                *clock = (*clock).max(u64::from(section.end));
             }
         }
         Ok(applied)
@@ -154,8 +160,10 @@ impl Document {
     pub fn settle(&mut self) -> Result<Vec<(u64, Applied)>, DocumentError> {
         let mut settled = Vec::new();
         loop {
-            let position =
-                self.held.iter().position(|held| held.scan.missing(|client| self.clock(client)).is_none());
+            let position = self
+                .held
+                .iter()
+                .position(|held| held.scan.missing(|client| self.clock(client)).is_none());
             let Some(position) = position else { return Ok(settled) };
             let held = self.held.remove(position);
             settled.push((held.seq, self.apply(&held.bytes, &held.scan)?));
@@ -174,7 +182,7 @@ impl Document {
 
     /// Whether an update holds structs the document lacks.
     pub fn adds_structs(&self, scan: &Scan) -> bool {
-        scan.sections.iter().any(|section| section.end > self.clock(section.client))
+        scan.sections.iter().any(|section| u64::from(section.end) > self.clock(section.client))
     }
 
     /// The state vector, encoded.
@@ -201,7 +209,9 @@ impl Document {
     pub fn is_rebuilt_by(&self, state: &[u8]) -> bool {
         let rebuilt = Self::load(self.bounds.document_bytes_max, Some(state), std::iter::empty());
         match (rebuilt, self.state_vector_map()) {
-            (Ok(rebuilt), Ok(ours)) => rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours),
+            (Ok(rebuilt), Ok(ours)) => {
+                rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours)
+            }
             _ => false,
         }
     }
@@ -242,7 +252,11 @@ impl Document {
     fn state_vector_map(&self) -> Result<HashMap<u64, u32>, DocumentError> {
         guarded(|| {
             let vector = self.doc.transact().state_vector();
-            Ok(vector.iter().map(|(client, clock)| (client.get(), *clock)).filter(|(_, c)| *c > 0).collect())
+            Ok(vector
+                .iter()
+                .map(|(client, clock)| (client.get(), *clock))
+                .filter(|(_, c)| *c > 0)
+                .collect())
         })
     }
 }

@@ -81,7 +81,11 @@ pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadEr
     Err(LoadError::Contended)
 }
 
-async fn from_store(context: &RoomContext, room: &RoomId, stored: StoredRoom) -> Result<Loaded, LoadError> {
+async fn from_store(
+    context: &RoomContext,
+    room: &RoomId,
+    stored: StoredRoom,
+) -> Result<Loaded, LoadError> {
     let StoredRoom { snapshot, tail, last_seq } = stored;
     let tail_bytes = tail.iter().map(|row| row.bytes.len() as u64).sum();
     let snapshot_bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len() as u64);
@@ -93,7 +97,8 @@ async fn from_store(context: &RoomContext, room: &RoomId, stored: StoredRoom) ->
             Document::load(document_bytes_max, state, tail.iter().map(|row| (row.seq, &row.bytes)))
         })
         .await??;
-    let mut loaded = Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
+    let mut loaded =
+        Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
     if room.kind() == RECORDS {
         read_sources(context, room, &mut loaded).await?;
     }
@@ -102,7 +107,11 @@ async fn from_store(context: &RoomContext, room: &RoomId, stored: StoredRoom) ->
 
 /// Compares the record's source with what was last exchanged with it. The log is the truth; if the source
 /// cannot be read now, the room opens all the same and the next write-back compares again.
-async fn read_sources(context: &RoomContext, room: &RoomId, loaded: &mut Loaded) -> Result<(), LoadError> {
+async fn read_sources(
+    context: &RoomContext,
+    room: &RoomId,
+    loaded: &mut Loaded,
+) -> Result<(), LoadError> {
     match context.host.load_record(room).await {
         Ok(Some(record)) => {
             let base = context.store.source_text(room, record.source).await?;
@@ -117,13 +126,18 @@ async fn read_sources(context: &RoomContext, room: &RoomId, loaded: &mut Loaded)
     Ok(())
 }
 
-async fn seed(context: &RoomContext, room: &RoomId, record: &RecordText) -> Result<SeedOutcome, LoadError> {
+async fn seed(
+    context: &RoomContext,
+    room: &RoomId,
+    record: &RecordText,
+) -> Result<SeedOutcome, LoadError> {
     let (name, text) = (room.to_string(), record.text.clone());
     let update: Bytes = context
         .compute
         .run(move || seed_update(&name, markdown::split_front_matter(&text).1))
         .await??;
-    let seed = Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
+    let seed =
+        Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
     Ok(context.store.seed(seed).await?)
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     host::{Grant, Identity},
-    protocol::{control, sync, ws_frame},
+    protocol::{control::ServerControl, sync, ws_frame},
     room::outbox::Outbox,
 };
 
@@ -64,7 +64,13 @@ const WAITING_MAX: usize = 65_536;
 
 impl Member {
     /// A member that just joined.
-    pub fn new(identity: Identity, grant: Grant, outbox: Arc<Outbox>, mode: AckMode, now_ms: u64) -> Self {
+    pub fn new(
+        identity: Identity,
+        grant: Grant,
+        outbox: Arc<Outbox>,
+        mode: AckMode,
+        now_ms: u64,
+    ) -> Self {
         Self {
             identity,
             grant,
@@ -106,7 +112,9 @@ impl Member {
             }
         }
         if self.acks.mode == AckMode::Json && self.acks.durable > before {
-            self.outbox.push(ws_frame::binary(control::ack(self.acks.durable).as_bytes()));
+            self.outbox.push(ws_frame::binary(
+                &ServerControl::Ack { updates: self.acks.durable }.to_bytes(),
+            ));
         }
     }
 }

@@ -67,7 +67,9 @@ impl Registry {
                 _ => CloseReason::ShuttingDown,
             })?;
             let (reply, answer) = oneshot::channel();
-            if let Err(mpsc::error::SendError(unsent)) = handle.send(RoomCommand::Join { member, reply }).await {
+            if let Err(mpsc::error::SendError(unsent)) =
+                handle.send(RoomCommand::Join { member, reply }).await
+            {
                 let RoomCommand::Join { member: back, .. } = unsent else {
                     return Err(CloseReason::RoomFailed);
                 };
@@ -110,7 +112,8 @@ impl Registry {
     /// Opens no room from now on, and finalizes all that are open. Returns when all are done.
     pub async fn shutdown(&self) {
         self.draining.store(true, Ordering::Release);
-        let handles: Vec<_> = self.rooms.lock().values().map(|entry| entry.commands.clone()).collect();
+        let handles: Vec<_> =
+            self.rooms.lock().values().map(|entry| entry.commands.clone()).collect();
         let mut answers = Vec::with_capacity(handles.len());
         for handle in handles {
             let (reply, answer) = oneshot::channel();

@@ -96,8 +96,9 @@ impl Actor {
             return Some(state.started_at + wait);
         }
         let by_count = snapshots.max_updates > 0 && state.updates >= snapshots.max_updates;
-        let by_time = (snapshots.interval > 0.0)
-            .then(|| state.started_at + Duration::try_from_secs_f64(snapshots.interval).unwrap_or(RETRY_MAX));
+        let by_time = (snapshots.interval > 0.0).then(|| {
+            state.started_at + Duration::try_from_secs_f64(snapshots.interval).unwrap_or(RETRY_MAX)
+        });
         let by_count = by_count.then(|| state.started_at + GAP);
         match (by_count, by_time) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -181,8 +182,9 @@ impl Actor {
         self.write_back.dirty = false;
         self.write_back.updates = 0;
         let body = self.body().await?;
-        let (front, base_body) =
-            current.as_ref().map_or(("", ""), |current| markdown::split_front_matter(&current.text));
+        let (front, base_body) = current
+            .as_ref()
+            .map_or(("", ""), |current| markdown::split_front_matter(&current.text));
         if current.is_some() && markdown::is_same(base_body, &body) {
             // Nobody changed anything: the source keeps its own way of writing, byte for byte.
             self.context.metrics.write_backs.inc("unchanged");
@@ -198,7 +200,11 @@ impl Actor {
         Ok(())
     }
 
-    async fn saved(&mut self, text: String, outcome: Result<SaveOutcome, HostError>) -> Result<(), Ended> {
+    async fn saved(
+        &mut self,
+        text: String,
+        outcome: Result<SaveOutcome, HostError>,
+    ) -> Result<(), Ended> {
         match outcome {
             Ok(SaveOutcome::Saved(source)) => {
                 self.context.metrics.write_backs.inc("saved");
@@ -226,10 +232,11 @@ impl Actor {
     /// Merges a text that changed outside into the document; what both sides changed keeps the live text, and
     /// the other is kept as a version.
     pub(super) async fn merge_outside(&mut self, theirs: RecordText) -> Result<(), Ended> {
-        let base = self.write_back.base.clone().unwrap_or_else(|| RecordText {
-            source: theirs.source,
-            text: String::new(),
-        });
+        let base = self
+            .write_back
+            .base
+            .clone()
+            .unwrap_or_else(|| RecordText { source: theirs.source, text: String::new() });
         let bodies = (
             markdown::split_front_matter(&base.text).1.to_owned(),
             markdown::split_front_matter(&theirs.text).1.to_owned(),
@@ -251,7 +258,11 @@ impl Actor {
                 self.exchanged(theirs);
             }
             Ok(Err(DocumentError::Refused(code))) => {
-                log::error!("room {}: a change of its {} was refused: {code}", self.room, theirs.source);
+                log::error!(
+                    "room {}: a change of its {} was refused: {code}",
+                    self.room,
+                    theirs.source
+                );
             }
             Ok(Err(_)) => return Err(self.fail(None)),
             Err(ended) => return Err(ended),
@@ -260,16 +271,23 @@ impl Actor {
     }
 
     fn keep_conflict(&self, theirs: &RecordText) {
-        log::warn!("room {}: its {} was changed in places edited here too; kept aside", self.room, theirs.source);
+        log::warn!(
+            "room {}: its {} was changed in places edited here too; kept aside",
+            self.room,
+            theirs.source
+        );
         self.hook(
             "realtime:record:conflict",
             serde_json::json!({
                 "roomId": self.room.as_str(), "source": theirs.source, "timestamp": unix_ms(),
             }),
         );
-        let (store, room, theirs) = (Arc::clone(&self.context.store), self.room.clone(), theirs.clone());
+        let (store, room, theirs) =
+            (Arc::clone(&self.context.store), self.room.clone(), theirs.clone());
         tokio::spawn(async move {
-            if let Err(error) = store.keep_version(&room, theirs.source, "conflict", theirs.text).await {
+            if let Err(error) =
+                store.keep_version(&room, theirs.source, "conflict", theirs.text).await
+            {
                 log::error!("room {room}: the other text could not be kept: {error}");
             }
         });
@@ -298,9 +316,15 @@ impl Actor {
         let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
         let warning = self.context.config.snapshots.max_bytes_warning;
         if state.len() as u64 > warning {
-            log::warn!("room {}: its copy has {} bytes, over the {warning} warned about", self.room, state.len());
+            log::warn!(
+                "room {}: its copy has {} bytes, over the {warning} warned about",
+                self.room,
+                state.len()
+            );
         }
-        self.tell_self(async move { WriteBackStep::Copied(store.save_copy(&room, Bytes::from(state)).await) });
+        self.tell_self(async move {
+            WriteBackStep::Copied(store.save_copy(&room, Bytes::from(state)).await)
+        });
         Ok(())
     }
 

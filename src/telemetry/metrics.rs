@@ -132,7 +132,11 @@ impl Metrics {
             gauges.store_commit_micros,
         );
         for (name, help, counter) in [
-            ("connections_opened_total", "WebSocket connections accepted.", &self.connections_opened),
+            (
+                "connections_opened_total",
+                "WebSocket connections accepted.",
+                &self.connections_opened,
+            ),
             ("connections_closed_total", "WebSocket connections ended.", &self.connections_closed),
             ("messages_in_total", "Messages received.", &self.messages_in),
             ("bytes_in_total", "Payload bytes received.", &self.bytes_in),
@@ -140,10 +144,18 @@ impl Metrics {
             ("updates_applied_total", "Updates applied to documents.", &self.updates_applied),
             ("updates_unchanged_total", "Updates that changed nothing.", &self.updates_unchanged),
             ("updates_held_total", "Updates held for a missing dependency.", &self.updates_held),
-            ("updates_readonly_total", "Updates refused to read-only sessions.", &self.updates_readonly),
+            (
+                "updates_readonly_total",
+                "Updates refused to read-only sessions.",
+                &self.updates_readonly,
+            ),
             ("deliveries_total", "Document updates queued towards clients.", &self.deliveries),
             ("awareness_in_total", "Awareness messages received.", &self.awareness_in),
-            ("awareness_out_total", "Awareness frames queued towards clients.", &self.awareness_out),
+            (
+                "awareness_out_total",
+                "Awareness frames queued towards clients.",
+                &self.awareness_out,
+            ),
             ("rooms_opened_total", "Rooms opened.", &self.rooms_opened),
             ("rooms_evicted_total", "Rooms evicted.", &self.rooms_evicted),
             ("rooms_failed_total", "Rooms dropped after a fault.", &self.rooms_failed),
@@ -153,7 +165,12 @@ impl Metrics {
             text.value(name, "counter", help, counter.get());
         }
         text.labelled("closes_total", "Connections closed by the server.", "code", &self.closes);
-        text.labelled("requests_refused_total", "Requests refused.", "reason", &self.requests_refused);
+        text.labelled(
+            "requests_refused_total",
+            "Requests refused.",
+            "reason",
+            &self.requests_refused,
+        );
         text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
         out
@@ -170,19 +187,19 @@ impl Exposition<'_> {
     fn value(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
         // Writing to a String cannot fail.
-        drop(writeln!(self.0, "civicpress_realtime_{name} {value}"));
+        let _ = writeln!(self.0, "civicpress_realtime_{name} {value}");
     }
 
     fn labelled(&mut self, name: &str, help: &str, label: &str, values: &Labelled) {
         self.head(name, "counter", help);
         for (key, value) in values.0.lock().iter() {
-            drop(writeln!(self.0, "civicpress_realtime_{name}{{{label}=\"{key}\"}} {value}"));
+            let _ = writeln!(self.0, "civicpress_realtime_{name}{{{label}=\"{key}\"}} {value}");
         }
     }
 
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        drop(writeln!(self.0, "# HELP civicpress_realtime_{name} {help}"));
-        drop(writeln!(self.0, "# TYPE civicpress_realtime_{name} {kind}"));
+        let _ = writeln!(self.0, "# HELP civicpress_realtime_{name} {help}");
+        let _ = writeln!(self.0, "# TYPE civicpress_realtime_{name} {kind}");
     }
 }
 

@@ -198,7 +198,8 @@ impl Host for StandaloneHost {
                 .files
                 .run(move |folder| folder.save(&id, &text, expected.as_deref()))
                 .await??;
-            Ok(found.map_or(SaveOutcome::Saved, |text| SaveOutcome::Changed(from_file(text))))
+            Ok(found
+                .map_or(SaveOutcome::Saved(SOURCE), |text| SaveOutcome::Changed(from_file(text))))
         })
     }
 
