@@ -1,0 +1,154 @@
+//! A host in memory. A token is `role:name`, such as `editor:ada`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use civicpress_realtime::{
+    future::BoxFuture,
+    host::{Grant, Hook, Host, HostError, Identity, RecordSummary, RecordText, SaveOutcome},
+    ids::RoomId,
+};
+use parking_lot::Mutex;
+
+type Changed = Arc<dyn Fn(RoomId) + Send + Sync>;
+
+#[derive(Default)]
+pub struct FakeHost {
+    pub records: Mutex<HashMap<String, String>>,
+    pub hooks: Mutex<Vec<Hook>>,
+    pub loads: AtomicU64,
+    pub saves: AtomicU64,
+    pub load_delay_ms: AtomicU64,
+    pub auth_delay_ms: AtomicU64,
+    pub fail_loads: AtomicBool,
+    pub fail_saves: AtomicBool,
+    changed: Mutex<Option<Changed>>,
+}
+
+impl FakeHost {
+    pub fn with_record(id: &str, text: &str) -> Arc<Self> {
+        let host = Self::default();
+        host.records.lock().insert(id.into(), text.into());
+        Arc::new(host)
+    }
+
+    /// Changes a record behind the engine's back.
+    pub fn change(&self, id: &str, text: &str) {
+        self.records.lock().insert(id.into(), text.into());
+        if let Some(changed) = self.changed.lock().clone() {
+            changed(RoomId::new("records", id).unwrap());
+        }
+    }
+
+    pub fn record(&self, id: &str) -> String {
+        self.records.lock().get(id).cloned().unwrap_or_default()
+    }
+
+    pub fn hook_names(&self) -> Vec<&'static str> {
+        self.hooks.lock().iter().map(|hook| hook.name).collect()
+    }
+}
+
+fn identity(token: &str) -> Result<Identity, HostError> {
+    let (role, name) =
+        token.split_once(':').ok_or_else(|| HostError::Unauthenticated("unknown token".into()))?;
+    Ok(Identity {
+        user_id: name.into(),
+        name: name.into(),
+        role: role.into(),
+        expires_at_ms: None,
+        room_patterns: Vec::new(),
+    })
+}
+
+impl Host for FakeHost {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, HostError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.auth_delay_ms.load(Ordering::Relaxed))).await;
+            identity(token)
+        })
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        identity: &'a Identity,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Grant, HostError>> {
+        Box::pin(async move {
+            if room.kind() == "records" && !self.records.lock().contains_key(room.id()) {
+                return Err(HostError::Denied);
+            }
+            match identity.role.as_str() {
+                "editor" => Ok(Grant { can_edit: true }),
+                "viewer" => Ok(Grant { can_edit: false }),
+                _ => Err(HostError::Denied),
+            }
+        })
+    }
+
+    fn load_record<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RecordText>, HostError>> {
+        Box::pin(async move {
+            self.loads.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(self.load_delay_ms.load(Ordering::Relaxed))).await;
+            if self.fail_loads.load(Ordering::Relaxed) {
+                return Err(HostError::Failed("on purpose".into()));
+            }
+            let text = self.records.lock().get(room.id()).cloned();
+            Ok(text.map(|text| RecordText { source: "file", text }))
+        })
+    }
+
+    fn save_record<'a>(
+        &'a self,
+        room: &'a RoomId,
+        text: &'a str,
+        expected: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<SaveOutcome, HostError>> {
+        Box::pin(async move {
+            self.saves.fetch_add(1, Ordering::Relaxed);
+            if self.fail_saves.load(Ordering::Relaxed) {
+                return Err(HostError::Failed("on purpose".into()));
+            }
+            let mut records = self.records.lock();
+            let current = records.get(room.id()).cloned();
+            if current.as_deref() != expected {
+                let text = current.unwrap_or_default();
+                return Ok(SaveOutcome::Changed(RecordText { source: "file", text }));
+            }
+            records.insert(room.id().into(), text.into());
+            Ok(SaveOutcome::Saved("file"))
+        })
+    }
+
+    fn emit_hook(&self, hook: Hook) {
+        self.hooks.lock().push(hook);
+    }
+
+    fn list_records<'a>(
+        &'a self,
+        _identity: &'a Identity,
+    ) -> BoxFuture<'a, Result<Vec<RecordSummary>, HostError>> {
+        Box::pin(async move {
+            let records = self.records.lock();
+            let summary = |id: &String| RecordSummary {
+                id: id.clone(),
+                title: id.clone(),
+                status: None,
+                kind: None,
+                modified_at_ms: 0,
+            };
+            Ok(records.keys().map(summary).collect())
+        })
+    }
+
+    fn watch(&self, changed: Changed) -> Option<Box<dyn Send + Sync>> {
+        *self.changed.lock() = Some(changed);
+        None
+    }
+}

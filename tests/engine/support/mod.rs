@@ -1,0 +1,22 @@
+//! What every test needs: a server, a host, clients.
+
+pub mod client;
+pub mod host;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+pub use host::FakeHost;
+pub use server::Server;
+
+/// Waits until `condition` holds. The time is only how long a failing test hangs.
+#[track_caller]
+#[allow(clippy::disallowed_types, reason = "real time, no runtime here")]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
