@@ -80,6 +80,26 @@ pub const AWARENESS_TOMBSTONE_MS: u64 = 120_000;
 pub const STORE_QUEUE_MAX: usize = 8192;
 /// Appends written in one transaction.
 pub const STORE_BATCH_MAX: usize = 1024;
+/// Bytes after which no further append joins a transaction.
+pub const STORE_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Appends the store's writer holds while commits fail; over it they stay in the queue.
+pub const STORE_PENDING_MAX: usize = STORE_QUEUE_MAX;
+/// Loads and compressions waiting for the store's reading thread.
+pub const STORE_READS_MAX: usize = 1024;
+/// First wait before a failed commit is tried again; doubles up to [`STORE_RETRY_WAIT_MAX`].
+pub const STORE_RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
+/// Longest wait before a failed commit is tried again.
+pub const STORE_RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Time a closing store has for what is queued.
+pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time a starting store waits for another engine to let go of its file.
+pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Room names whose database ids the store's writer remembers.
+pub const STORE_ROOM_IDS_MAX: usize = 16 * 1024;
+/// Largest whole document state that is stored, in bytes before compression.
+pub const STORED_STATE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Texts kept per room because they lost a merge; the oldest go first.
+pub const KEPT_VERSIONS_MAX: usize = 200;
 /// A room's tail is folded into a new snapshot at this size, or at half its snapshot if that is more.
 pub const SNAPSHOT_TAIL_BYTES: u64 = 256 * 1024;
 /// A room nobody edits for so long gets its snapshot.

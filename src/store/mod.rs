@@ -4,6 +4,12 @@
 //! Sequence numbers (`seq`) are per room, start at 1, have no meaning across rooms and are given out by the
 //! room's actor, the only writer of its log. The store commits appends of a room in the order given.
 
+mod compression;
+mod copy_database;
+mod copy_filesystem;
+mod lock;
+pub mod sqlite;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -284,4 +290,10 @@ pub trait Store: Send + Sync + 'static {
     /// Commits what is queued, truncates the write-ahead log and lets go of the file. Later calls answer
     /// [`StoreError::Closed`].
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
