@@ -7,3 +7,5 @@ pub mod control;
 pub mod guard;
 pub mod lib0;
 pub mod sync;
+
+pub(crate) use guard::json_depth_exceeded;

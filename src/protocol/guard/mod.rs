@@ -17,6 +17,8 @@ mod structs;
 mod tests;
 mod value;
 
+pub(crate) use value::depth_exceeded as json_depth_exceeded;
+
 use super::lib0::{DecodeError, Reader};
 use crate::limits::{CLIENT_ID_MAX, CLOCK_MAX, STATE_VECTOR_ENTRIES_MAX, UPDATE_STRUCTS_MAX};
 
@@ -67,7 +69,7 @@ pub struct Scan {
     pub structs: usize,
     /// Deleted ranges.
     pub delete_ranges: usize,
-    /// Estimated memory once integrated, in bytes; see [`Cost`](self) in the source for the measured figures.
+    /// Estimated memory once integrated, in bytes; by kind of struct.
     pub estimated_bytes: u64,
 }
 
