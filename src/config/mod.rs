@@ -300,11 +300,7 @@ impl Default for Config {
                 connections_per_ip: 100,
                 connections_per_user: 10,
             },
-            connection_cleanup: ConnectionCleanup {
-                enabled: true,
-                check_interval: 60,
-                stale_threshold: 600,
-            },
+            connection_cleanup: ConnectionCleanup { enabled: true, check_interval: 60, stale_threshold: 600 },
             presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
             allowed_origins: Vec::new(),
             limits: LimitsConfig {
@@ -316,12 +312,7 @@ impl Default for Config {
             },
             performance: Performance { worker_pool_size: 0 },
             network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
-            auth: Auth {
-                mode: AuthMode::Jwt,
-                jwt: Jwt::default(),
-                timeout_ms: 5000,
-                allow_query_token: false,
-            },
+            auth: Auth { mode: AuthMode::Jwt, jwt: Jwt::default(), timeout_ms: 5000, allow_query_token: false },
             records: Records { dir: "records".into(), create_missing: false, watch: true },
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
             admin: Admin { token: None },

@@ -2,20 +2,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use yrs::{
-    Any, Array, ClientID, Doc, GetString, Map, MapPrelim, OffsetKind, Options, ReadTxn,
-    StateVector, Text, Transact, TransactionMut, Update, WriteTxn, XmlElementPrelim, XmlFragment,
-    XmlTextPrelim, types::Attrs, updates::decoder::Decode,
+    Any, Array, ClientID, Doc, GetString, Map, MapPrelim, OffsetKind, Options, ReadTxn, StateVector, Text, Transact,
+    TransactionMut, Update, WriteTxn, XmlElementPrelim, XmlFragment, XmlTextPrelim,
+    types::Attrs,
+    updates::decoder::Decode,
 };
 
 use super::*;
 use crate::limits::XML_DEPTH_MAX;
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(u8::is_ascii_hexdigit)
-        .map(|b| (b as char).to_digit(16).unwrap() as u8)
-        .collect();
+    let digits: Vec<u8> =
+        text.bytes().filter(u8::is_ascii_hexdigit).map(|b| (b as char).to_digit(16).unwrap() as u8).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
@@ -45,10 +43,7 @@ fn section(structs: usize, body: &[u8]) -> Vec<u8> {
 fn known_killers_are_refused_by_name() {
     for (hex, refusal) in [
         // A heap use-after-free in yrs: client 1 in two sections.
-        (
-            "0201010004010764656661756c74044141414101010004010764656661756c74044242424200",
-            Refusal::RepeatedClient,
-        ),
+        ("0201010004010764656661756c74044141414101010004010764656661756c74044242424200", Refusal::RepeatedClient),
         (
             "0202010007010764656661756c740301700400010005696e6e657201010004010764656661756c74015a00",
             Refusal::RepeatedClient,
@@ -114,11 +109,7 @@ fn deep_values_and_types_are_refused() {
     assert!(scan(&chain(XML_DEPTH_MAX, &inside)).is_ok());
     // The same depth by way of siblings: every second element follows the one before.
     let zigzag = |body: &mut Vec<u8>, at: u64| {
-        if at % 2 == 1 {
-            body.extend([0x87, 1])
-        } else {
-            body.extend([0x07, 0, 1])
-        }
+        if at % 2 == 1 { body.extend([0x87, 1]) } else { body.extend([0x07, 0, 1]) }
         crate::protocol::lib0::write_var_uint(body, at - 1);
     };
     assert_eq!(scan(&chain(2 * XML_DEPTH_MAX + 2, &zigzag)), Err(Refusal::TypeDepth));
@@ -179,14 +170,8 @@ fn each_rule_has_its_name() {
 #[test]
 fn memory_and_struct_counts_are_bounded() {
     let bytes = section(1000, &[0, 1].repeat(1000));
-    assert_eq!(
-        scan_update(&bytes, &Bounds { document_bytes_max: 1 << 30, structs_max: 999 }),
-        Err(Refusal::TooManyStructs)
-    );
-    assert_eq!(
-        scan_update(&bytes, &Bounds { document_bytes_max: 10_000, structs_max: 1000 }),
-        Err(Refusal::TooLarge)
-    );
+    assert_eq!(scan_update(&bytes, &Bounds { document_bytes_max: 1 << 30, structs_max: 999 }), Err(Refusal::TooManyStructs));
+    assert_eq!(scan_update(&bytes, &Bounds { document_bytes_max: 10_000, structs_max: 1000 }), Err(Refusal::TooLarge));
     assert!(scan(&bytes).is_ok());
     // Half a million edits made offline, each a struct of its own.
     let mut body = unhex("040101740161");
@@ -225,11 +210,7 @@ fn state_vectors_are_checked() {
 }
 
 fn doc(client: u64) -> Doc {
-    Doc::with_options(Options {
-        client_id: ClientID::new(client),
-        offset_kind: OffsetKind::Utf16,
-        ..Options::default()
-    })
+    Doc::with_options(Options { client_id: ClientID::new(client), offset_kind: OffsetKind::Utf16, ..Options::default() })
 }
 
 fn clock_of(doc: &Doc) -> impl Fn(u64) -> u64 {
