@@ -222,11 +222,13 @@ fn compare_live(base: &[Block<'_>], live: &[Live]) -> (Vec<Fate>, Fresh) {
 
 /// Where blocks go that precede everything the two sides share: before it, not before the live side's own.
 fn first_gap(fates: &[Fate], live: &[Live], children: usize) -> usize {
-    fates
-        .iter()
-        .find_map(|fate| fate.place())
-        .and_then(|place| live.get(place))
-        .map_or(children, |block| block.index)
+    let shared = fates.iter().find_map(|fate| fate.place()).and_then(|place| live.get(place));
+    match shared {
+        Some(block) => block.index,
+        // Only empty paragraphs: text comes before them, so that they leave no blank lines in it.
+        None if live.is_empty() => 0,
+        None => children,
+    }
 }
 
 fn mergeable(old: &Block<'_>, new: &Block<'_>, live: &Live) -> bool {

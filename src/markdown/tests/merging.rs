@@ -168,7 +168,7 @@ fn a_list_whose_items_both_sides_removed_stays_valid() {
     });
     live.merge("* one\n\n* two", "* two");
     let node = live.node();
-    assert_eq!(node, super::super::parse("*"));
+    assert_eq!(node, parse("*"));
 }
 
 #[test]

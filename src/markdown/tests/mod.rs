@@ -22,7 +22,7 @@ struct Live {
 impl Live {
     fn empty(client_id: u64) -> Self {
         let options = Options {
-            client_id: ClientID::from(client_id),
+            client_id: ClientID::new(client_id),
             offset_kind: OffsetKind::Utf16,
             ..Options::default()
         };
