@@ -1,0 +1,135 @@
+//! What the fixture from the editor's chain does not cover: bounds, strangers, fixed points.
+
+use std::fmt::Write as _;
+
+use yrs::{Any, Text, Xml, XmlElementPrelim, XmlFragment, XmlTextPrelim};
+
+use super::super::{Child, Node};
+use super::*;
+use crate::limits::XML_DEPTH_MAX;
+
+/// Markdown that is already as the serializer writes it.
+const CANONICAL: &[&str] = &[
+    "",
+    "Hello *big* **world** with `code`",
+    "# One\n\n## Two\n\ntext",
+    "* a\n\n* b\n\n  * c",
+    " 9. nine\n\n10. ten",
+    "* a\n\n1. b",
+    "> quote\n>\n> > deeper",
+    "```js\nlet a = 1\n\nlet b\n```",
+    "````\n```\n````",
+    "| a | b |\n| --- | :-: |\n| 1 | *2* |",
+    "> | a |\n> | --- |\n> | x \\| y |",
+    "* item\n\n  | a |\n  | --- |\n  | 1 |",
+    "one\\\ntwo",
+    "[text](https://example.org \"Title\") and <https://example.org>",
+    "![alt](a.png \"T\")",
+    "See <!--civic-ref type=\"record\" id=\"r-1\" label=\"The &quot;one&quot;\"-->.",
+    "\\# not a heading, 1\\*2\\*3, a\\_ \\[x\\]",
+    "1\\. not a list",
+    "---",
+    "emoji 😀 and *é*",
+];
+
+#[test]
+fn canonical_text_is_a_fixed_point() {
+    for markdown in CANONICAL {
+        assert_eq!(serialize(&parse(markdown)), *markdown);
+        assert_eq!(Live::new(markdown).markdown(), *markdown, "through the shared document");
+    }
+}
+
+fn depth(node: &Node) -> usize {
+    let below = node.content.iter().map(|child| match child {
+        Child::Node(node) => depth(node),
+        Child::Text(_) => 1,
+    });
+    1 + below.max().unwrap_or(0)
+}
+
+#[test]
+fn deep_nesting_is_flattened_and_keeps_its_text() {
+    let mut indented = String::new();
+    for level in 0..400 {
+        writeln!(indented, "{}- item {level}", "  ".repeat(level)).unwrap();
+    }
+    for markdown in [
+        format!("{} deep", ">".repeat(10_000)),
+        format!("{} deep", "- ".repeat(10_000)),
+        format!("{} deep", "> 1. ".repeat(2_000)),
+        format!("{}deep{}", "*a **b ".repeat(2_000), "** *".repeat(2_000)),
+        format!("{}deep{}", "[".repeat(10_000), "](x)".repeat(10_000)),
+        format!("{indented}{}deep", "  ".repeat(401)),
+    ] {
+        let node = parse(&markdown);
+        assert!(depth(&node) <= XML_DEPTH_MAX, "{}", depth(&node));
+        assert!(node.text_content().contains("deep"));
+        let live = Live::empty(1);
+        live.edit(|txn, root| write_fragment(txn, root, &node));
+        assert!(live.markdown().contains("deep"));
+    }
+}
+
+#[test]
+fn elements_beyond_the_bound_are_read_as_text() {
+    let live = Live::empty(1);
+    live.edit(|txn, root| {
+        let mut parent = root.push_back(txn, XmlElementPrelim::empty("blockquote"));
+        for _ in 0..XML_DEPTH_MAX + 50 {
+            parent = parent.push_back(txn, XmlElementPrelim::empty("blockquote"));
+        }
+        let line = parent.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        line.push_back(txn, XmlTextPrelim::new("deep"));
+    });
+    let node = live.node();
+    assert!(depth(&node) <= XML_DEPTH_MAX + 1);
+    assert_eq!(node.text_content(), "deep");
+    assert!(serialize(&node).contains("deep"));
+}
+
+#[test]
+fn what_the_schema_does_not_know_is_kept_and_its_text_written() {
+    let live = Live::empty(1);
+    live.edit(|txn, root| {
+        let callout = root.push_back(txn, XmlElementPrelim::empty("callout"));
+        callout.insert_attribute(txn, "kind", Any::from("warning"));
+        let line = callout.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        let text = line.push_back(txn, XmlTextPrelim::new("mind the gap"));
+        let highlight = [("highlight--AbCd12+/".into(), Any::from(vec![true]))];
+        text.format(txn, 0, 4, highlight.into());
+        let mention = line.push_back(txn, XmlElementPrelim::empty("mention"));
+        mention.push_back(txn, XmlTextPrelim::new(" @ada"));
+        root.push_back(txn, XmlTextPrelim::new("stray *text*"));
+    });
+    let node = live.node();
+    let Some(Child::Node(callout)) = node.content.first() else { panic!("{node:?}") };
+    assert_eq!((callout.name.as_ref(), callout.str_attr("kind")), ("callout", "warning"));
+    let Some(Child::Node(line)) = callout.content.first() else { panic!("{node:?}") };
+    assert_eq!(line.content.first().unwrap().marks().first().unwrap().name, "highlight");
+    assert_eq!(serialize(&node), "mind the gap @ada\n\nstray \\*text\\*");
+}
+
+#[test]
+fn tight_lists_of_other_editors_are_written_tight() {
+    let live = Live::new("* a\n* b");
+    live.edit(|txn, root| {
+        let yrs::XmlOut::Element(list) = root.get(txn, 0).unwrap() else { panic!() };
+        list.insert_attribute(txn, "tight", Any::from(true));
+    });
+    assert_eq!(live.markdown(), "* a\n* b");
+}
+
+#[test]
+fn cells_stay_on_one_line() {
+    let live = Live::new("| a | b |\n| - | - |\n| x | y |");
+    live.edit(|txn, root| {
+        let yrs::XmlOut::Element(table) = root.get(txn, 0).unwrap() else { panic!() };
+        let yrs::XmlOut::Element(row) = table.get(txn, 1).unwrap() else { panic!() };
+        let yrs::XmlOut::Element(cell) = row.get(txn, 0).unwrap() else { panic!() };
+        let yrs::XmlOut::Element(line) = cell.get(txn, 0).unwrap() else { panic!() };
+        line.push_back(txn, XmlElementPrelim::empty("hard_break"));
+        line.push_back(txn, XmlTextPrelim::new("one\r\r\n\ntwo|"));
+    });
+    assert_eq!(live.markdown(), "| a | b |\n| --- | --- |\n| x<br>one two\\| | y |");
+}

@@ -1,0 +1,156 @@
+//! Checks 17–22: cursors come, move and go as they should.
+
+use std::time::Duration;
+
+use civicpress_realtime::protocol::{
+    lib0::{Reader, write_string, write_var_uint},
+    sync,
+};
+
+use crate::support::{Client, Server, client::Frame, eventually};
+
+const EDITOR: &str = "editor:ada";
+
+fn state(id: u64, clock: u64, json: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    write_var_uint(&mut body, 1);
+    write_var_uint(&mut body, id);
+    write_var_uint(&mut body, clock);
+    write_string(&mut body, json);
+    sync::awareness(&body)
+}
+
+fn entries(frame: &Frame) -> Vec<(u64, u64, String)> {
+    let Frame::Awareness(body) = frame else { return Vec::new() };
+    let mut reader = Reader::new(body);
+    let count = reader.var_uint().unwrap();
+    (0..count)
+        .map(|_| {
+            let (id, clock) = (reader.var_uint().unwrap(), reader.var_uint().unwrap());
+            (id, clock, reader.string().unwrap().to_owned())
+        })
+        .collect()
+}
+
+fn until_state(client: &mut Client, id: u64, json: &str) {
+    client.until(|frame| entries(frame).iter().any(|entry| entry.0 == id && entry.2 == json));
+}
+
+#[test]
+fn a_dead_sockets_cursor_is_gone_for_all_and_for_later_joiners() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    ada.send(state(11, 1, r#"{"user":"ada"}"#));
+    until_state(&mut bo, 11, r#"{"user":"ada"}"#);
+    ada.vanish();
+    until_state(&mut bo, 11, "null");
+    let mut late = Client::join(&url, "editor:cy");
+    late.settle(Duration::from_millis(100));
+    assert!(late.seen.iter().all(|frame| entries(frame).is_empty()));
+}
+
+#[test]
+fn a_joiner_learns_who_is_there() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let mut ada = Client::join(&url, EDITOR);
+    ada.send(state(11, 1, r#"{"user":"ada"}"#));
+    eventually("taken", || server.engine().metrics().awareness_in.get() == 1);
+    let mut bo = Client::join(&url, "editor:bo");
+    until_state(&mut bo, 11, r#"{"user":"ada"}"#);
+    bo.send(vec![3]);
+    until_state(&mut bo, 11, r#"{"user":"ada"}"#);
+}
+
+/// The case that leaves ghosts behind on the JavaScript servers.
+#[test]
+fn leaving_and_returning_with_one_id_leaves_no_ghost() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let mut bo = Client::join(&url, "editor:bo");
+    let mut clock = 1;
+    for _ in 0..3 {
+        let mut ada = Client::join(&url, EDITOR);
+        ada.send(state(11, clock, r#"{"here":true}"#));
+        until_state(&mut bo, 11, r#"{"here":true}"#);
+        ada.vanish();
+        until_state(&mut bo, 11, "null");
+        clock += 2;
+    }
+}
+
+#[test]
+fn the_old_half_open_socket_does_not_take_the_new_cursor_with_it() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let mut bo = Client::join(&url, "editor:bo");
+    let mut old = Client::join(&url, EDITOR);
+    old.send(state(11, 1, r#"{"n":1}"#));
+    until_state(&mut bo, 11, r#"{"n":1}"#);
+    let mut new = Client::join(&url, EDITOR);
+    new.send(state(11, 2, r#"{"n":2}"#));
+    until_state(&mut bo, 11, r#"{"n":2}"#);
+    old.vanish();
+    bo.settle(Duration::from_millis(300));
+    let gone = bo.seen.iter().flat_map(entries).any(|entry| entry.2 == "null");
+    assert!(!gone, "the cursor of the new socket stays");
+}
+
+#[test]
+fn nobody_speaks_for_or_removes_another() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut mallory) = (Client::join(&url, EDITOR), Client::join(&url, "editor:mallory"));
+    let mut bo = Client::join(&url, "editor:bo");
+    ada.send(state(11, 1, r#"{"user":"ada"}"#));
+    until_state(&mut bo, 11, r#"{"user":"ada"}"#);
+    mallory.send(state(66, 1, r#"{"user":"mallory"}"#));
+    mallory.send(state(11, 5, r#"{"user":"forged"}"#));
+    mallory.send(state(11, 6, "null"));
+    mallory.send(state(66, 2, r#"{"user":"mallory","done":1}"#));
+    until_state(&mut bo, 66, r#"{"user":"mallory","done":1}"#);
+    let of_ada: Vec<_> = bo.seen.iter().flat_map(entries).filter(|entry| entry.0 == 11).collect();
+    assert!(of_ada.iter().all(|entry| entry.2 == r#"{"user":"ada"}"#), "{of_ada:?}");
+}
+
+#[test]
+fn cursors_coalesce_and_the_newest_wins() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    for clock in 1..=500 {
+        ada.send(state(11, clock, &format!("{{\"at\":{clock}}}")));
+    }
+    until_state(&mut bo, 11, r#"{"at":500}"#);
+    let frames = bo.seen.iter().filter(|frame| !entries(frame).is_empty()).count();
+    assert!(frames < 250, "{frames} frames for 500 moves");
+}
+
+#[test]
+fn hostile_states_cost_the_sender_its_session_only() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let mut bo = Client::join(&url, "editor:bo");
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    for bad in ["{not json", deep.as_str(), &format!("\"{}\"", "x".repeat(20_000))] {
+        let mut mallory = Client::join(&url, "editor:mallory");
+        mallory.send(state(66, 1, bad));
+        assert_eq!(mallory.until_closed().0, 1008);
+    }
+    bo.type_text("still here");
+    let mut reader = Client::join(&url, EDITOR);
+    reader.until_text("still here");
+}
+
+#[test]
+fn presence_is_data() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let _ada = Client::join(&url, EDITOR);
+    let _vi = Client::join(&url, "viewer:vi");
+    let present = server.block_on(server.engine().presence("notes:a")).unwrap();
+    let names: Vec<_> = present.iter().map(|one| (one.name.as_str(), one.can_edit, one.idle)).collect();
+    assert_eq!(names, [("ada", true, false), ("vi", false, false)]);
+    assert!(server.block_on(server.engine().presence("notes:empty")).unwrap().is_empty());
+}
