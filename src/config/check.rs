@@ -24,10 +24,18 @@ pub(super) fn across(
     };
     let mut errors = Vec::new();
     if values.get("broker.enabled").is_some_and(Typed::bool) && text("broker.type") != "memory" {
-        errors.push(refuse("broker.type", "is not available in this version", "memory, or broker.enabled: false"));
+        errors.push(refuse(
+            "broker.type",
+            "is not available in this version",
+            "memory, or broker.enabled: false",
+        ));
     }
     if standalone && text("auth.mode") == "host" {
-        errors.push(refuse("auth.mode", "needs a host around the engine, and there is none here", "jwt"));
+        errors.push(refuse(
+            "auth.mode",
+            "needs a host around the engine, and there is none here",
+            "jwt",
+        ));
     }
     errors
 }

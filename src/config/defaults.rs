@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::{
-    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt, LimitsConfig,
-    LogLevel, Network, Performance, Presence, RateLimiting, Records, Rooms, SnapshotStorage, Snapshots,
-    StoreConfig,
+    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt,
+    LimitsConfig, LogLevel, Network, Performance, Presence, RateLimiting, Records, Rooms,
+    SnapshotStorage, Snapshots, StoreConfig,
 };
 
 impl Config {
@@ -51,7 +51,11 @@ impl Default for Config {
                 connections_per_ip: 100,
                 connections_per_user: 10,
             },
-            connection_cleanup: ConnectionCleanup { enabled: true, check_interval: 60, stale_threshold: 600 },
+            connection_cleanup: ConnectionCleanup {
+                enabled: true,
+                check_interval: 60,
+                stale_threshold: 600,
+            },
             presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
             allowed_origins: Vec::new(),
             limits: LimitsConfig {
@@ -63,7 +67,12 @@ impl Default for Config {
             },
             performance: Performance { worker_pool_size: 0 },
             network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
-            auth: Auth { mode: AuthMode::Jwt, jwt: Jwt::default(), timeout_ms: 5000, allow_query_token: false },
+            auth: Auth {
+                mode: AuthMode::Jwt,
+                jwt: Jwt::default(),
+                timeout_ms: 5000,
+                allow_query_token: false,
+            },
             records: Records { dir: "records".into(), create_missing: false, watch: true },
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
             admin: Admin { token: None },

@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::{
     error::Source,
     file::{Layer, Written},
-    keys,
-    names,
+    keys, names,
     value::cut,
 };
 
@@ -62,7 +61,10 @@ pub(super) fn overrides(env: &Env, warnings: &mut Vec<String>) -> Layer {
 pub(super) fn fallbacks(env: &Env, standalone: bool) -> Layer {
     let mut layer = Layer::new();
     if let Some(dir) = set(env, DATA_DIR) {
-        layer.insert("records.dir", written(DATA_DIR, &format!("{}/records", dir.trim_end_matches('/'))));
+        layer.insert(
+            "records.dir",
+            written(DATA_DIR, &format!("{}/records", dir.trim_end_matches('/'))),
+        );
     }
     // Embedded in a host, the variable names the host's own database.
     if let Some(url) = set(env, DATABASE_URL).filter(|_| standalone) {
@@ -101,7 +103,8 @@ pub(super) fn substitute(text: &str, env: &Env) -> Result<Option<String>, BadRef
         }
         out.push_str(before);
         let (name, tail) = after.split_once('}').ok_or(BadReference::Malformed)?;
-        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let is_name =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !is_name {
             return Err(BadReference::Malformed);
         }
@@ -118,7 +121,11 @@ mod tests {
 
     #[test]
     fn references() {
-        let env = Env::from([("A".into(), "1".into()), ("B".into(), "${A}".into()), ("E".into(), String::new())]);
+        let env = Env::from([
+            ("A".into(), "1".into()),
+            ("B".into(), "${A}".into()),
+            ("E".into(), String::new()),
+        ]);
         for (text, expected) in [
             ("plain $A {A}", Ok(None)),
             ("${A}", Ok(Some("1"))),
@@ -131,7 +138,11 @@ mod tests {
             ("${}", Err(BadReference::Malformed)),
             ("${A:-b}", Err(BadReference::Malformed)),
         ] {
-            assert_eq!(substitute(text, &env), expected.map(|text| text.map(str::to_owned)), "{text}");
+            assert_eq!(
+                substitute(text, &env),
+                expected.map(|text| text.map(str::to_owned)),
+                "{text}"
+            );
         }
     }
 }

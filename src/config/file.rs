@@ -55,12 +55,16 @@ pub(super) fn read(path: &Path) -> Result<Value, ConfigError> {
     if u64::try_from(bytes.len()).is_ok_and(|size| size > FILE_BYTES_MAX) {
         return Err(refuse("is too large".into(), "at most 1 MiB"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "text in UTF-8"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8".into(), "text in UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
         // Only the place is told: the parser's own words may quote the file.
         serde_json::from_str(text).map_err(|error| {
-            refuse(format!("is not valid JSON at line {}, column {}", error.line(), error.column()), "")
+            refuse(
+                format!("is not valid JSON at line {}, column {}", error.line(), error.column()),
+                "",
+            )
         })
     } else {
         yaml(text).map_err(|problem| refuse(problem, ""))
@@ -89,10 +93,13 @@ fn yaml(text: &str) -> Result<Value, String> {
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         use serde_saphyr::Error;
-        let place = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
+        let place =
+            error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));
         let place = place.unwrap_or_default();
         match error.without_snippet() {
-            Error::DuplicateMappingKey { key: Some(key), .. } => format!("holds the key {:?} twice{place}", cut(key)),
+            Error::DuplicateMappingKey { key: Some(key), .. } => {
+                format!("holds the key {:?} twice{place}", cut(key))
+            }
             Error::MultipleDocuments { .. } => "holds more than one YAML document".into(),
             Error::AliasReplayLimitExceeded { .. }
             | Error::AliasExpansionLimitExceeded { .. }
@@ -145,7 +152,8 @@ fn spread(
     findings: &mut Findings,
 ) {
     for (name, value) in map {
-        let shown = if written.is_empty() { cut(&name) } else { format!("{written}.{}", cut(&name)) };
+        let shown =
+            if written.is_empty() { cut(&name) } else { format!("{written}.{}", cut(&name)) };
         match (names::child(section, &name), value) {
             // An empty entry is how YAML writes "nothing set here".
             (Some(_), Value::Null) => {}
@@ -164,11 +172,15 @@ fn spread(
             (Some(Place::Section(path)), Value::Object(inner)) => {
                 spread(path, &shown, inner, source, layer, findings);
             }
-            (Some(Place::Section(path)), other) => findings.errors.push(not_a_section(path, &other, source)),
+            (Some(Place::Section(path)), other) => {
+                findings.errors.push(not_a_section(path, &other, source))
+            }
             (None, _) => {
                 if findings.warnings.len() <= WARNINGS_MAX {
                     let nearest = names::nearest(&shown);
-                    findings.unknown(format!("unknown key {shown}; did you mean {nearest}? ({source})"));
+                    findings.unknown(format!(
+                        "unknown key {shown}; did you mean {nearest}? ({source})"
+                    ));
                 }
             }
         }

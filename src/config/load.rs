@@ -15,6 +15,7 @@ use super::{
     error::{ConfigError, ConfigErrors, Source},
     file::{self, Findings, Layer, Written},
     keys::{self, Key, State},
+    rules::Kind,
     standalone,
     value::{self, Typed},
 };
@@ -98,7 +99,9 @@ pub fn load_value(options: Value, sources: &Sources) -> Result<Loaded, ConfigErr
     let mut effective = BTreeMap::new();
     for key in keys::all() {
         let written = layer.get(key.path);
-        let typed = match written.map_or(Ok(default_of(key)), |written| typed(key, written, &sources.env)) {
+        let typed = match written
+            .map_or(Ok(default_of(key)), |written| typed(key, written, &sources.env))
+        {
             Ok(typed) => typed,
             Err(error) => {
                 findings.errors.push(error);
@@ -117,7 +120,8 @@ pub fn load_value(options: Value, sources: &Sources) -> Result<Loaded, ConfigErr
         }
         effective.insert(key.path, typed);
     }
-    let source_of = |path: &str| layer.get(path).map_or(Source::Default, |written| written.source.clone());
+    let source_of =
+        |path: &str| layer.get(path).map_or(Source::Default, |written| written.source.clone());
     findings.errors.extend(check::across(&effective, sources.standalone, source_of));
     if !findings.errors.is_empty() {
         return Err(ConfigErrors(findings.errors));
@@ -174,7 +178,7 @@ fn find_file(sources: &Sources) -> Result<Option<PathBuf>, ConfigError> {
 
 /// The default in its table form; a test proves that every one of them passes its key's check.
 fn default_of(key: &Key) -> Typed {
-    if key.default.is_empty() {
+    if key.default.is_empty() && !matches!(key.kind, Kind::List(_)) {
         return Typed::Unset;
     }
     key.kind.check(&Value::from(key.default), true).unwrap_or(Typed::Unset)
@@ -206,9 +210,9 @@ fn typed(key: &Key, written: &Written, env: &env::Env) -> Result<Typed, ConfigEr
         })?;
     }
     // The value is quoted as it was written, so that a variable's content stays out of logs.
-    key.kind
-        .check(&value, written.from_env || (filled && value.is_string()))
-        .map_err(|problem| refuse(shown(), if filled { blunt(&problem) } else { problem }, key.kind.allowed()))
+    key.kind.check(&value, written.from_env || (filled && value.is_string())).map_err(|problem| {
+        refuse(shown(), if filled { blunt(&problem) } else { problem }, key.kind.allowed())
+    })
 }
 
 /// A problem's text without the list item it quotes: the item may come from a variable.
@@ -226,8 +230,12 @@ fn fill(value: &mut Value, env: &env::Env) -> Result<bool, BadReference> {
             }
             None => Ok(false),
         },
-        Value::Array(items) => items.iter_mut().try_fold(false, |any, item| Ok(any | fill(item, env)?)),
-        Value::Object(map) => map.values_mut().try_fold(false, |any, item| Ok(any | fill(item, env)?)),
+        Value::Array(items) => {
+            items.iter_mut().try_fold(false, |any, item| Ok(any | fill(item, env)?))
+        }
+        Value::Object(map) => {
+            map.values_mut().try_fold(false, |any, item| Ok(any | fill(item, env)?))
+        }
         _ => Ok(false),
     }
 }
@@ -246,7 +254,11 @@ fn answer_unavailable(key: &Key, typed: &Typed, written: &Written, findings: &mu
             path: key.path.into(),
             value: Some(value::mask_json(&written.value, &key.kind)),
             problem: "is not available in this version".into(),
-            allowed: if key.default.is_empty() { "leave it out".into() } else { key.default.into() },
+            allowed: if key.default.is_empty() {
+                "leave it out".into()
+            } else {
+                key.default.into()
+            },
             source: written.source.clone(),
         }),
     }

@@ -296,3 +296,6 @@ pub enum LogLevel {
     /// And what a developer wants to know.
     Debug,
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,10 @@ fn spells(written: &str, known: &str) -> bool {
     let camel = || {
         written.starts_with(|c: char| c.is_ascii_lowercase())
             && written.contains(|c: char| c.is_ascii_uppercase())
-            && written.bytes().map(|b| b.to_ascii_lowercase()).eq(known.bytes().filter(|b| *b != b'_'))
+            && written
+                .bytes()
+                .map(|b| b.to_ascii_lowercase())
+                .eq(known.bytes().filter(|b| *b != b'_'))
     };
     written == known || camel()
 }
@@ -67,7 +70,11 @@ fn candidates() -> BTreeSet<&'static str> {
 
 /// At most 64 letters: unknown keys come from a file of any content, and the comparison is quadratic.
 fn squash(path: &str) -> String {
-    path.chars().filter(|c| *c != '_' && *c != '-').take(64).map(|c| c.to_ascii_lowercase()).collect()
+    path.chars()
+        .filter(|c| *c != '_' && *c != '-')
+        .take(64)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Letters to insert, remove or replace (Levenshtein).
@@ -95,7 +102,13 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("", "", 0), ("", "ab", 2), ("ab", "", 2), ("kitten", "sitting", 3), ("prot", "port", 2)] {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "", 2),
+            ("kitten", "sitting", 3),
+            ("prot", "port", 2),
+        ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }

@@ -67,7 +67,8 @@ pub fn print_effective(loaded: &Loaded) -> String {
         .collect();
     let path_width = rows.iter().map(|(path, ..)| path.len()).max().unwrap_or_default();
     // One long value must not push every source off the screen.
-    let value_width = rows.iter().map(|(_, value, _)| value.chars().count()).filter(|width| *width <= 40).max();
+    let value_width =
+        rows.iter().map(|(_, value, _)| value.chars().count()).filter(|width| *width <= 40).max();
     let value_width = value_width.unwrap_or_default();
     rows.iter().fold(String::new(), |mut out, (path, value, source)| {
         let written = writeln!(out, "{path:path_width$} = {value:value_width$}  ({source})");

@@ -74,7 +74,8 @@ pub enum Rule {
 
 /// Algorithms a token may be signed with.
 pub const ALGORITHMS: &[&str] = &[
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
+    "ES384", "EdDSA",
 ];
 
 /// Fewest bytes a shared secret may have.
@@ -94,12 +95,20 @@ impl Kind {
             Self::Int { min, max } => {
                 let number = text.map_or_else(|| whole(value), |text| text.parse().ok());
                 let number = number.ok_or("is not a whole number")?;
-                if (*min..=*max).contains(&number) { Ok(Typed::Int(number)) } else { Err("is out of range".into()) }
+                if (*min..=*max).contains(&number) {
+                    Ok(Typed::Int(number))
+                } else {
+                    Err("is out of range".into())
+                }
             }
             Self::Float { min, max } => {
                 let number = text.map_or_else(|| value.as_f64(), |text| text.parse().ok());
                 let number = number.filter(|number| number.is_finite()).ok_or("is not a number")?;
-                if (*min..=*max).contains(&number) { Ok(Typed::Float(number)) } else { Err("is out of range".into()) }
+                if (*min..=*max).contains(&number) {
+                    Ok(Typed::Float(number))
+                } else {
+                    Err("is out of range".into())
+                }
             }
             Self::Text(rule) => {
                 let text = value.as_str().ok_or("is not text")?;
@@ -111,18 +120,26 @@ impl Kind {
                 if later.contains(&name.as_str()) {
                     return Err(NOT_YET.into());
                 }
-                if choices.contains(&name.as_str()) { Ok(Typed::Text(name)) } else { Err("is not known".into()) }
+                if choices.contains(&name.as_str()) {
+                    Ok(Typed::Text(name))
+                } else {
+                    Err("is not known".into())
+                }
             }
             Self::List(rule) => {
                 let items = list(value, as_text)?;
                 items.iter().try_for_each(|item| {
-                    rule.check(item).map_err(|problem| format!("holds {:?}, which {problem}", super::value::cut(item)))
+                    rule.check(item).map_err(|problem| {
+                        format!("holds {:?}, which {problem}", super::value::cut(item))
+                    })
                 })?;
                 Ok(Typed::List(items))
             }
             Self::Secret { bytes_min } => match value.as_str() {
                 Some("") => Err("is empty".into()),
-                Some(text) if text.len() < *bytes_min => Err(format!("is shorter than {bytes_min} bytes")),
+                Some(text) if text.len() < *bytes_min => {
+                    Err(format!("is shorter than {bytes_min} bytes"))
+                }
                 Some(text) => Ok(Typed::Text(text.to_owned())),
                 None => Err("is not text (put it in quotes)".into()),
             },
@@ -132,7 +149,11 @@ impl Kind {
                 if pem.contains("PRIVATE KEY-----") {
                     return Err("is a private key, which the engine must not have".into());
                 }
-                if is_public_pem(&pem) { Ok(Typed::Text(pem)) } else { Err("is not a public key in PEM".into()) }
+                if is_public_pem(&pem) {
+                    Ok(Typed::Text(pem))
+                } else {
+                    Err("is not a public key in PEM".into())
+                }
             }
             Self::Json => Ok(Typed::Json(match text {
                 Some(text) => serde_json::from_str(text).map_err(|_| "is not JSON")?,
@@ -183,7 +204,9 @@ impl Rule {
             Self::Any => !text.contains('\0'),
             Self::Host => is_host(text),
             Self::UrlPath => is_url_path(text),
-            Self::Url => text.split_once("://").is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()),
+            Self::Url => text
+                .split_once("://")
+                .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty()),
             Self::StoreUrl => return check_store_url(text),
             Self::Origin => is_origin(text),
             Self::Cidr => is_cidr(text),
@@ -202,7 +225,10 @@ impl Rule {
             Self::StoreUrl => "sqlite:<path>".into(),
             Self::Origin => "an origin such as https://example.org or https://*.example.org".into(),
             Self::Cidr => "an address such as 10.0.0.1 or 10.0.0.0/8".into(),
-            Self::RoomType => "a room type of 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter".into(),
+            Self::RoomType => {
+                "a room type of 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter"
+                    .into()
+            }
             Self::Algorithm => format!("one of {}", ALGORITHMS.join(", ")),
         }
     }
@@ -212,9 +238,13 @@ impl Rule {
 pub fn is_public_pem(text: &str) -> bool {
     let text = text.trim_start();
     !text.contains("PRIVATE KEY")
-        && ["-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----", "-----BEGIN EC PUBLIC KEY-----"]
-            .iter()
-            .any(|head| text.starts_with(head))
+        && [
+            "-----BEGIN PUBLIC KEY-----",
+            "-----BEGIN RSA PUBLIC KEY-----",
+            "-----BEGIN EC PUBLIC KEY-----",
+        ]
+        .iter()
+        .any(|head| text.starts_with(head))
 }
 
 /// JavaScript and YAML write whole numbers as `3001.0` at times.
@@ -234,13 +264,22 @@ fn list(value: &Value, as_text: bool) -> Result<Vec<String>, Problem> {
             &parsed
         }
         Value::String(text) if as_text => {
-            return Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect());
+            return Ok(text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect());
         }
         _ => return Err("is not a list".into()),
     };
     items
         .iter()
-        .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| "holds something that is not text".into()))
+        .map(|item| {
+            item.as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| "holds something that is not text".into())
+        })
         .collect()
 }
 
@@ -248,7 +287,8 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
         || (text.len() <= 253
             && text.split('.').all(|label| {
-                !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                !label.is_empty()
+                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             }))
 }
 
@@ -272,17 +312,22 @@ fn is_origin(text: &str) -> bool {
     };
     let rest = rest.strip_prefix("*.").unwrap_or(rest);
     let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) if host.contains(':') => (host, port.strip_prefix(':').or((port.is_empty()).then_some("1"))),
+        Some((host, port)) if host.contains(':') => {
+            (host, port.strip_prefix(':').or((port.is_empty()).then_some("1")))
+        }
         Some(_) => return false,
         None => rest.split_once(':').map_or((rest, Some("1")), |(host, port)| (host, Some(port))),
     };
     is_scheme(scheme)
         && is_host(host)
-        && port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+'))
+        && port.is_some_and(|port| {
+            port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+')
+        })
 }
 
 fn is_cidr(text: &str) -> bool {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let (address, bits) =
+        text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     address.parse::<IpAddr>().is_ok_and(|address| {
         let bits_max = if address.is_ipv4() { 32 } else { 128 };
         bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= bits_max))
@@ -317,12 +362,47 @@ mod tests {
     #[test]
     fn forms_of_text() {
         let table: &[(Rule, &[&str], &[&str])] = &[
-            (Rule::Host, &["0.0.0.0", "::", "::1", "localhost", "my_host-1.example.org"], &["", " ", "a b", "a..b", "[::1]", "a/b"]),
-            (Rule::UrlPath, &["/", "/realtime", "/a/b-c"], &["", "realtime", "//a", "/a/../b", "/a?b", "/ä"]),
-            (Rule::Origin, &["https://example.org", "http://localhost:3030", "https://*.example.org", "http://[::1]:80"],
-                &["", "example.org", "null", "*", "https://", "https://a/", "https://u@a", "https://a:0", "https://a:x", "https://*"]),
-            (Rule::Cidr, &["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"], &["", "10.0.0.0/33", "a", "10.0.0/8", "::/129"]),
-            (Rule::StoreUrl, &["sqlite:a.db", "sqlite:/a/b.db", "sqlite:///a/b.db"], &["", "sqlite:", "sqlite://", "mysql://a", "a.db"]),
+            (
+                Rule::Host,
+                &["0.0.0.0", "::", "::1", "localhost", "my_host-1.example.org"],
+                &["", " ", "a b", "a..b", "[::1]", "a/b"],
+            ),
+            (
+                Rule::UrlPath,
+                &["/", "/realtime", "/a/b-c"],
+                &["", "realtime", "//a", "/a/../b", "/a?b", "/ä"],
+            ),
+            (
+                Rule::Origin,
+                &[
+                    "https://example.org",
+                    "http://localhost:3030",
+                    "https://*.example.org",
+                    "http://[::1]:80",
+                ],
+                &[
+                    "",
+                    "example.org",
+                    "null",
+                    "*",
+                    "https://",
+                    "https://a/",
+                    "https://u@a",
+                    "https://a:0",
+                    "https://a:x",
+                    "https://*",
+                ],
+            ),
+            (
+                Rule::Cidr,
+                &["10.0.0.1", "10.0.0.0/8", "::1", "fd00::/8"],
+                &["", "10.0.0.0/33", "a", "10.0.0/8", "::/129"],
+            ),
+            (
+                Rule::StoreUrl,
+                &["sqlite:a.db", "sqlite:/a/b.db", "sqlite:///a/b.db"],
+                &["", "sqlite:", "sqlite://", "mysql://a", "a.db"],
+            ),
             (Rule::RoomType, &["notes", "a-1"], &["", "Notes", "1a", "a:b"]),
             (Rule::Algorithm, &["HS256", "EdDSA"], &["", "none", "NONE", "hs256", "HS1"]),
         ];
@@ -355,7 +435,14 @@ mod tests {
             assert_eq!(int.check(&value, text).is_ok(), good, "{value}");
         }
         let float = Kind::Float { min: 0.0, max: 9.0 };
-        for (text, good) in [("0.25", true), ("9", true), ("NaN", false), ("inf", false), ("-1", false), ("-0.1", false)] {
+        for (text, good) in [
+            ("0.25", true),
+            ("9", true),
+            ("NaN", false),
+            ("inf", false),
+            ("-1", false),
+            ("-0.1", false),
+        ] {
             assert_eq!(float.check(&json!(text), true).is_ok(), good, "{text}");
         }
     }
@@ -363,8 +450,13 @@ mod tests {
     #[test]
     fn lists_from_text() {
         let kind = Kind::List(Rule::Any);
-        for (text, items) in [("a, b,,c", vec!["a", "b", "c"]), (r#"["a,b"]"#, vec!["a,b"]), ("", vec![])] {
-            assert!(kind.check(&json!(text), true).is_ok_and(|typed| typed.list() == items), "{text}");
+        for (text, items) in
+            [("a, b,,c", vec!["a", "b", "c"]), (r#"["a,b"]"#, vec!["a,b"]), ("", vec![])]
+        {
+            assert!(
+                kind.check(&json!(text), true).is_ok_and(|typed| typed.list() == items),
+                "{text}"
+            );
         }
         assert!(kind.check(&json!("a"), false).is_err());
         assert!(kind.check(&json!([1]), false).is_err());

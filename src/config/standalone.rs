@@ -24,7 +24,9 @@ const SECRET_CHARS_MIN: usize = 64;
 /// Without a configuration file: loopback only, and data below `./data` or what `CIVIC_DATA_DIR` and
 /// `CIVIC_SYSTEM_DATA_DIR` name.
 pub(super) fn local_defaults(loaded: &mut Loaded, env: &Env) {
-    let is_default = |loaded: &Loaded, path| loaded.value(path).is_some_and(|value| value.source == Source::Default);
+    let is_default = |loaded: &Loaded, path| {
+        loaded.value(path).is_some_and(|value| value.source == Source::Default)
+    };
     if is_default(loaded, "host") {
         loaded.config.host = "127.0.0.1".into();
         loaded.show("host", "127.0.0.1", None);
@@ -62,7 +64,9 @@ pub enum SecretError {
         mode: u32,
     },
     /// The file does not hold a secret.
-    #[error("{path} does not hold a secret of at least 64 characters on one line; remove it to have a new one made")]
+    #[error(
+        "{path} does not hold a secret of at least 64 characters on one line; remove it to have a new one made"
+    )]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -92,7 +96,9 @@ pub fn standalone_secret(system_data_dir: &Path) -> Result<String, SecretError> 
     let removed = std::fs::remove_file(&draft);
     match linked {
         Ok(()) => removed.map(|()| secret).map_err(io),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read(File::open(&path).map_err(io)?, &path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            read(File::open(&path).map_err(io)?, &path)
+        }
         Err(error) => Err(io(error)),
     }
 }
@@ -158,7 +164,8 @@ mod tests {
     fn starting_twice_at_once_agrees_on_one() {
         let dir = tempfile::tempdir().unwrap();
         let secrets: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| standalone_secret(dir.path()).unwrap())).collect();
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| standalone_secret(dir.path()).unwrap())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(secrets.windows(2).all(|pair| pair[0] == pair[1]));
@@ -178,7 +185,10 @@ mod tests {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
         for text in ["", "short", &"two words ".repeat(20)] {
             std::fs::write(&file, text).unwrap();
-            assert!(matches!(standalone_secret(dir.path()), Err(SecretError::Malformed { .. })), "{text}");
+            assert!(
+                matches!(standalone_secret(dir.path()), Err(SecretError::Malformed { .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -93,7 +93,11 @@ pub fn mask_text(text: &str, kind: &Kind) -> String {
     match kind {
         Kind::Secret { .. } => MASK.into(),
         Kind::PublicKey => {
-            if super::rules::is_public_pem(text) { "(public key)".into() } else { MASK.into() }
+            if super::rules::is_public_pem(text) {
+                "(public key)".into()
+            } else {
+                MASK.into()
+            }
         }
         Kind::Text(Rule::Url | Rule::StoreUrl) => mask_url(text),
         _ => cut(text),
