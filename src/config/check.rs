@@ -15,8 +15,8 @@ pub(super) fn across(
     source_of: impl Fn(&str) -> Source,
 ) -> Vec<ConfigError> {
     let text = |path: &str| values.get(path).map_or("", Typed::str);
-    let refuse = |path: &str, problem: &str, allowed: &str| ConfigError {
-        path: path.into(),
+    let refuse = |path: &'static str, problem: &str, allowed: &str| ConfigError {
+        path,
         value: Some(format!("{:?}", text(path))),
         problem: problem.into(),
         allowed: allowed.into(),
@@ -48,13 +48,14 @@ pub fn validate_auth(config: &Config) -> Result<(), ConfigErrors> {
         return Ok(());
     }
     let jwt = &config.auth.jwt;
-    let refuse = |path: &str, value: Option<String>, problem: &str, allowed: &str| ConfigError {
-        path: path.into(),
-        value,
-        problem: problem.into(),
-        allowed: allowed.into(),
-        source: Source::Default,
-    };
+    let refuse =
+        |path: &'static str, value: Option<String>, problem: &str, allowed: &str| ConfigError {
+            path,
+            value,
+            problem: problem.into(),
+            allowed: allowed.into(),
+            source: Source::Default,
+        };
     let mut errors = Vec::new();
     if jwt.secret.is_none() && jwt.public_key.is_none() {
         errors.push(refuse(

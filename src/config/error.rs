@@ -36,7 +36,7 @@ impl fmt::Display for Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigError {
     /// Key path, such as `rooms.max_rooms`; `configuration file` if the file as a whole is wrong.
-    pub path: String,
+    pub path: &'static str,
     /// The value as written; secrets masked.
     pub value: Option<String>,
     /// What is wrong with it: the end of a sentence that starts with the value.

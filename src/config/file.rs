@@ -42,7 +42,7 @@ pub(super) struct Findings {
 /// Reads the file at `path`, JSON by its extension, else YAML.
 pub(super) fn read(path: &Path) -> Result<Value, ConfigError> {
     let refuse = |problem: String, allowed: &str| ConfigError {
-        path: "configuration file".into(),
+        path: "configuration file",
         value: Some(path.display().to_string()),
         problem,
         allowed: allowed.into(),
@@ -162,7 +162,7 @@ fn spread(
                     entry.insert(Written { value, source: source.clone(), from_env: false });
                 }
                 Entry::Occupied(_) => findings.errors.push(ConfigError {
-                    path: path.into(),
+                    path,
                     value: None,
                     problem: "is given twice, in two spellings".into(),
                     allowed: String::new(),
@@ -173,7 +173,7 @@ fn spread(
                 spread(path, &shown, inner, source, layer, findings);
             }
             (Some(Place::Section(path)), other) => {
-                findings.errors.push(not_a_section(path, &other, source))
+                findings.errors.push(not_a_section(path, &other, source));
             }
             (None, _) => {
                 if findings.warnings.len() <= WARNINGS_MAX {
@@ -195,13 +195,13 @@ impl Findings {
     }
 }
 
-fn not_a_section(path: &str, value: &Value, source: &Source) -> ConfigError {
+fn not_a_section(path: &'static str, value: &Value, source: &Source) -> ConfigError {
     let what = match value {
         Value::Array(_) => "is a list",
         _ => "is a single value",
     };
     ConfigError {
-        path: path.into(),
+        path,
         // A misplaced value may be a secret.
         value: None,
         problem: what.into(),

@@ -3,7 +3,8 @@
 
 use super::{
     AuthMode, Compression, Config, Durability, LogLevel, SnapshotStorage,
-    rules::{Kind, Rule, SECRET_BYTES_MIN},
+    forms::Rule,
+    rules::{Kind, SECRET_BYTES_MIN},
     value::Typed,
 };
 

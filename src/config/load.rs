@@ -163,7 +163,7 @@ fn find_file(sources: &Sources) -> Result<Option<PathBuf>, ConfigError> {
         }
         let source = if source == Source::Default { Source::File(path.clone()) } else { source };
         return Err(ConfigError {
-            path: "configuration file".into(),
+            path: "configuration file",
             value: Some(path.display().to_string()),
             problem: format!("is named by {by}, but there is no such file"),
             allowed: String::new(),
@@ -186,7 +186,7 @@ fn default_of(key: &Key) -> Typed {
 
 fn typed(key: &Key, written: &Written, env: &env::Env) -> Result<Typed, ConfigError> {
     let refuse = |value: Option<String>, problem: String, allowed: String| ConfigError {
-        path: key.path.into(),
+        path: key.path,
         value,
         problem,
         allowed,
@@ -251,7 +251,7 @@ fn answer_unavailable(key: &Key, typed: &Typed, written: &Written, findings: &mu
             key.path, written.source
         )),
         State::Refused => findings.errors.push(ConfigError {
-            path: key.path.into(),
+            path: key.path,
             value: Some(value::mask_json(&written.value, &key.kind)),
             problem: "is not available in this version".into(),
             allowed: if key.default.is_empty() {

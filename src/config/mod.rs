@@ -5,6 +5,7 @@ mod defaults;
 mod env;
 mod error;
 mod file;
+pub mod forms;
 pub mod keys;
 mod load;
 mod names;
@@ -231,7 +232,7 @@ pub enum AuthMode {
 pub struct Jwt {
     /// Shared secret for HS256/384/512, at least 32 bytes.
     pub secret: Option<String>,
-    /// PEM of a public key for RS*/PS*/ES*/EdDSA.
+    /// PEM of a public key for `RS*`, `PS*`, `ES*`, `EdDSA`.
     pub public_key: Option<String>,
     /// Algorithms accepted; empty = those that fit the key.
     pub algorithms: Vec<String>,

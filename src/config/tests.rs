@@ -252,7 +252,7 @@ fn what_is_not_built_yet_says_so() {
 fn all_errors_are_told() {
     let errors = yml("port: a\nhost: ''\nrooms: { max_rooms: 0 }\nstore: { url: 'postgres://a' }")
         .unwrap_err();
-    let paths: Vec<_> = errors.0.iter().map(|error| error.path.as_str()).collect();
+    let paths: Vec<_> = errors.0.iter().map(|error| error.path).collect();
     assert_eq!(paths, ["host", "port", "rooms.max_rooms", "store.url"]);
     assert_eq!(errors.to_string().lines().count(), 4);
     let error = crate::error::EngineError::from(errors);
@@ -288,7 +288,7 @@ fn unknown_keys_warn_with_the_nearest() {
     );
     let beside = yml("realtime: { port: 5 }\nport: 6").unwrap();
     assert_eq!((beside.config.port, beside.warnings.len()), (5, 1));
-    let many: String = (0..5000).map(|n| format!("k{n}: 1\n")).collect();
+    let many = (0..5000).map(|n| format!("k{n}: 1")).collect::<Vec<_>>().join("\n");
     assert!(yml(&many).unwrap().warnings.len() <= 60);
 }
 
@@ -305,7 +305,8 @@ fn empty_files_and_sections_are_defaults() {
 fn hostile_files_are_refused() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for n in 1..12 {
-        bomb += &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","));
+        let items = vec![format!("*a{}", n - 1); 10].join(",");
+        bomb.push_str(&["a", &n.to_string(), ": &a", &n.to_string(), " [", &items, "]\n"].concat());
     }
     let deep = format!("a: {}{}", "[".repeat(200), "]".repeat(200));
     for text in [bomb, deep] {

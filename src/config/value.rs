@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::rules::{Kind, Rule};
+use super::{forms::Rule, rules::Kind};
 
 /// A value that has passed its key's check. The accessors answer an empty value where the kind differs,
 /// which a key's own setter never asks for.
@@ -93,7 +93,7 @@ pub fn mask_text(text: &str, kind: &Kind) -> String {
     match kind {
         Kind::Secret { .. } => MASK.into(),
         Kind::PublicKey => {
-            if super::rules::is_public_pem(text) {
+            if super::forms::is_public_pem(text) {
                 "(public key)".into()
             } else {
                 MASK.into()
