@@ -1,6 +1,28 @@
 //! Typed configuration with its defaults. Where it comes from (file, environment) stands in the submodules.
 
+mod check;
+mod defaults;
+mod env;
+mod error;
+mod file;
+pub mod forms;
+pub mod keys;
+mod load;
+mod names;
+mod print;
+pub mod rules;
+mod standalone;
+pub mod value;
+
 use std::path::PathBuf;
+
+pub use self::{
+    check::validate_auth,
+    error::{ConfigError, ConfigErrors, Source},
+    load::{EffectiveValue, Loaded, Sources, load, load_value},
+    print::{default_file, print_effective},
+    standalone::{SecretError, standalone_secret},
+};
 
 /// The effective configuration of one engine. Field paths equal the configuration keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,7 +232,7 @@ pub enum AuthMode {
 pub struct Jwt {
     /// Shared secret for HS256/384/512, at least 32 bytes.
     pub secret: Option<String>,
-    /// PEM of a public key for RS*/PS*/ES*/EdDSA.
+    /// PEM of a public key for `RS*`, `PS*`, `ES*`, `EdDSA`.
     pub public_key: Option<String>,
     /// Algorithms accepted; empty = those that fit the key.
     pub algorithms: Vec<String>,
@@ -250,10 +272,17 @@ pub struct Awareness {
 }
 
 /// `admin.*`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Bearer token of operators' routes; `None` = loopback without forwarded headers only.
     pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token must never reach a log.
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
 }
 
 /// `LOG_LEVEL`
@@ -269,55 +298,5 @@ pub enum LogLevel {
     Debug,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            host: "0.0.0.0".into(),
-            port: 3001,
-            path: "/realtime".into(),
-            system_data_dir: ".system-data".into(),
-            rooms: Rooms {
-                max_rooms: 100,
-                cleanup_timeout: 3600,
-                grace_period_ms: 300_000,
-                open_types: Vec::new(),
-            },
-            snapshots: Snapshots {
-                enabled: true,
-                interval: 300.0,
-                max_updates: 100,
-                storage: SnapshotStorage::Database,
-                compression: Compression::Zstd,
-                keep_versions: 3,
-                ttl_hours: 48,
-                max_bytes_warning: 1024 * 1024,
-                durability: Durability::Power,
-            },
-            store: StoreConfig { url: None },
-            rate_limiting: RateLimiting {
-                messages_per_second: 10,
-                connections_per_ip: 100,
-                connections_per_user: 10,
-            },
-            connection_cleanup: ConnectionCleanup { enabled: true, check_interval: 60, stale_threshold: 600 },
-            presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
-            allowed_origins: Vec::new(),
-            limits: LimitsConfig {
-                max_connections: 10_000,
-                ping_interval: 54,
-                pong_timeout: 10,
-                message_bytes_max: 10 * 1024 * 1024,
-                document_bytes_max: 256 * 1024 * 1024,
-            },
-            performance: Performance { worker_pool_size: 0 },
-            network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
-            auth: Auth { mode: AuthMode::Jwt, jwt: Jwt::default(), timeout_ms: 5000, allow_query_token: false },
-            records: Records { dir: "records".into(), create_missing: false, watch: true },
-            awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
-            admin: Admin { token: None },
-            log_level: LogLevel::Info,
-            pages_dir: None,
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

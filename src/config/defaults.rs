@@ -1,0 +1,83 @@
+//! The configuration of an engine nobody configured.
+
+use std::path::PathBuf;
+
+use super::{
+    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt,
+    LimitsConfig, LogLevel, Network, Performance, Presence, RateLimiting, Records, Rooms,
+    SnapshotStorage, Snapshots, StoreConfig,
+};
+
+impl Config {
+    /// The database file that `store.url` names, else `<system data>/realtime/realtime.db`.
+    pub fn database_file(&self) -> PathBuf {
+        let named = self.store.url.as_deref().and_then(|url| url.strip_prefix("sqlite:"));
+        match named {
+            // `sqlite://path` and `sqlite:///path` are how other tools write `path` and `/path`.
+            Some(path) => PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
+            None => self.system_data_dir.join("realtime").join("realtime.db"),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            host: "0.0.0.0".into(),
+            port: 3001,
+            path: "/realtime".into(),
+            system_data_dir: ".system-data".into(),
+            rooms: Rooms {
+                max_rooms: 100,
+                cleanup_timeout: 3600,
+                grace_period_ms: 300_000,
+                open_types: Vec::new(),
+            },
+            snapshots: Snapshots {
+                enabled: true,
+                interval: 300.0,
+                max_updates: 100,
+                storage: SnapshotStorage::Database,
+                compression: Compression::Zstd,
+                keep_versions: 3,
+                ttl_hours: 48,
+                max_bytes_warning: 1024 * 1024,
+                durability: Durability::Power,
+            },
+            store: StoreConfig { url: None },
+            rate_limiting: RateLimiting {
+                messages_per_second: 10,
+                connections_per_ip: 100,
+                connections_per_user: 10,
+            },
+            connection_cleanup: ConnectionCleanup {
+                enabled: true,
+                check_interval: 60,
+                stale_threshold: 600,
+            },
+            presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
+            allowed_origins: Vec::new(),
+            limits: LimitsConfig {
+                max_connections: 10_000,
+                ping_interval: 54,
+                pong_timeout: 10,
+                message_bytes_max: 10 * 1024 * 1024,
+                document_bytes_max: 256 * 1024 * 1024,
+            },
+            performance: Performance { worker_pool_size: 0 },
+            network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
+            auth: Auth {
+                mode: AuthMode::Jwt,
+                jwt: Jwt::default(),
+                timeout_ms: 5000,
+                allow_query_token: false,
+            },
+            records: Records { dir: "records".into(), create_missing: false, watch: true },
+            awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
+            admin: Admin { token: None },
+            log_level: LogLevel::Info,
+            pages_dir: None,
+        }
+    }
+}

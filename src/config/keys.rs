@@ -1,0 +1,250 @@
+//! The one table of keys. Loading, unknown-key advice, environment names, printing and the default file all
+//! read it; nothing else lists keys.
+
+use super::{
+    AuthMode, Compression, Config, Durability, LogLevel, SnapshotStorage,
+    forms::Rule,
+    rules::{Kind, SECRET_BYTES_MIN},
+    value::Typed,
+};
+
+/// How far this version honours a key.
+#[derive(Clone, Copy)]
+pub enum State {
+    /// Built: writes the value into the configuration.
+    Built(fn(&mut Config, &Typed)),
+    /// Known, has no effect yet; a value other than the default warns.
+    Later,
+    /// Belongs to something that has its own switch; the switch answers, this key stays silent.
+    Silent,
+    /// Known, not built, and ignoring it would break a promise: a value other than the default is an error.
+    Refused,
+}
+
+/// One configuration key.
+pub struct Key {
+    /// Path with dots, such as `rooms.max_rooms`.
+    pub path: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Default as text, in the form an environment variable takes; empty = unset.
+    pub default: &'static str,
+    /// How far this version honours it.
+    pub state: State,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// Whether the key does anything in this version.
+    pub fn is_available(&self) -> bool {
+        matches!(self.state, Built(_))
+    }
+
+    /// The environment variable that sets the key.
+    pub fn env_name(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.path.replace('.', "__").to_ascii_uppercase())
+    }
+}
+
+/// What the name of every key's environment variable starts with.
+pub const ENV_PREFIX: &str = "CIVIC_REALTIME_";
+
+/// All keys, sections together, in the order they are printed.
+pub fn all() -> &'static [Key] {
+    TABLE
+}
+
+/// The key at `path`, spelled as in the table.
+pub fn find(path: &str) -> Option<&'static Key> {
+    TABLE.iter().find(|key| key.path == path)
+}
+
+const fn int(min: u64, max: u64) -> Kind {
+    Kind::Int { min, max }
+}
+
+const fn one_of(choices: &'static [&'static str]) -> Kind {
+    Kind::Choice { choices, later: &[] }
+}
+
+const PORT: Kind = int(1, 65_535);
+const SECONDS: Kind = int(1, 31_536_000);
+const BYTES: Kind = int(1, 1 << 40);
+const COUNT: Kind = int(1, 1_000_000);
+const SECRET: Kind = Kind::Secret { bytes_min: 1 };
+const FILE: Kind = Text(Rule::Any);
+const TEXT: Kind = Text(Rule::Any);
+const URL: Kind = Text(Rule::Url);
+
+macro_rules! keys {
+    ($($path:literal: $kind:expr, $default:literal => $state:expr, $doc:literal;)*) => {
+        &[$(Key { path: $path, kind: $kind, default: $default, state: $state, doc: $doc }),*]
+    };
+}
+
+use Kind::{Bool, Float, Json, List, LooseBool, PublicKey, Text};
+use State::{Built, Later, Refused, Silent};
+
+static TABLE: &[Key] = keys! {
+    "enabled": LooseBool, "true" => Built(|c, v| c.enabled = v.bool()), "false: the engine starts and nothing listens";
+    "host": Text(Rule::Host), "0.0.0.0" => Built(|c, v| c.host = v.string()), "address to bind";
+    "port": int(0, 65_535), "3001" => Built(|c, v| c.port = v.u16()), "port to bind; 0 = any free port";
+    "path": Text(Rule::UrlPath), "/realtime" => Built(|c, v| c.path = v.string()), "path prefix of room URLs";
+    "log_level": one_of(&["debug", "info", "warn", "error"]), "info" => Built(|c, v| c.log_level = log_level(v.str())), "what is logged (also LOG_LEVEL)";
+
+    "rooms.max_rooms": COUNT, "100" => Built(|c, v| c.rooms.max_rooms = v.usize()), "rooms open at once; new ones are refused above it";
+    "rooms.cleanup_timeout": int(0, 31_536_000), "3600" => Built(|c, v| c.rooms.cleanup_timeout = v.u64()), "upper bound for keeping an empty room, in seconds";
+    "rooms.grace_period_ms": int(0, 604_800_000), "300000" => Built(|c, v| c.rooms.grace_period_ms = v.u64()), "time an empty room stays in memory, in milliseconds";
+    "rooms.open_types": List(Rule::RoomType), "" => Built(|c, v| c.rooms.open_types = v.list()), "room types that need no record";
+
+    "snapshots.enabled": Bool, "true" => Built(|c, v| c.snapshots.enabled = v.bool()), "whether copies are made for host and operator";
+    "snapshots.interval": Float { min: 0.0, max: 31_536_000.0 }, "300" => Built(|c, v| c.snapshots.interval = v.f64()), "seconds between write-backs of a changed room; 0 = no timer";
+    "snapshots.max_updates": int(0, 1_000_000_000), "100" => Built(|c, v| c.snapshots.max_updates = v.u64()), "updates after which a write-back is due; 0 = never by count";
+    "snapshots.storage": Kind::Choice { choices: &["database", "filesystem"], later: &["api"] }, "database" => Built(|c, v| c.snapshots.storage = storage(v.str())), "where the copy goes";
+    "snapshots.compression": one_of(&["zstd", "gzip", "none"]), "zstd" => Built(|c, v| c.snapshots.compression = compression(v.str())), "how stored states are compressed";
+    "snapshots.keep_versions": int(1, 100_000), "3" => Built(|c, v| c.snapshots.keep_versions = v.usize()), "copies kept per room";
+    "snapshots.ttl_hours": int(1, 876_000), "48" => Built(|c, v| c.snapshots.ttl_hours = v.u64()), "age after which copies of unused rooms go, in hours";
+    "snapshots.max_bytes_warning": BYTES, "1048576" => Built(|c, v| c.snapshots.max_bytes_warning = v.u64()), "a larger copy is warned about, in bytes";
+    "snapshots.durability": one_of(&["process", "power"]), "power" => Built(|c, v| c.snapshots.durability = durability(v.str())), "what an acknowledged edit survives: the end of the process, or a power cut";
+    "store.url": Text(Rule::StoreUrl), "" => Built(|c, v| c.store.url = v.optional()), "sqlite:<path>; default: <system data>/realtime/realtime.db";
+
+    "rate_limiting.messages_per_second": COUNT, "10" => Built(|c, v| c.rate_limiting.messages_per_second = v.u64()), "messages per second and connection";
+    "rate_limiting.burst": int(0, 1_000_000), "" => Later, "messages a connection may send at once";
+    "rate_limiting.bytes_per_second": int(0, 1 << 40), "" => Later, "bytes per second and connection";
+    "rate_limiting.connections_per_ip": COUNT, "100" => Built(|c, v| c.rate_limiting.connections_per_ip = v.usize()), "connections of one address (IPv6: of one /64)";
+    "rate_limiting.connections_per_user": COUNT, "10" => Built(|c, v| c.rate_limiting.connections_per_user = v.usize()), "connections of one user";
+
+    "connection_cleanup.enabled": Bool, "true" => Built(|c, v| c.connection_cleanup.enabled = v.bool()), "whether dead peers are looked for";
+    "connection_cleanup.check_interval": SECONDS, "60" => Built(|c, v| c.connection_cleanup.check_interval = v.u64()), "seconds between looks";
+    "connection_cleanup.stale_threshold": SECONDS, "600" => Built(|c, v| c.connection_cleanup.stale_threshold = v.u64()), "silence after which a connection is closed, in seconds";
+
+    "tls.enabled": Bool, "false" => Refused, "encrypted connections without a proxy in front";
+    "tls.cert": FILE, "" => Silent, "file of the certificate chain (PEM)";
+    "tls.key": FILE, "" => Silent, "file of the private key (PEM)";
+    "tls.require": Bool, "false" => Refused, "refuse to start without TLS";
+
+    "presence.idle_after_seconds": SECONDS, "60" => Built(|c, v| c.presence.idle_after_seconds = v.u64()), "seconds without an edit or cursor movement until someone is idle";
+    "presence.updates_per_second": int(1, 1000), "20" => Built(|c, v| c.presence.updates_per_second = v.u64()), "cursor frames per second and room";
+
+    "allowed_origins": List(Rule::Origin), "" => Built(|c, v| c.allowed_origins = v.list()), "Origin values let in; empty = the server's own host name";
+    "trusted_proxies": List(Rule::Cidr), "" => Later, "proxies whose forwarded addresses count (CIDR)";
+
+    "redis.enabled": Bool, "false" => Refused, "another spelling of broker.type: redis";
+    "redis.url": URL, "" => Silent, "address of Redis";
+    "redis.prefix": TEXT, "civicpress:realtime:" => Silent, "what names in Redis start with";
+
+    "message_ttl": SECONDS, "3600" => Later, "how long events are kept, in seconds";
+    "broker.enabled": Bool, "false" => Silent, "whether nodes share rooms through a broker";
+    "broker.type": one_of(&["memory", "redis", "rabbitmq", "nats"]), "memory" => Silent, "which broker";
+    "broker.redis.host": Text(Rule::Host), "localhost" => Silent, "address of Redis";
+    "broker.redis.port": PORT, "6379" => Silent, "port of Redis";
+    "broker.redis.username": TEXT, "" => Silent, "user of Redis";
+    "broker.redis.password": SECRET, "" => Silent, "password of Redis";
+    "broker.redis.database": int(0, 65_535), "0" => Silent, "database number of Redis";
+    "broker.redis.prefix": TEXT, "deployd:" => Silent, "what names in Redis start with";
+    "broker.redis.url": URL, "" => Silent, "address of Redis as a URL";
+    "broker.redis.cluster": Json, "" => Silent, "nodes of a Redis cluster";
+    "broker.redis.sentinel": Json, "" => Silent, "sentinels of Redis";
+    "broker.redis.tls": Json, "" => Silent, "encryption towards Redis";
+    "broker.rabbitmq.host": Text(Rule::Host), "localhost" => Silent, "address of RabbitMQ";
+    "broker.rabbitmq.port": PORT, "5672" => Silent, "port of RabbitMQ";
+    "broker.rabbitmq.username": TEXT, "guest" => Silent, "user of RabbitMQ";
+    "broker.rabbitmq.password": SECRET, "guest" => Silent, "password of RabbitMQ";
+    "broker.rabbitmq.vhost": TEXT, "/" => Silent, "virtual host of RabbitMQ";
+    "broker.rabbitmq.exchange": TEXT, "deployd" => Silent, "exchange of RabbitMQ";
+    "broker.rabbitmq.url": URL, "" => Silent, "address of RabbitMQ as a URL";
+    "broker.rabbitmq.tls": Json, "" => Silent, "encryption towards RabbitMQ";
+    "broker.nats.host": Text(Rule::Host), "localhost" => Silent, "address of NATS";
+    "broker.nats.port": PORT, "4222" => Silent, "port of NATS";
+    "broker.nats.username": TEXT, "" => Silent, "user of NATS";
+    "broker.nats.password": SECRET, "" => Silent, "password of NATS";
+    "broker.nats.subject": TEXT, "deployd" => Silent, "what subjects in NATS start with";
+    "broker.nats.url": URL, "" => Silent, "address of NATS as a URL";
+    "broker.nats.cluster": Json, "" => Silent, "servers of a NATS cluster";
+    "broker.nats.tls": Json, "" => Silent, "encryption towards NATS";
+
+    "limits.max_connections": COUNT, "10000" => Built(|c, v| c.limits.max_connections = v.usize()), "connections in all";
+    "limits.max_rooms_per_client": COUNT, "100" => Later, "event rooms of one client";
+    "limits.message_rate_limit": COUNT, "100" => Later, "events per second and client";
+    "limits.ping_interval": int(1, 3600), "54" => Built(|c, v| c.limits.ping_interval = v.u64()), "seconds between pings";
+    "limits.pong_timeout": int(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
+    "limits.message_buffer_size": COUNT, "256" => Later, "events queued per client";
+    "limits.message_bytes_max": int(64, 1 << 30), "10485760" => Built(|c, v| c.limits.message_bytes_max = v.usize()), "largest message, in bytes";
+    "limits.document_bytes_max": int(1024, 1 << 40), "268435456" => Built(|c, v| c.limits.document_bytes_max = v.u64()), "estimated memory one document may take, in bytes";
+    "limits.room_cleanup_interval": SECONDS, "300" => Later, "seconds between looks for empty event rooms";
+    "limits.dead_client_timeout": SECONDS, "60" => Later, "silence after which an event client is gone, in seconds";
+
+    "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
+    "performance.batch_message_processing": Bool, "true" => Later, "several frames in one write";
+    "performance.compression_enabled": Bool, "false" => Later, "compressed frames";
+    "performance.keep_alive_optimization": Bool, "true" => Later, "any traffic counts as a sign of life";
+
+    "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
+    "network.read_buffer_size": int(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
+    "network.write_buffer_size": int(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
+    "network.compression_threshold": int(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
+
+    "auth.mode": Kind::Choice { choices: &["host", "jwt"], later: &["api"] }, "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else jwt";
+    "auth.jwt.secret": Kind::Secret { bytes_min: SECRET_BYTES_MIN }, "" => Built(|c, v| c.auth.jwt.secret = v.optional()), "shared secret for HS256, HS384, HS512; at least 32 bytes";
+    "auth.jwt.public_key": PublicKey, "" => Built(|c, v| c.auth.jwt.public_key = v.optional()), "PEM of a public key for RS*, PS*, ES*, EdDSA";
+    "auth.jwt.jwks_file": FILE, "" => Refused, "file of several public keys";
+    "auth.jwt.algorithms": List(Rule::Algorithm), "" => Built(|c, v| c.auth.jwt.algorithms = v.list()), "algorithms accepted; empty = those that fit the key";
+    "auth.jwt.issuer": TEXT, "" => Built(|c, v| c.auth.jwt.issuer = v.optional()), "required iss claim";
+    "auth.jwt.audience": TEXT, "" => Built(|c, v| c.auth.jwt.audience = v.optional()), "required aud claim";
+    "auth.jwt.leeway_seconds": int(0, 3600), "0" => Built(|c, v| c.auth.jwt.leeway_seconds = v.u64()), "allowed clock difference, in seconds";
+    "auth.timeout_ms": int(1, 600_000), "5000" => Built(|c, v| c.auth.timeout_ms = v.u64()), "time the host has for one call, in milliseconds";
+    "auth.recheck_seconds": int(1, 86_400), "60" => Later, "seconds between looks whether a session still holds";
+    "auth.allow_query_token": Bool, "false" => Built(|c, v| c.auth.allow_query_token = v.bool()), "accept ?token= (deprecated)";
+
+    "records.dir": FILE, "" => Built(|c, v| if let Some(dir) = v.optional() { c.records.dir = dir.into() }), "standalone: folder of Markdown records; default: <CIVIC_DATA_DIR>/records";
+    "records.create_missing": Bool, "false" => Built(|c, v| c.records.create_missing = v.bool()), "standalone: an editor's join creates the record";
+    "records.watch": Bool, "true" => Built(|c, v| c.records.watch = v.bool()), "standalone: merge outside changes of files";
+
+    "awareness.ids_max": int(1, 10_000), "8" => Built(|c, v| c.awareness.ids_max = v.usize()), "awareness ids one socket may speak for";
+    "awareness.bytes_max": int(64, 1 << 20), "16384" => Built(|c, v| c.awareness.bytes_max = v.usize()), "bytes of one awareness state";
+    "awareness.stamp_identity": Bool, "false" => Refused, "put the verified identity into awareness states";
+
+    "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
+    "markdown.schema": Kind::Choice { choices: &["civicpress"], later: &["tiptap"] }, "civicpress" => Later, "node names of documents";
+    "host_api.url": URL, "" => Later, "microservice: address of the CivicPress API";
+    "host_api.token": SECRET, "" => Later, "microservice: service token";
+    "host_api.timeout_ms": int(1, 600_000), "5000" => Later, "microservice: time for one call, in milliseconds";
+    "events.legacy_collection_broadcast": Bool, "false" => Later, "collection changes reach sockets that never joined";
+    "events.rules": Json, "" => Later, "who may join, emit and broadcast, by room pattern";
+    "events.history_size": int(0, 1_000_000), "100" => Later, "events kept per room";
+};
+
+fn log_level(name: &str) -> LogLevel {
+    match name {
+        "debug" => LogLevel::Debug,
+        "warn" => LogLevel::Warn,
+        "error" => LogLevel::Error,
+        _ => LogLevel::Info,
+    }
+}
+
+fn storage(name: &str) -> SnapshotStorage {
+    if name == "filesystem" { SnapshotStorage::Filesystem } else { SnapshotStorage::Database }
+}
+
+fn compression(name: &str) -> Compression {
+    match name {
+        "none" => Compression::None,
+        "gzip" => Compression::Gzip,
+        _ => Compression::Zstd,
+    }
+}
+
+fn durability(name: &str) -> Durability {
+    if name == "process" { Durability::Process } else { Durability::Power }
+}
+
+/// Unset keeps `mode`: its default depends on how the engine runs.
+fn auth_mode(name: &str, mode: AuthMode) -> AuthMode {
+    match name {
+        "host" => AuthMode::Host,
+        "jwt" => AuthMode::Jwt,
+        _ => mode,
+    }
+}

@@ -1,0 +1,194 @@
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use serde_json::json;
+
+use super::*;
+use crate::config::{Sources, load_value};
+
+fn no_token(_: &Config, _: &str) -> Result<String, String> {
+    Err("the token is expired".into())
+}
+
+fn questions() -> Questions<'static> {
+    Questions {
+        token: None,
+        verify_token: &no_token,
+        origin: None,
+        host: None,
+        allow_origin: &|_, _, _| false,
+    }
+}
+
+fn loaded(dir: &Path, mut options: serde_json::Value) -> Loaded {
+    let standalone = options.get("auth").is_some();
+    options["host"] = "127.0.0.1".into();
+    let env = [("CIVIC_SYSTEM_DATA_DIR", dir.join("system")), ("CIVIC_DATA_DIR", dir.to_owned())];
+    let env = env.map(|(name, path)| (name.to_owned(), path.display().to_string())).into();
+    load_value(options, &Sources { env, cwd: dir.into(), standalone, file: None }).unwrap()
+}
+
+fn find<'a>(checks: &'a [Check], name: &str, part: &str) -> &'a Check {
+    let found = checks.iter().find(|check| check.name == name && check.detail.contains(part));
+    found.unwrap_or_else(|| panic!("{name} {part} in:\n{}", render(checks)))
+}
+
+#[test]
+fn a_fresh_folder_is_fine_and_stays_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        json!({ "port": 0, "auth": { "jwt": { "secret": "0123456789abcdef0123456789abcdef" } } });
+    let checks = run(&loaded(dir.path(), options), &questions());
+    assert!(is_healthy(&checks), "{}", render(&checks));
+    assert_eq!(find(&checks, "storage", "system data").state, CheckState::Ok);
+    assert_eq!(find(&checks, "records", "will be made").state, CheckState::Ok);
+    assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+    let text = render(&checks);
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+}
+
+#[test]
+fn a_port_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = loaded(dir.path(), json!({ "port": port }));
+    // Nobody accepts: the connection opens and no answer comes.
+    let checks = run(&config, &questions());
+    let check = find(&checks, "port", "by whom cannot be told");
+    assert_eq!(check.state, CheckState::Fail);
+    assert!(check.remedy.is_some());
+    let server = std::thread::spawn(move || {
+        // The first connection is the one given up above.
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 512];
+            let _ = stream.read(&mut head);
+            let body = r#"{"status":"healthy","server":{},"rooms":{"total":0}}"#;
+            let _ =
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    let checks = run(&config, &questions());
+    assert_eq!(find(&checks, "port", "running engine").state, CheckState::Warn);
+    server.join().unwrap();
+}
+
+#[test]
+fn tokens_and_origins_are_tried_and_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let config = loaded(dir.path(), json!({ "port": 0, "auth": { "jwt": { "secret": secret } } }));
+    let bad =
+        Questions { token: Some("a.b.c"), origin: Some("https://evil.example"), ..questions() };
+    let checks = run(&config, &bad);
+    assert_eq!(find(&checks, "token", "expired").state, CheckState::Fail);
+    assert_eq!(find(&checks, "origin", "refused").state, CheckState::Fail);
+    assert!(!render(&checks).contains("a.b.c"));
+    let good = Questions {
+        verify_token: &|_, _| Ok("user 7".into()),
+        allow_origin: &|_, origin, host| (origin, host) == ("https://evil.example", "example.org"),
+        host: Some("example.org"),
+        ..bad
+    };
+    let checks = run(&config, &good);
+    assert_eq!(find(&checks, "token", "user 7").state, CheckState::Ok);
+    assert_eq!(find(&checks, "origin", "is allowed").state, CheckState::Ok);
+}
+
+#[test]
+fn weak_and_missing_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        loaded(dir.path(), json!({ "port": 0, "auth": { "jwt": { "secret": "a".repeat(40) } } }));
+    assert_eq!(
+        find(&run(&config, &questions()), "authentication", "guessable").state,
+        CheckState::Warn
+    );
+    let config = loaded(dir.path(), json!({ "port": 0, "auth": {} }));
+    assert_eq!(
+        find(&run(&config, &questions()), "authentication", "not set").state,
+        CheckState::Fail
+    );
+}
+
+#[test]
+fn warnings_and_files_readable_by_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("realtime.yml");
+    std::fs::write(&file, "prot: 1\nadmin:\n  token: abc\nport: 0\n").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let sources =
+        Sources { file: Some(file.clone()), cwd: dir.path().into(), ..Sources::default() };
+    let config = crate::config::load(&sources).unwrap();
+    let checks = run(&config, &questions());
+    assert_eq!(find(&checks, "configuration", "readable by everybody").state, CheckState::Warn);
+    assert_eq!(find(&checks, "configuration", "prot").state, CheckState::Warn);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(
+        find(&run(&config, &questions()), "configuration", "realtime.yml").state,
+        CheckState::Ok
+    );
+}
+
+#[test]
+fn files_of_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.pem");
+    std::fs::write(&key, "x").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let options =
+        json!({ "port": 0, "tls": { "cert": dir.path().join("missing.pem"), "key": key } });
+    let checks = run(&loaded(dir.path(), options), &questions());
+    assert_eq!(find(&checks, "tls", "tls.cert").state, CheckState::Fail);
+    assert_eq!(find(&checks, "tls", "readable by others").state, CheckState::Warn);
+}
+
+#[test]
+fn storage_that_cannot_work() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("system"), "a file").unwrap();
+    let checks = run(&loaded(dir.path(), json!({ "port": 0 })), &questions());
+    assert_eq!(find(&checks, "storage", "is not a folder").state, CheckState::Fail);
+
+    let dir = tempfile::tempdir().unwrap();
+    let realtime = dir.path().join("system/realtime");
+    std::fs::create_dir_all(&realtime).unwrap();
+    std::fs::write(realtime.join("realtime.db"), "").unwrap();
+    let config = loaded(dir.path(), json!({ "port": 0 }));
+    assert_eq!(
+        find(&run(&config, &questions()), "storage", "realtime.db is writable").state,
+        CheckState::Ok
+    );
+    let lock = std::fs::File::create(realtime.join("realtime.db.lock")).unwrap();
+    assert_eq!(
+        find(&run(&config, &questions()), "storage", "realtime.db is writable").state,
+        CheckState::Ok
+    );
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(find(&run(&config, &questions()), "storage", "in use").state, CheckState::Warn);
+}
+
+#[test]
+fn bounds_of_the_machine() {
+    const MIB: u64 = 1024 * 1024;
+    for (free, state) in [
+        (99 * MIB, CheckState::Fail),
+        (100 * MIB, CheckState::Warn),
+        (1023 * MIB, CheckState::Warn),
+        (1024 * MIB, CheckState::Ok),
+    ] {
+        assert_eq!(machine::space_check("disk space", Path::new("x"), free).state, state, "{free}");
+    }
+    for (limit, connections, state) in [
+        (1024, 10_000, CheckState::Warn),
+        (10_064, 10_000, CheckState::Ok),
+        (u64::MAX, 10_000, CheckState::Ok),
+    ] {
+        assert_eq!(machine::descriptors_check(limit, connections).state, state, "{limit}");
+    }
+}
