@@ -38,3 +38,11 @@ pub use serialize::serialize;
 
 /// Name of the XML fragment that holds a document: what `TipTap` and Hocuspocus call their default field.
 pub const ROOT: &str = "default";
+
+/// Goes up when the same Markdown would make another document; part of a seed's identity.
+pub const CONVERTER_VERSION: &str = "1";
+
+/// Whether a stored body says the same as a serialized one, in whatever way it is written.
+pub fn is_same(stored: &str, serialized: &str) -> bool {
+    serialize(&parse(stored)) == serialized
+}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use civicpress_realtime::protocol::sync;
-use yrs::{ReadTxn, StateVector, Text, Transact, updates::encoder::Encode};
+use yrs::{
+    ReadTxn, StateVector, Text, Transact,
+    updates::{decoder::Decode, encoder::Encode},
+};
 
 use crate::support::{Client, Server, client::Frame, eventually};
 
@@ -149,21 +152,16 @@ fn all_720_orders_end_the_same() {
     }
 }
 
-use yrs::updates::decoder::Decode;
-
 fn permutations(count: usize) -> Vec<Vec<usize>> {
     let mut all = vec![vec![]];
     for _ in 0..count {
-        let extend = |order: Vec<usize>| {
-            (0..count)
-                .filter(move |next| !order.contains(next))
-                .map({
-                    let order = order.clone();
-                    move |next| [order.clone(), vec![next]].concat()
-                })
-                .collect::<Vec<_>>()
-        };
-        all = all.into_iter().flat_map(extend).collect();
+        let mut longer = Vec::new();
+        for order in &all {
+            for next in (0..count).filter(|next| !order.contains(next)) {
+                longer.push([order.as_slice(), &[next]].concat());
+            }
+        }
+        all = longer;
     }
     all
 }
@@ -175,7 +173,7 @@ fn a_gapped_update_survives_a_crash_and_completes() {
     let url = server.url("notes/a");
     let author = yrs::Doc::new();
     let text = author.get_or_insert_text("t");
-    let mut write = |word: &str| {
+    let write = |word: &str| {
         let mut txn = author.transact_mut();
         text.push(&mut txn, word);
         txn.encode_update_v1()
@@ -188,7 +186,7 @@ fn a_gapped_update_survives_a_crash_and_completes() {
     eventually("held and logged", || server.engine().metrics().updates_held.get() == 1);
     std::thread::sleep(Duration::from_millis(100));
     server.kill();
-    let server = server.again();
+    let _server = server.again();
     let mut bo = Client::join(&url, EDITOR);
     assert_eq!(bo.text(), "");
     bo.send(sync::update(&first));
