@@ -1,1 +1,85 @@
+//! Health, metrics, the records API.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use crate::support::{Client, FakeHost, Server, server::config};
+
+fn get(server: &Server, path: &str, headers: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+fn json(server: &Server, path: &str, token: &str) -> (u16, serde_json::Value) {
+    let (status, body) = get(server, path, &format!("Authorization: Bearer {token}\r\n"));
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+#[test]
+fn health_has_the_contracts_shape() {
+    let server = Server::start();
+    let _ada = Client::join(&server.url("notes/a"), "editor:ada");
+    let (status, health) = json(&server, "/health", "");
+    assert_eq!(status, 200);
+    assert_eq!(health["status"], "healthy");
+    assert_eq!(health["server"]["port"], server.address.port());
+    assert_eq!(health["connections"], serde_json::json!({ "total": 1, "perUser": 1, "perIP": 1 }));
+    assert_eq!(health["rooms"]["total"], 1);
+    assert_eq!(health["rateLimiting"]["messagesPerSecond"], 10);
+    assert_eq!(get(&server, "/ready", "").0, 200);
+}
+
+#[test]
+fn metrics_are_for_operators() {
+    let server = Server::start();
+    let (status, text) = get(&server, "/metrics", "");
+    assert_eq!(status, 200, "loopback");
+    assert!(text.contains("# TYPE civicpress_realtime_connections gauge"), "{text}");
+    assert_eq!(get(&server, "/metrics", "X-Forwarded-For: 10.0.0.1\r\n").0, 401);
+    let mut config = config();
+    config.admin.token = Some("s3cret".into());
+    let guarded = Server::with(config, std::sync::Arc::default());
+    assert_eq!(get(&guarded, "/metrics", "").0, 401);
+    assert_eq!(get(&guarded, "/metrics", "Authorization: Bearer wrong\r\n").0, 401);
+    assert_eq!(get(&guarded, "/metrics", "Authorization: Bearer s3cret\r\n").0, 200);
+}
+
+#[test]
+fn records_are_listed_and_shown_to_who_may_see_them() {
+    let host = FakeHost::with_record("minutes/2026-03", "# Minutes\n");
+    let server = Server::with(config(), host);
+    assert_eq!(json(&server, "/api/v1/me", "viewer:vi").1["userId"], "vi");
+    assert_eq!(json(&server, "/api/v1/records", "viewer:vi").1["records"][0]["id"], "minutes/2026-03");
+    let record = json(&server, "/api/v1/records/minutes%2F2026-03", "viewer:vi");
+    assert_eq!((record.0, &record.1["canEdit"]), (200, &false.into()));
+    let bearer = "Authorization: Bearer viewer:vi\r\n";
+    assert_eq!(get(&server, "/api/v1/records/minutes/2026-03/markdown", bearer), (200, "# Minutes\n".into()));
+    assert_eq!(json(&server, "/api/v1/records", "nonsense").0, 401);
+    assert_eq!(get(&server, "/api/v1/records", "").0, 401);
+    assert_eq!(json(&server, "/api/v1/records/missing", "editor:ada").0, 403);
+    assert_eq!(json(&server, "/api/v1/records/..%2Fetc", "editor:ada").0, 400);
+    assert_eq!(json(&server, "/api/v1/nothing", "editor:ada").0, 404);
+    let _vi = Client::join(&server.url("records/minutes/2026-03"), "viewer:vi");
+    let present = json(&server, "/api/v1/records/minutes%2F2026-03/presence", "viewer:vi").1;
+    assert_eq!(present["participants"][0]["name"], "vi");
+}
+
+#[test]
+fn a_draining_server_turns_new_connections_away() {
+    let mut server = Server::start();
+    server.host.records.lock().insert("slow".into(), "text".into());
+    let _ada = Client::join(&server.url("records/slow"), "editor:ada");
+    server.host.load_delay_ms.store(500, Ordering::Relaxed);
+    let address = server.address;
+    server.stop();
+    assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+}

@@ -1,1 +1,84 @@
+//! The architecture's invariants, read off the sources.
 
+use std::{fs, path::Path};
+
+fn sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    assert!(files.len() > 30, "the sources were found");
+    files
+}
+
+fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+            let text = fs::read_to_string(&path).unwrap();
+            // What stands in comments names things it may not use.
+            let code: String = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            files.push((name, code));
+        }
+    }
+}
+
+/// Only files below `allowed` may hold any of `words`.
+#[track_caller]
+fn only(allowed: &[&str], words: &[&str]) {
+    for (name, code) in sources() {
+        if allowed.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        for word in words {
+            assert!(!code.contains(word), "{name} names {word}; only {allowed:?} may");
+        }
+    }
+}
+
+/// Files below `folders` may hold none of `words`.
+#[track_caller]
+fn never(folders: &[&str], words: &[&str]) {
+    for (name, code) in sources() {
+        if folders.iter().any(|prefix| name.starts_with(prefix)) {
+            for word in words {
+                assert!(!code.contains(word), "{name} names {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_binding_names_napi() {
+    only(&["src/binding/"], &["napi::", "napi_derive", "#[napi"]);
+}
+
+#[test]
+fn only_the_store_names_its_database() {
+    only(&["src/store/"], &["rusqlite", "postgres::"]);
+}
+
+#[test]
+fn the_net_names_no_document() {
+    never(&["src/net/"], &["yrs::", "use yrs"]);
+}
+
+#[test]
+fn rooms_name_no_socket() {
+    never(&["src/room/"], &["tokio::net", "std::net", "TcpStream", "tungstenite", "crate::net"]);
+}
+
+#[test]
+fn codecs_do_no_io_and_ask_no_clock() {
+    never(&["src/protocol/"], &["tokio::", "std::net", "std::fs", "std::io", "Instant", "SystemTime", "unix_ms"]);
+}
+
+#[test]
+fn no_unbounded_queue_no_blocking_pool_no_std_mutex() {
+    never(&["src/"], &["unbounded_channel", "spawn_blocking", "std::sync::Mutex", "mpsc::channel()"]);
+}

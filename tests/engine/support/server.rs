@@ -25,6 +25,7 @@ pub fn config() -> Config {
     let mut config = Config { host: "127.0.0.1".into(), port: 0, ..Config::default() };
     config.rooms.open_types = vec!["notes".into()];
     config.rooms.grace_period_ms = 60_000;
+    config.rooms.max_rooms = 10_000;
     config.rate_limiting.connections_per_user = 10_000;
     config.rate_limiting.connections_per_ip = 10_000;
     config.snapshots.durability = Durability::Process;
