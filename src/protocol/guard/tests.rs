@@ -18,7 +18,7 @@ fn unhex(text: &str) -> Vec<u8> {
         .filter(u8::is_ascii_hexdigit)
         .map(|b| (b as char).to_digit(16).unwrap() as u8)
         .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    digits.chunks(2).map(|pair| (pair[0] << 4) | pair[1]).collect()
 }
 
 fn bounds() -> Bounds {
@@ -116,11 +116,7 @@ fn deep_values_and_types_are_refused() {
     assert!(scan(&chain(XML_DEPTH_MAX, &inside)).is_ok());
     // The same depth by way of siblings: every second element follows the one before.
     let zigzag = |body: &mut Vec<u8>, at: u64| {
-        if at % 2 == 1 {
-            body.extend([0x87, 1])
-        } else {
-            body.extend([0x07, 0, 1])
-        }
+        body.extend(if at % 2 == 1 { &[0x87, 1][..] } else { &[0x07, 0, 1] });
         crate::protocol::lib0::write_var_uint(body, at - 1);
     };
     assert_eq!(scan(&chain(2 * XML_DEPTH_MAX + 2, &zigzag)), Err(Refusal::TypeDepth));
