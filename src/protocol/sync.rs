@@ -221,10 +221,11 @@ mod tests {
 
         #[test]
         fn encoders_and_decoder_agree(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert_eq!(decode(&sync_step1(&body)), Ok(ClientMessage::SyncStep1(&body)));
-            prop_assert_eq!(decode(&sync_step2(&body)), Ok(ClientMessage::SyncStep2(&body)));
-            prop_assert_eq!(decode(&update(&body)), Ok(ClientMessage::Update(&body)));
-            prop_assert_eq!(decode(&awareness(&body)), Ok(ClientMessage::Awareness(&body)));
+            let frames = [sync_step1(&body), sync_step2(&body), update(&body), awareness(&body)];
+            prop_assert_eq!(decode(&frames[0]), Ok(ClientMessage::SyncStep1(&body)));
+            prop_assert_eq!(decode(&frames[1]), Ok(ClientMessage::SyncStep2(&body)));
+            prop_assert_eq!(decode(&frames[2]), Ok(ClientMessage::Update(&body)));
+            prop_assert_eq!(decode(&frames[3]), Ok(ClientMessage::Awareness(&body)));
         }
     }
 }

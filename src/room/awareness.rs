@@ -30,7 +30,8 @@ use std::{
 use crate::{
     ids::SessionId,
     limits::{
-        AWARENESS_DEPTH_MAX, AWARENESS_IDS_PER_ROOM_MAX, AWARENESS_TIMEOUT_MS, AWARENESS_TOMBSTONE_MS, CLIENT_ID_MAX,
+        AWARENESS_DEPTH_MAX, AWARENESS_IDS_PER_ROOM_MAX, AWARENESS_TIMEOUT_MS,
+        AWARENESS_TOMBSTONE_MS, CLIENT_ID_MAX,
     },
     protocol::{
         json_depth_exceeded,
@@ -194,7 +195,12 @@ impl AwarenessTable {
 
     /// Takes an awareness message's body (count and entries) from a session. Refused as a whole or taken as
     /// far as the rules allow; `now_ms` is any clock that never goes back, the same for all calls.
-    pub fn apply(&mut self, session: SessionId, body: &[u8], now_ms: u64) -> Result<Applied, AwarenessRefusal> {
+    pub fn apply(
+        &mut self,
+        session: SessionId,
+        body: &[u8],
+        now_ms: u64,
+    ) -> Result<Applied, AwarenessRefusal> {
         let incoming = self.read(body)?;
         self.note_own_id(session, &incoming);
         let mut applied = Applied::default();
@@ -236,7 +242,8 @@ impl AwarenessTable {
             .filter(|(_, entry)| {
                 let silent_ms = now_ms.saturating_sub(entry.seen_ms);
                 entry.life.as_ref().is_some_and(|life| {
-                    silent_ms >= AWARENESS_TIMEOUT_MS || (life.heir.is_some() && silent_ms >= TAKEOVER_SILENCE_MS)
+                    silent_ms >= AWARENESS_TIMEOUT_MS
+                        || (life.heir.is_some() && silent_ms >= TAKEOVER_SILENCE_MS)
                 })
             })
             .map(|(id, _)| *id)
@@ -265,7 +272,12 @@ impl AwarenessTable {
 
     /// An awareness body with all living states, for someone who joins; `None` if there is none.
     pub fn encode_all_living(&self) -> Option<Vec<u8>> {
-        encode_entries(self.entries.iter().filter(|(_, entry)| entry.life.is_some()).map(|(id, entry)| (*id, entry)))
+        encode_entries(
+            self.entries
+                .iter()
+                .filter(|(_, entry)| entry.life.is_some())
+                .map(|(id, entry)| (*id, entry)),
+        )
     }
 
     /// The living states: id, owner, JSON. In no order.
@@ -301,7 +313,8 @@ impl AwarenessTable {
             if json_depth_exceeded(text, AWARENESS_DEPTH_MAX) {
                 return Err(AwarenessRefusal::Depth);
             }
-            serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| AwarenessRefusal::Json)?;
+            serde_json::from_str::<serde::de::IgnoredAny>(text)
+                .map_err(|_| AwarenessRefusal::Json)?;
             incoming.push(Incoming { id, clock, json: (text.trim() != "null").then_some(text) });
         }
         if reader.is_empty() { Ok(incoming) } else { Err(AwarenessRefusal::Trailing) }
@@ -311,8 +324,13 @@ impl AwarenessTable {
     /// principal is the echo of a client without a state of its own and tells nothing.
     fn note_own_id(&mut self, session: SessionId, incoming: &[Incoming<'_>]) {
         let [first, rest @ ..] = incoming else { return };
-        let owner = self.entries.get(&first.id).and_then(|entry| entry.life.as_ref()).map(|life| life.owner);
-        let theirs = owner.and_then(|owner| self.sessions.get(&owner)).map(|owner| owner.principal.clone());
+        let owner = self
+            .entries
+            .get(&first.id)
+            .and_then(|entry| entry.life.as_ref())
+            .map(|life| life.owner);
+        let theirs =
+            owner.and_then(|owner| self.sessions.get(&owner)).map(|owner| owner.principal.clone());
         let session = self.sessions.entry(session).or_default();
         let echo = theirs.is_some_and(|principal| principal != session.principal);
         if !session.spoke && !echo {
@@ -322,8 +340,16 @@ impl AwarenessTable {
     }
 
     /// A state. Returns whether it had any right to be taken.
-    fn set(&mut self, session: SessionId, new: &Incoming<'_>, json: &str, now_ms: u64, applied: &mut Applied) -> bool {
-        match self.entries.get(&new.id).and_then(|entry| entry.life.as_ref()).map(|life| life.owner) {
+    fn set(
+        &mut self,
+        session: SessionId,
+        new: &Incoming<'_>,
+        json: &str,
+        now_ms: u64,
+        applied: &mut Applied,
+    ) -> bool {
+        match self.entries.get(&new.id).and_then(|entry| entry.life.as_ref()).map(|life| life.owner)
+        {
             Some(owner) if owner == session => self.renew(new, json, now_ms, applied),
             Some(owner) => self.inherit(session, owner, new, json, now_ms, applied),
             None => self.found(session, new, json, now_ms, applied),
@@ -331,7 +357,13 @@ impl AwarenessTable {
     }
 
     /// The owner says its state anew.
-    fn renew(&mut self, new: &Incoming<'_>, json: &str, now_ms: u64, applied: &mut Applied) -> bool {
+    fn renew(
+        &mut self,
+        new: &Incoming<'_>,
+        json: &str,
+        now_ms: u64,
+        applied: &mut Applied,
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(&new.id) else { return false };
         let Some(life) = entry.life.as_mut() else { return false };
         if new.clock <= life.said {
@@ -372,14 +404,18 @@ impl AwarenessTable {
         now_ms: u64,
         applied: &mut Applied,
     ) -> bool {
-        let (Some(heir), Some(old)) = (self.sessions.get(&session), self.sessions.get(&owner)) else { return false };
+        let (Some(heir), Some(old)) = (self.sessions.get(&session), self.sessions.get(&owner))
+        else {
+            return false;
+        };
         if heir.own != Some(new.id) || heir.principal != old.principal {
             return false;
         }
         let Some(entry) = self.entries.get_mut(&new.id) else { return false };
         let silent_ms = now_ms.saturating_sub(entry.seen_ms);
         let Some(life) = entry.life.as_mut() else { return false };
-        if life.heir.as_ref().is_some_and(|heir| heir.session == session && new.clock <= heir.said) {
+        if life.heir.as_ref().is_some_and(|heir| heir.session == session && new.clock <= heir.said)
+        {
             return false;
         }
         life.heir = Some(Box::new(Heir { session, said: new.clock, json: json.into() }));
@@ -394,14 +430,26 @@ impl AwarenessTable {
     }
 
     /// A session announces an id that nobody owns.
-    fn found(&mut self, session: SessionId, new: &Incoming<'_>, json: &str, now_ms: u64, applied: &mut Applied) -> bool {
+    fn found(
+        &mut self,
+        session: SessionId,
+        new: &Incoming<'_>,
+        json: &str,
+        now_ms: u64,
+        applied: &mut Applied,
+    ) -> bool {
         let known = self.entries.get(&new.id).map(|entry| (entry.clock, entry.seen_ms));
         let own = self.sessions.get(&session).is_some_and(|session| session.own == Some(new.id));
         if known.is_some_and(|(clock, _)| new.clock <= clock) && !own {
             return false;
         }
-        let Some(clock) = next_clock(known.map_or(0, |(clock, _)| clock), new.clock) else { return false };
-        let within = self.sessions.get(&session).is_some_and(|session| session.may_own_more(self.ids_per_session_max));
+        let Some(clock) = next_clock(known.map_or(0, |(clock, _)| clock), new.clock) else {
+            return false;
+        };
+        let within = self
+            .sessions
+            .get(&session)
+            .is_some_and(|session| session.may_own_more(self.ids_per_session_max));
         if !within || (known.is_none() && !self.make_room()) {
             return false;
         }
@@ -423,10 +471,17 @@ impl AwarenessTable {
     }
 
     /// A `null`. Only the owner's counts; an heir may withdraw.
-    fn clear(&mut self, session: SessionId, new: &Incoming<'_>, now_ms: u64, applied: &mut Applied) -> bool {
+    fn clear(
+        &mut self,
+        session: SessionId,
+        new: &Incoming<'_>,
+        now_ms: u64,
+        applied: &mut Applied,
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(&new.id) else { return false };
         let Some(life) = entry.life.as_mut() else { return false };
-        if life.heir.as_ref().is_some_and(|heir| heir.session == session && new.clock >= heir.said) {
+        if life.heir.as_ref().is_some_and(|heir| heir.session == session && new.clock >= heir.said)
+        {
             life.heir = None;
             return true;
         }

@@ -2,9 +2,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
 use yrs::{
-    Any, Array, ClientID, Doc, GetString, Map, MapPrelim, OffsetKind, Options, ReadTxn, StateVector, Text, Transact,
-    TransactionMut, Update, WriteTxn, XmlElementPrelim, XmlFragment, XmlTextPrelim,
-    types::Attrs,
+    Any, Array, ClientID, Doc, GetString, Map, MapPrelim, OffsetKind, Options, ReadTxn,
+    StateVector, Text, Transact, TransactionMut, Update, WriteTxn, XmlElementPrelim, XmlFragment,
+    XmlTextPrelim,
+    types::{Attrs, ToJson},
     updates::decoder::Decode,
 };
 
@@ -12,9 +13,12 @@ use super::*;
 use crate::limits::XML_DEPTH_MAX;
 
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> =
-        text.bytes().filter(u8::is_ascii_hexdigit).map(|b| (b as char).to_digit(16).unwrap() as u8).collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(u8::is_ascii_hexdigit)
+        .map(|b| (b as char).to_digit(16).unwrap() as u8)
+        .collect();
+    digits.chunks(2).map(|pair| (pair[0] << 4) | pair[1]).collect()
 }
 
 fn bounds() -> Bounds {
@@ -43,7 +47,10 @@ fn section(structs: usize, body: &[u8]) -> Vec<u8> {
 fn known_killers_are_refused_by_name() {
     for (hex, refusal) in [
         // A heap use-after-free in yrs: client 1 in two sections.
-        ("0201010004010764656661756c74044141414101010004010764656661756c74044242424200", Refusal::RepeatedClient),
+        (
+            "0201010004010764656661756c74044141414101010004010764656661756c74044242424200",
+            Refusal::RepeatedClient,
+        ),
         (
             "0202010007010764656661756c740301700400010005696e6e657201010004010764656661756c74015a00",
             Refusal::RepeatedClient,
@@ -51,8 +58,8 @@ fn known_killers_are_refused_by_name() {
         // 512 MB from five bytes.
         ("8080808001", Refusal::Truncated),
         ("01010100080101740176808080200076", Refusal::Truncated),
-        // ContentJSON, which yrs reads one string too long.
-        ("0101030042030500013100", Refusal::LegacyJson),
+        // ContentJSON, which yrs reads one string too long; the first one also follows itself.
+        ("0101030042030500013100", Refusal::ForwardReference),
         ("0101010002010174010322612200", Refusal::LegacyJson),
         // A room nobody can join any more.
         ("010201ffffffff0f04010174046869686904010174017800", Refusal::Clock),
@@ -109,7 +116,7 @@ fn deep_values_and_types_are_refused() {
     assert!(scan(&chain(XML_DEPTH_MAX, &inside)).is_ok());
     // The same depth by way of siblings: every second element follows the one before.
     let zigzag = |body: &mut Vec<u8>, at: u64| {
-        if at % 2 == 1 { body.extend([0x87, 1]) } else { body.extend([0x07, 0, 1]) }
+        body.extend(if at % 2 == 1 { &[0x87, 1][..] } else { &[0x07, 0, 1] });
         crate::protocol::lib0::write_var_uint(body, at - 1);
     };
     assert_eq!(scan(&chain(2 * XML_DEPTH_MAX + 2, &zigzag)), Err(Refusal::TypeDepth));
@@ -170,8 +177,14 @@ fn each_rule_has_its_name() {
 #[test]
 fn memory_and_struct_counts_are_bounded() {
     let bytes = section(1000, &[0, 1].repeat(1000));
-    assert_eq!(scan_update(&bytes, &Bounds { document_bytes_max: 1 << 30, structs_max: 999 }), Err(Refusal::TooManyStructs));
-    assert_eq!(scan_update(&bytes, &Bounds { document_bytes_max: 10_000, structs_max: 1000 }), Err(Refusal::TooLarge));
+    assert_eq!(
+        scan_update(&bytes, &Bounds { document_bytes_max: 1 << 30, structs_max: 999 }),
+        Err(Refusal::TooManyStructs)
+    );
+    assert_eq!(
+        scan_update(&bytes, &Bounds { document_bytes_max: 10_000, structs_max: 1000 }),
+        Err(Refusal::TooLarge)
+    );
     assert!(scan(&bytes).is_ok());
     // Half a million edits made offline, each a struct of its own.
     let mut body = unhex("040101740161");
@@ -210,7 +223,11 @@ fn state_vectors_are_checked() {
 }
 
 fn doc(client: u64) -> Doc {
-    Doc::with_options(Options { client_id: ClientID::new(client), offset_kind: OffsetKind::Utf16, ..Options::default() })
+    Doc::with_options(Options {
+        client_id: ClientID::new(client),
+        offset_kind: OffsetKind::Utf16,
+        ..Options::default()
+    })
 }
 
 fn clock_of(doc: &Doc) -> impl Fn(u64) -> u64 {
@@ -220,6 +237,16 @@ fn clock_of(doc: &Doc) -> impl Fn(u64) -> u64 {
 
 fn apply(doc: &Doc, update: &[u8]) {
     doc.transact_mut().apply_update(Update::decode_v1(update).unwrap()).unwrap();
+}
+
+fn contents(doc: &Doc) -> (StateVector, Any, String, String) {
+    let text = doc.get_or_insert_text("text");
+    let root = doc.get_or_insert_xml_fragment("default");
+    let map = doc.get_or_insert_map("map");
+    let array = doc.get_or_insert_array("array");
+    let txn = doc.transact();
+    let values = Any::from(vec![map.to_json(&txn), array.to_json(&txn)]);
+    (txn.state_vector(), values, text.get_string(&txn), root.get_string(&txn))
 }
 
 /// One edit of what editors do; `n` picks places and values.
@@ -266,7 +293,7 @@ fn edit(txn: &mut TransactionMut<'_>, kind: u8, n: u32) {
 /// Honest updates of three clients who sync now and then: (author's updates in causal order).
 fn honest(steps: &[(u8, u8, u32)]) -> Vec<Vec<u8>> {
     let docs = [doc(1), doc(77), doc(CLIENT_ID_MAX)];
-    let mut updates = Vec::new();
+    let mut updates: Vec<Vec<u8>> = Vec::new();
     for (who, kind, n) in steps {
         let author = &docs[usize::from(*who) % docs.len()];
         if *kind == 255 || kind % 10 == 9 {
@@ -276,10 +303,9 @@ fn honest(steps: &[(u8, u8, u32)]) -> Vec<Vec<u8>> {
             continue;
         }
         let mut txn = author.transact_mut();
-        let before = txn.state_vector();
         edit(&mut txn, *kind, *n);
         let update = txn.encode_update_v1();
-        drop((txn, before));
+        drop(txn);
         if update != [0, 0] {
             updates.push(update);
         }
@@ -292,8 +318,6 @@ fn steps() -> impl Strategy<Value = Vec<(u8, u8, u32)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
-
     #[test]
     fn honest_updates_are_accepted_and_complete(steps in steps()) {
         let updates = honest(&steps);
@@ -338,10 +362,8 @@ proptest! {
         for update in &updates {
             apply(&in_order, update);
         }
-        prop_assert_eq!(
-            server.transact().encode_state_as_update_v1(&StateVector::default()),
-            in_order.transact().encode_state_as_update_v1(&StateVector::default())
-        );
+        // yrs joins neighbouring structs or not depending on the order, so contents are compared, not bytes.
+        prop_assert_eq!(contents(&server), contents(&in_order));
     }
 
     #[test]
