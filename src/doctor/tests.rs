@@ -104,7 +104,7 @@ fn weak_and_missing_secrets() {
     );
     let config = loaded(dir.path(), json!({ "port": 0, "auth": {} }));
     assert_eq!(
-        find(&run(&config, &questions()), "authentication", "not set").state,
+        find(&run(&config, &questions()), "authentication", "set auth.jwt.secret").state,
         CheckState::Fail
     );
 }
