@@ -8,7 +8,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::auth::jwt::JwtVerifier;
 use crate::config::{AuthMode, Config, Loaded, Source, value::cut};
+use crate::net::origin::is_allowed;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,23 +59,15 @@ impl Check {
     }
 }
 
-/// Answers whether a token holds: who it belongs to, or why not. Neither text may hold the token.
-pub type VerifyToken<'a> = dyn Fn(&Config, &str) -> Result<String, String> + 'a;
-/// Answers whether an `Origin` is let in for a `Host` header.
-pub type AllowOrigin<'a> = dyn Fn(&Config, &str, &str) -> bool + 'a;
-
 /// What the operator wants to know beyond the configuration.
+#[derive(Clone, Copy, Default)]
 pub struct Questions<'a> {
     /// A token to try.
     pub token: Option<&'a str>,
-    /// Tries it.
-    pub verify_token: &'a VerifyToken<'a>,
     /// An `Origin` to try, as a browser would send it.
     pub origin: Option<&'a str>,
     /// The `Host` header that goes with it; `None` = the configured address.
     pub host: Option<&'a str>,
-    /// Tries it.
-    pub allow_origin: &'a AllowOrigin<'a>,
 }
 
 /// Runs every check. Takes up to two seconds if something holds the port without answering.
@@ -187,17 +181,18 @@ fn token(config: &Config, questions: &Questions<'_>) -> Option<Check> {
     const NAME: &str = "token";
     let token = questions.token?;
     if config.auth.mode == AuthMode::Host {
-        return Some(Check::warn(
-            NAME,
-            "cannot be tried here: the host verifies tokens",
-            "try it through the host",
-        ));
+        let detail = "cannot be tried here: the host verifies tokens";
+        return Some(Check::warn(NAME, detail, "try it through the host"));
     }
-    Some(match (questions.verify_token)(config, token) {
-        Ok(who) => Check::ok(NAME, format!("holds: {}", cut(&who))),
+    // Without a key there is nothing to try it with, and `authentication` says so.
+    let verifier = JwtVerifier::new(&config.auth.jwt).ok()?;
+    Some(match verifier.verify(token, crate::time::unix_ms()) {
+        Ok(who) => {
+            Check::ok(NAME, format!("holds: user {}, role {}", cut(&who.user_id), cut(&who.role)))
+        }
         Err(why) => Check::fail(
             NAME,
-            format!("does not hold: {}", cut(&why)),
+            format!("does not hold: {}", cut(&why.to_string())),
             "get a new one, signed with the configured key and with exp and sub",
         ),
     })
@@ -210,13 +205,17 @@ fn origin(config: &Config, questions: &Questions<'_>) -> Check {
     } else {
         cut(&config.allowed_origins.join(", "))
     };
+    if config.allowed_origins.iter().any(|origin| origin == "*") {
+        let remedy = "list the origins of your own pages instead";
+        return Check::warn(NAME, "allowed_origins holds *: any web page may connect", remedy);
+    }
     let Some(origin) = questions.origin else {
         return Check::ok(NAME, format!("allowed: {rule}"));
     };
     let host =
         questions.host.map_or_else(|| port::address(&config.host, config.port), str::to_owned);
     let shown = format!("{} towards {}", cut(origin), cut(&host));
-    if (questions.allow_origin)(config, origin, &host) {
+    if is_allowed(Some(origin), Some(&host), &config.allowed_origins) {
         Check::ok(NAME, format!("{shown} is allowed ({rule})"))
     } else {
         Check::fail(

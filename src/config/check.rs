@@ -7,6 +7,7 @@ use super::{
     error::{ConfigError, ConfigErrors, Source},
     value::Typed,
 };
+use crate::auth::jwt::JwtVerifier;
 
 /// What values forbid each other. `values` holds those that passed their own check.
 pub(super) fn across(
@@ -40,45 +41,22 @@ pub(super) fn across(
     errors
 }
 
-/// Whether tokens can be verified: a key is there, and every algorithm has the kind of key it needs.
+/// Whether tokens can be verified: one key is there, it is readable, and every algorithm fits it.
 ///
 /// Apart from [`super::load`], because the standalone command makes a secret of its own when none is named.
 pub fn validate_auth(config: &Config) -> Result<(), ConfigErrors> {
     if config.auth.mode != AuthMode::Jwt {
         return Ok(());
     }
-    let jwt = &config.auth.jwt;
-    let refuse =
-        |path: &'static str, value: Option<String>, problem: &str, allowed: &str| ConfigError {
-            path,
-            value,
-            problem: problem.into(),
-            allowed: allowed.into(),
+    match JwtVerifier::new(&config.auth.jwt) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ConfigErrors(vec![ConfigError {
+            path: "auth.jwt",
+            value: None,
+            // Says which key below it, and what is allowed.
+            problem: error.to_string().trim_start_matches("auth.jwt: ").to_owned(),
+            allowed: String::new(),
             source: Source::Default,
-        };
-    let mut errors = Vec::new();
-    if jwt.secret.is_none() && jwt.public_key.is_none() {
-        errors.push(refuse(
-            "auth.jwt.secret",
-            None,
-            "is not set, and neither is auth.jwt.public_key: no token could be verified",
-            "a secret of at least 32 bytes, or a public key",
-        ));
+        }])),
     }
-    for algorithm in &jwt.algorithms {
-        let (needed, there) = if algorithm.starts_with("HS") {
-            ("auth.jwt.secret", jwt.secret.is_some())
-        } else {
-            ("auth.jwt.public_key", jwt.public_key.is_some())
-        };
-        if !there && (jwt.secret.is_some() || jwt.public_key.is_some()) {
-            errors.push(refuse(
-                "auth.jwt.algorithms",
-                Some(format!("{algorithm:?}")),
-                &format!("needs {needed}, which is not set"),
-                "algorithms that fit the key",
-            ));
-        }
-    }
-    if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
 }

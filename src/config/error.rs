@@ -57,7 +57,10 @@ impl fmt::Display for ConfigError {
         if !self.allowed.is_empty() {
             write!(f, "; allowed: {}", self.allowed)?;
         }
-        write!(f, " ({})", self.source)
+        if self.source != Source::Default {
+            write!(f, " ({})", self.source)?;
+        }
+        Ok(())
     }
 }
 

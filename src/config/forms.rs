@@ -15,7 +15,7 @@ pub enum Rule {
     Url,
     /// `sqlite:<path>`.
     StoreUrl,
-    /// `scheme://host[:port]`, the host possibly `*.something`.
+    /// `scheme://host[:port]`, the host possibly `*.something`; or `*`.
     Origin,
     /// An address or an address with a prefix length.
     Cidr,
@@ -113,8 +113,11 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
 }
 
-/// The form browsers send, plus `*.` before the host name.
+/// The form browsers send, plus `*.` before the host name, plus `*` for any.
 fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
@@ -190,7 +193,6 @@ mod tests {
                     "",
                     "example.org",
                     "null",
-                    "*",
                     "https://",
                     "https://a/",
                     "https://u@a",

@@ -103,8 +103,8 @@ impl Kind {
                 Ok(Typed::List(items))
             }
             Self::Secret { bytes_min } => match value.as_str() {
-                Some("") => Err("is empty".into()),
-                Some(text) if text.len() < *bytes_min => {
+                Some(text) if text.trim().is_empty() => Err("is empty".into()),
+                Some(text) if text.trim().len() < *bytes_min => {
                     Err(format!("is shorter than {bytes_min} bytes"))
                 }
                 Some(text) => Ok(Typed::Text(text.to_owned())),

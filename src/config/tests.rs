@@ -542,7 +542,9 @@ fn standalone_reads_database_url_and_has_no_host() {
 
 #[test]
 fn keys_and_algorithms_fit() {
-    let pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
+    // The public key of RFC 8032, 7.1, test 1.
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----";
+    let broken = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
     for (secret, public_key, algorithms, fits) in [
         (None, None, &[][..], false),
         (None, None, &["HS256"], false),
@@ -550,7 +552,10 @@ fn keys_and_algorithms_fit() {
         (Some(SECRET), None, &["HS256", "HS512"], true),
         (Some(SECRET), None, &["HS256", "RS256"], false),
         (None, Some(pem), &[], true),
-        (None, Some(pem), &["RS256", "EdDSA"], true),
+        (None, Some(pem), &["EdDSA"], true),
+        (None, Some(pem), &["RS256"], false),
+        (None, Some(broken), &[], false),
+        (Some(SECRET), Some(pem), &[], false),
         (None, Some(pem), &["HS256"], false),
     ] {
         let mut config = Config::default();
@@ -560,7 +565,9 @@ fn keys_and_algorithms_fit() {
         let result = validate_auth(&config);
         assert_eq!(result.is_ok(), fits, "{secret:?} {public_key:?} {algorithms:?}");
         if let Err(errors) = result {
-            assert!(errors.to_string().contains("auth.jwt."), "{errors}");
+            assert!(
+                errors.to_string().contains("auth.jwt.") && !shown(&Err(errors)).contains(SECRET)
+            );
         }
         config.auth.mode = AuthMode::Host;
         assert!(validate_auth(&config).is_ok());

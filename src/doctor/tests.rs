@@ -10,18 +10,8 @@ use serde_json::json;
 use super::*;
 use crate::config::{Sources, load_value};
 
-fn no_token(_: &Config, _: &str) -> Result<String, String> {
-    Err("the token is expired".into())
-}
-
 fn questions() -> Questions<'static> {
-    Questions {
-        token: None,
-        verify_token: &no_token,
-        origin: None,
-        host: None,
-        allow_origin: &|_, _, _| false,
-    }
+    Questions::default()
 }
 
 fn loaded(dir: &Path, mut options: serde_json::Value) -> Loaded {
@@ -84,20 +74,23 @@ fn tokens_and_origins_are_tried_and_not_told() {
     let secret = "0123456789abcdef0123456789abcdef";
     let config = loaded(dir.path(), json!({ "port": 0, "auth": { "jwt": { "secret": secret } } }));
     let bad =
-        Questions { token: Some("a.b.c"), origin: Some("https://evil.example"), ..questions() };
+        Questions { token: Some("a.b.c"), origin: Some("https://pages.example"), ..questions() };
     let checks = run(&config, &bad);
-    assert_eq!(find(&checks, "token", "expired").state, CheckState::Fail);
+    assert_eq!(find(&checks, "token", "does not hold").state, CheckState::Fail);
     assert_eq!(find(&checks, "origin", "refused").state, CheckState::Fail);
     assert!(!render(&checks).contains("a.b.c"));
-    let good = Questions {
-        verify_token: &|_, _| Ok("user 7".into()),
-        allow_origin: &|_, origin, host| (origin, host) == ("https://evil.example", "example.org"),
-        host: Some("example.org"),
-        ..bad
-    };
+    let exp = crate::time::unix_ms() / 1000 + 600;
+    let claims = json!({ "sub": "7", "role": "editor", "exp": exp });
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let good = Questions { token: Some(&token), host: Some("pages.example:3001"), ..bad };
     let checks = run(&config, &good);
     assert_eq!(find(&checks, "token", "user 7").state, CheckState::Ok);
     assert_eq!(find(&checks, "origin", "is allowed").state, CheckState::Ok);
+    assert!(!render(&checks).contains(&token));
+    let any = loaded(dir.path(), json!({ "port": 0, "allowed_origins": ["*"] }));
+    assert_eq!(find(&run(&any, &good), "origin", "any web page").state, CheckState::Warn);
+    assert_eq!(find(&run(&any, &good), "token", "host verifies").state, CheckState::Warn);
 }
 
 #[test]
@@ -111,7 +104,7 @@ fn weak_and_missing_secrets() {
     );
     let config = loaded(dir.path(), json!({ "port": 0, "auth": {} }));
     assert_eq!(
-        find(&run(&config, &questions()), "authentication", "not set").state,
+        find(&run(&config, &questions()), "authentication", "set auth.jwt.secret").state,
         CheckState::Fail
     );
 }
