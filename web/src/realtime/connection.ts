@@ -26,6 +26,7 @@ export class Connection {
   readonly provider: WebsocketProvider;
   #refusals = 0;
   #revoked: string | null = null;
+  #noticed = false;
 
   constructor(
     recordId: string,
@@ -59,7 +60,8 @@ export class Connection {
     this.provider.on('sync', (synced: boolean) => {
       if (synced) {
         this.#refusals = 0;
-        listener.notice(null);
+        // What the last closing said is over; what this connection was told still holds.
+        if (!this.#noticed) listener.notice(null);
       }
       this.delivery.synced(synced);
       if (synced) listener.ready();
@@ -82,6 +84,7 @@ export class Connection {
 
   #opened(): void {
     this.#revoked = null;
+    this.#noticed = false;
     this.delivery.opened();
   }
 
@@ -95,6 +98,7 @@ export class Connection {
     } else if (message.event === 'session.revoked') {
       this.#revoked = 'Your session was ended. Sign in again to go on; your changes are kept in this tab.';
     } else if (message.event === 'notice') {
+      this.#noticed = message.message !== undefined;
       this.listener.notice(message.message ?? null);
     } else if (message.event === 'error') {
       this.listener.notice(message.error?.message ?? null);
