@@ -12,3 +12,9 @@ export const imageView: NodeViewConstructor = (node: Node) => {
   image.addEventListener('error', () => dom.classList.add('broken'), { once: true });
   return { dom, ignoreMutation: () => true };
 };
+
+/** A table that scrolls within the text, so that a wide one never widens the page. */
+export const tableView: NodeViewConstructor = () => {
+  const contentDOM = h('tbody');
+  return { dom: h('div', { class: 'table-scroll' }, h('table', {}, contentDOM)), contentDOM };
+};

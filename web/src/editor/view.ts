@@ -5,11 +5,12 @@ import { tableEditing } from 'prosemirror-tables';
 import { Decoration, DecorationSet, EditorView } from 'prosemirror-view';
 import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
-import { ySyncPlugin, ySyncPluginKey, yUndoPlugin } from 'y-prosemirror';
+import { ySyncPlugin, ySyncPluginKey } from 'y-prosemirror';
 import { safeHref, schema } from '../schema';
 import { cursors } from './cursors';
+import { history } from './history';
 import { keys, type KeyActions } from './keys';
-import { imageView } from './nodes';
+import { imageView, tableView } from './nodes';
 import { rules } from './rules';
 
 /** What the editor is built from. */
@@ -24,15 +25,16 @@ export interface EditorParts extends KeyActions {
 
 /** Mounts the editor. The document must be complete: an empty one would be filled before its content came. */
 export function createEditor(parts: EditorParts): EditorView {
+  const fragment = parts.doc.getXmlFragment('default');
   const view = new EditorView(
     { mount: parts.mount },
     {
       state: EditorState.create({
         schema,
         plugins: [
-          ySyncPlugin(parts.doc.getXmlFragment('default')) as Plugin,
+          ySyncPlugin(fragment) as Plugin,
           cursors(parts.awareness),
-          yUndoPlugin() as Plugin,
+          history(fragment),
           guard(parts.canEdit),
           rules(),
           ...keys(parts),
@@ -43,7 +45,7 @@ export function createEditor(parts: EditorParts): EditorView {
           new Plugin({ view: () => ({ update: () => parts.updated(view) }) }),
         ],
       }),
-      nodeViews: { image: imageView },
+      nodeViews: { image: imageView, table: tableView },
       editable: parts.canEdit,
       attributes: () => ({
         'class': 'record-text-body',
