@@ -10,6 +10,7 @@ export function askForToken(note: string | null, done: (token: string) => void):
   problem.textContent = note ?? '';
   panel.hidden = false;
   field.value = '';
+  panel.scrollIntoView({ block: 'center' });
   field.focus({ preventScroll: true });
 
   form.onsubmit = (event) => {

@@ -18,7 +18,9 @@ export function history(fragment: Y.XmlFragment): Plugin {
  * typed it: as a step of its own it would empty the redo list whenever everything had been undone.
  */
 function isFiller(transaction: Y.Transaction, fragment: Y.XmlFragment): boolean {
-  if (!transaction.changed.has(fragment) || transaction.deleteSet.clients.size > 0 || fragment.length !== 1) return false;
+  // yjs types its keys by a base class that its own fragments do not match.
+  const changed = transaction.changed as Map<unknown, unknown>;
+  if (!changed.has(fragment) || transaction.deleteSet.clients.size > 0 || fragment.length !== 1) return false;
   const only = fragment.get(0);
   return only instanceof Y.XmlElement && only.nodeName === 'paragraph' && only.length === 0;
 }
