@@ -39,7 +39,16 @@ export function layout(markdownShown: () => void): { isMarkdownShown(): boolean 
     choose(name);
     tabs[name].focus();
   });
+  const panels = [byId('paper'), byId('markdown-pane')];
+  const arrange = (): void => {
+    for (const panel of panels) {
+      if (narrow.matches) panel.setAttribute('role', 'tabpanel');
+      else panel.removeAttribute('role');
+    }
+  };
+  arrange();
   narrow.addEventListener('change', () => {
+    arrange();
     if (isMarkdownShown()) markdownShown();
   });
   return { isMarkdownShown };

@@ -1,5 +1,6 @@
 import { dropCursor } from 'prosemirror-dropcursor';
 import { gapCursor } from 'prosemirror-gapcursor';
+import { Fragment, Slice, type Node } from 'prosemirror-model';
 import { EditorState, Plugin } from 'prosemirror-state';
 import { tableEditing } from 'prosemirror-tables';
 import { Decoration, DecorationSet, EditorView } from 'prosemirror-view';
@@ -59,6 +60,7 @@ export function createEditor(parts: EditorParts): EditorView {
         // Readers scroll and select with the keyboard too.
         'tabindex': '0',
       }),
+      transformPasted: withoutEmbeddedImages,
       handleClick: (_view, _pos, event) => openLink(event, parts.canEdit()),
     },
   );
@@ -85,6 +87,19 @@ function placeholder(): Plugin {
       },
     },
   });
+}
+
+/** Pasted pictures carry their bytes in the address; in a text record they would only fill it up. */
+function withoutEmbeddedImages(slice: Slice): Slice {
+  const clean = (fragment: Fragment): Fragment => {
+    const kept: Node[] = [];
+    fragment.forEach((node) => {
+      const embedded = node.type === schema.nodes.image && !/^(?:https?:|\/|\.|[^:]*$)/i.test(String(node.attrs['src']));
+      if (!embedded) kept.push(node.isLeaf ? node : node.copy(clean(node.content)));
+    });
+    return Fragment.fromArray(kept);
+  };
+  return new Slice(clean(slice.content), slice.openStart, slice.openEnd);
 }
 
 /** While editing a plain click sets the cursor, so following a link takes Ctrl or Cmd. */

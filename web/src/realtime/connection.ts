@@ -26,14 +26,18 @@ export class Connection {
   readonly provider: WebsocketProvider;
   #refusals = 0;
   #revoked: string | null = null;
-  #noticed = false;
+  /** The page shows what the last closing said. */
+  #ended = false;
 
   constructor(
     recordId: string,
     token: string,
     private readonly listener: ConnectionListener,
   ) {
-    this.delivery = new Delivery(() => listener.changed());
+    this.delivery = new Delivery(() => {
+      this.#settle();
+      listener.changed();
+    });
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     this.provider = new WebsocketProvider(
       `${scheme}//${location.host}/realtime/records`,
@@ -58,11 +62,6 @@ export class Connection {
       if (origin !== this.provider) this.delivery.changedLocally();
     });
     this.provider.on('sync', (synced: boolean) => {
-      if (synced) {
-        this.#refusals = 0;
-        // What the last closing said is over; what this connection was told still holds.
-        if (!this.#noticed) listener.notice(null);
-      }
       this.delivery.synced(synced);
       if (synced) listener.ready();
     });
@@ -75,6 +74,8 @@ export class Connection {
 
   /** Goes on with a new token after the session ended; the document and its unsent changes stay. */
   resume(token: string): void {
+    // A live connection goes on with the old token until it is closed.
+    if (this.provider.ws !== null) this.provider.disconnect();
     this.provider.protocols = protocols(token);
     this.provider.wsUnsuccessfulReconnects = 0;
     this.#refusals = 0;
@@ -84,7 +85,6 @@ export class Connection {
 
   #opened(): void {
     this.#revoked = null;
-    this.#noticed = false;
     this.delivery.opened();
   }
 
@@ -98,9 +98,10 @@ export class Connection {
     } else if (message.event === 'session.revoked') {
       this.#revoked = 'Your session was ended. Sign in again to go on; your changes are kept in this tab.';
     } else if (message.event === 'notice') {
-      this.#noticed = message.message !== undefined;
+      this.#ended = false;
       this.listener.notice(message.message ?? null);
     } else if (message.event === 'error') {
+      this.#ended = true;
       this.listener.notice(message.error?.message ?? null);
     }
   }
@@ -110,10 +111,22 @@ export class Connection {
     if (code === 1008 || code === 1009) this.#refusals += 1;
     this.delivery.closed(!this.#shouldReconnect(code));
     if (end === null) return;
+    this.#ended = true;
     if (code === 4001 && this.#revoked !== null) this.listener.ended({ ...end, text: this.#revoked });
     else if (end.then === 'retry' && !this.#shouldReconnect(code)) {
       this.listener.ended({ then: 'stop', text: 'The server keeps refusing a change from this tab. Copy what you need, then reload.' });
     } else this.listener.ended(end);
+  }
+
+  /**
+   * What the last closing said holds until the server has everything: a refused change is sent again with
+   * every connection, and being synced only means that the server's side arrived.
+   */
+  #settle(): void {
+    if (this.delivery.state !== 'saved' && this.delivery.state !== 'readonly') return;
+    this.#refusals = 0;
+    if (this.#ended) this.listener.notice(null);
+    this.#ended = false;
   }
 
   #shouldReconnect(code: number): boolean {
