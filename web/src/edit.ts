@@ -21,6 +21,8 @@ let api: Api | null = null;
 let connection: Connection | null = null;
 let view: EditorView | null = null;
 let title = recordId;
+/** The connection ended for good: what is typed from now on would be lost. */
+let isOver = false;
 
 const toolbar = new Toolbar(byId('toolbar'), () => view, () => view && editLink(view));
 const markdown = new MarkdownPane(
@@ -114,7 +116,7 @@ function mount({ doc, provider, delivery }: Connection): void {
     mount: byId('editor'),
     doc,
     awareness: provider.awareness,
-    canEdit: () => delivery.canEdit,
+    canEdit: () => delivery.canEdit && !isOver,
     updated: (current) => toolbar.update(current),
     editLink: () => view && editLink(view),
     focusToolbar: () => toolbar.focus(),
@@ -128,7 +130,7 @@ function show({ delivery }: Connection): void {
   showTitle();
   // The server writes Markdown from what it has; once it has everything, the text is final.
   if (delivery.state === 'saved' && before === 'saving') markdown.stale();
-  if (view !== null && view.editable !== delivery.canEdit) view.setProps({});
+  if (view !== null && view.editable !== (delivery.canEdit && !isOver)) view.setProps({});
 }
 
 function ended(end: Ending): void {
@@ -138,6 +140,8 @@ function ended(end: Ending): void {
   } else if (end.then === 'stop' && view === null) {
     showUnavailable('This record cannot be opened', end.text);
   } else if (end.then === 'stop') {
+    isOver = true;
+    view?.setProps({});
     banner(end.text, { label: 'Reload', act: () => location.reload() });
   } else banner(end.text);
 }
