@@ -48,7 +48,7 @@ export function countingSocket(listener: SocketListener): typeof WebSocket {
       });
     }
 
-    override send(data: string | ArrayBufferLike | Blob | ArrayBufferView<ArrayBuffer>): void {
+    override send(data: Parameters<WebSocket['send']>[0]): void {
       super.send(data);
       if (!(data instanceof Uint8Array) || data[0] !== SYNC) return;
       if (data[1] === STEP2) listener.sent('step2');
