@@ -13,7 +13,7 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const FILES_MAX: usize = 512;
 
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; \
-    style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// Files by the path they are served at.
 #[derive(Debug, Default)]

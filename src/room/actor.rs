@@ -36,8 +36,9 @@ use crate::{
     time::unix_ms,
 };
 
-/// How often awareness is looked through for states nobody renewed (y-protocols checks each 3 s).
-const AWARENESS_CHECK: Duration = Duration::from_secs(3);
+/// How often awareness is looked through: for states nobody renewed, and for ids whose silent owner has an
+/// heir.
+const AWARENESS_CHECK: Duration = Duration::from_secs(1);
 
 /// Documents above this size are encoded on the compute threads.
 const INLINE_DOCUMENT_BYTES_MAX: u64 = 256 * 1024;

@@ -88,7 +88,8 @@ impl Member {
         if self.acks.mode == AckMode::None || self.acks.waiting.len() >= WAITING_MAX {
             return;
         }
-        let echo = (self.acks.mode == AckMode::Echo).then(|| update.clone());
+        // An empty answer holds nothing a client could wait for.
+        let echo = (self.acks.mode == AckMode::Echo && update.len() > 2).then(|| update.clone());
         self.acks.waiting.push_back(Waiting { seq, echo });
     }
 

@@ -98,7 +98,7 @@ async fn only_editors_create_missing_records() {
         assert_eq!(answer, Err(HostError::Denied), "{name}");
     }
     assert_eq!(world.host.load_record(&name).await, Ok(None));
-    assert_eq!(world.host.save_record(&name, "# Plan\n", None).await, Ok(SaveOutcome::Saved));
+    assert_eq!(world.host.save_record(&name, "# Plan\n", None).await, Ok(SaveOutcome::Saved("file")));
     assert_eq!(fs::read_to_string(world.root.join("new/plan.md")).unwrap(), "# Plan\n");
     assert_eq!(temp_files(&world.root), 0);
 }
@@ -165,7 +165,7 @@ async fn a_save_needs_the_text_it_was_made_from() {
     assert_eq!(before.source, "file");
     assert_eq!(
         world.host.save_record(&name, "new", Some(&before.text)).await,
-        Ok(SaveOutcome::Saved)
+        Ok(SaveOutcome::Saved("file"))
     );
     let now = RecordText { source: "file", text: "new".into() };
     for expected in [Some(before.text.as_str()), None, Some("")] {
