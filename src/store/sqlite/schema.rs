@@ -84,7 +84,11 @@ pub(super) fn open_or_set_aside(
     } else {
         match open(path, durability) {
             Err(Refused::Sql(error)) if failure::is_damage(&error) => error.to_string(),
-            other => return other.map(|connection| (connection, None)).map_err(|refused| refused.told(path)),
+            other => {
+                return other
+                    .map(|connection| (connection, None))
+                    .map_err(|refused| refused.told(path));
+            }
         }
     };
     let place = set_aside(path)?;

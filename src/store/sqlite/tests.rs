@@ -6,7 +6,10 @@ mod damage;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{CommitWatch, LoggedUpdate};
+use crate::{
+    config::{Compression, Config, Durability},
+    store::{CommitWatch, LoggedUpdate},
+};
 
 fn options(dir: &Path) -> SqliteOptions {
     SqliteOptions {

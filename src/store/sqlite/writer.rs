@@ -268,11 +268,11 @@ impl Writer {
         }
     }
 
-    fn attempt(&mut self, batch: &mut Vec<Write>) -> rusqlite::Result<()> {
+    fn attempt(&mut self, batch: &mut [Write]) -> rusqlite::Result<()> {
         self.context.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut highest: HashMap<i64, u64> = HashMap::new();
         let mut failed = false;
-        for write in batch.iter_mut() {
+        for write in batch {
             match write {
                 Write::Append(append) => {
                     if let Some(room_id) = self.insert(append)? {

@@ -92,7 +92,9 @@ async fn a_damaged_source_text_is_found() {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_moved_aside() {
     let cut = [&b"SQLite format 3\0\x10\0"[..], &[0; 1000]].concat();
-    for (rubbish, name) in [(&b"not a database"[..], "short"), (&[7_u8; 9000], "long"), (&cut, "cut")] {
+    for (rubbish, name) in
+        [(&b"not a database"[..], "short"), (&[7_u8; 9000], "long"), (&cut, "cut")]
+    {
         let dir = tempfile::tempdir().unwrap();
         let options = options(dir.path());
         std::fs::create_dir_all(options.path.parent().unwrap()).unwrap();
