@@ -1,12 +1,13 @@
 //! The store in one SQLite file of its own: the default.
 //!
-//! Two threads own it: one writes ([`writer`], group commit), one reads and compresses ([`reader`]). What is
-//! promised: with [`Durability::Process`] a told commit survives the death of the process, with
-//! [`Durability::Power`] also a loss of power. Never point it at the host's database: two copies of SQLite in
-//! one process break each other's locks on a shared file.
+//! Two threads own it: one writes (`writer.rs`, group commit), one reads and compresses (`reader.rs`). What is
+//! promised stands at [`Durability`](crate::config::Durability): a told commit survives the death of the
+//! process, or also a loss of power. Never point it at the host's database: two copies of SQLite in one
+//! process break each other's locks on a shared file.
 
 mod failure;
 pub(super) mod number;
+mod options;
 mod reader;
 mod schema;
 mod shared;
@@ -31,6 +32,7 @@ use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::options::{CopyTarget, SqliteOptions};
 use self::{
     reader::{Read, Reading},
     shared::Shared,
@@ -43,7 +45,6 @@ use super::{
     StoreStatus, StoredRoom, copy_database, copy_filesystem, hex, lock::FileLock,
 };
 use crate::{
-    config::{Compression, Config, Durability, SnapshotStorage},
     future::BoxFuture,
     ids::RoomId,
     limits::{STORE_CLOSE_TIMEOUT, STORE_QUEUE_MAX, STORE_READS_MAX},
@@ -52,69 +53,6 @@ use crate::{
 
 /// What a closing caller waits beyond the writer's own deadline.
 const CLOSE_GRACE: Duration = Duration::from_millis(500);
-
-/// How a database is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SqliteOptions {
-    /// The database file; its folder is created.
-    pub path: PathBuf,
-    /// What a told commit survives.
-    pub durability: Durability,
-    /// How new snapshots are packed. Stored ones say themselves how they were.
-    pub compression: Compression,
-    /// Where the operator's copies go.
-    pub copies: CopyTarget,
-    /// The operator's copies kept per room, at least 1.
-    pub copies_kept: usize,
-    /// A copy above this size is warned about, in bytes.
-    pub copy_bytes_warning: u64,
-}
-
-/// Where the operator's copies go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CopyTarget {
-    /// The table `realtime_snapshots` of the database.
-    Table,
-    /// Files below this folder, one sub-folder per room.
-    Folder(PathBuf),
-}
-
-impl SqliteOptions {
-    /// The options an engine's configuration asks for: `store.url`, `snapshots.*` and the system data folder.
-    /// [`StoreError::Io`] if the URL does not name an SQLite file.
-    pub fn from_config(config: &Config) -> Result<Self, StoreError> {
-        let own = config.system_data_dir.join("realtime");
-        let path = match config.store.url.as_deref() {
-            None => own.join("realtime.db"),
-            Some(url) => file_of_url(url)?,
-        };
-        let copies = match config.snapshots.storage {
-            SnapshotStorage::Database => CopyTarget::Table,
-            SnapshotStorage::Filesystem => CopyTarget::Folder(own.join("snapshots")),
-        };
-        Ok(Self {
-            path,
-            durability: config.snapshots.durability,
-            compression: config.snapshots.compression,
-            copies,
-            copies_kept: config.snapshots.keep_versions,
-            copy_bytes_warning: config.snapshots.max_bytes_warning,
-        })
-    }
-}
-
-/// The file of `sqlite:<path>` or `sqlite://<path>`.
-fn file_of_url(url: &str) -> Result<PathBuf, StoreError> {
-    let path = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
-    match path {
-        // ":memory:" would be a database that forgets, and "file:" one with options we do not know.
-        Some(path) if !path.is_empty() && !path.starts_with(':') && !path.starts_with("file:") => {
-            Ok(PathBuf::from(path))
-        }
-        // The URL itself may hold a password.
-        _ => Err(StoreError::Io("store.url must be sqlite:<path of a file>".into())),
-    }
-}
 
 /// The store in an SQLite file. Dropping it commits what is queued and ends its threads without waiting for
 /// them; [`Store::close`] waits.
@@ -156,8 +94,8 @@ impl SqliteStore {
         let (reads, read_queue) = mpsc::channel(STORE_READS_MAX);
         let no_thread =
             |error: std::io::Error| StoreError::Io(format!("no thread for the store: {error}"));
-        let reader = reader::start(options.path.clone(), read_queue).map_err(no_thread)?;
-        let writer = Writer {
+        let read_thread = reader::start(options.path.clone(), read_queue).map_err(no_thread)?;
+        let state = Writer {
             context: Context::new(connection),
             path: options.path.clone(),
             durability: options.durability,
@@ -171,7 +109,7 @@ impl SqliteStore {
             .name("civic-store-write".into())
             .spawn(move || {
                 let mut ending = ending;
-                ending.result = Some(writer.run(reader));
+                ending.result = Some(state.run(read_thread));
             })
             .map_err(no_thread)?;
         let senders = RwLock::new(Some(Senders { writes, reads }));

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -79,23 +79,26 @@ pub(super) fn open_or_set_aside(
     path: &Path,
     durability: Durability,
 ) -> Result<(Connection, Option<PathBuf>), StoreError> {
-    let mut aside = None;
-    if is_log_without_database(path) {
-        aside = Some(set_aside(path)?);
-    }
-    match open(path, durability) {
-        Err(Refused::Sql(error)) if failure::is_damage(&error) => {
-            let place = set_aside(path)?;
-            log::error!(
-                "the realtime database {} is damaged ({error}); it was moved to {} and a new one was made",
-                path.display(),
-                place.display()
-            );
-            let connection = open(path, durability).map_err(|refused| refused.told(path))?;
-            Ok((connection, Some(place)))
+    let damage = if is_cut_off(path) {
+        "it does not begin as a database does".into()
+    } else {
+        match open(path, durability) {
+            Err(Refused::Sql(error)) if failure::is_damage(&error) => error.to_string(),
+            other => {
+                return other
+                    .map(|connection| (connection, None))
+                    .map_err(|refused| refused.told(path));
+            }
         }
-        other => Ok((other.map_err(|refused| refused.told(path))?, aside)),
-    }
+    };
+    let place = set_aside(path)?;
+    log::error!(
+        "the realtime database {} is damaged ({damage}); it was moved to {} and a new one was made",
+        path.display(),
+        place.display()
+    );
+    let connection = open(path, durability).map_err(|refused| refused.told(path))?;
+    Ok((connection, Some(place)))
 }
 
 /// Opens the file again after its connection met an error that it may not recover from.
@@ -211,10 +214,24 @@ fn migrate(transaction: Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Whether there is a write-ahead log whose database is empty or gone. SQLite would delete it.
-fn is_log_without_database(path: &Path) -> bool {
+/// Whether the file lacks its first page. SQLite takes such a file for a new one and deletes the write-ahead
+/// log beside it, which may hold all there is.
+fn is_cut_off(path: &Path) -> bool {
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-    bytes(path) == 0 && bytes(&beside(path, "-wal")) > 0
+    let found = bytes(path);
+    if found == 0 {
+        return bytes(&beside(path, "-wal")) > 0;
+    }
+    let mut head = [0; 18];
+    if File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_err() {
+        return found < 18;
+    }
+    // 65,536 does not fit its field and is written as 1.
+    let page_bytes = match head {
+        [.., 0, 1] => 65_536,
+        [.., high, low] => u64::from(u16::from_be_bytes([high, low])),
+    };
+    !head.starts_with(b"SQLite format 3\0") || found < page_bytes
 }
 
 /// Renames the database and its companions, so that the set can still be opened under its new name.

@@ -6,7 +6,10 @@ mod damage;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{CommitWatch, LoggedUpdate};
+use crate::{
+    config::{Compression, Config, Durability},
+    store::{CommitWatch, LoggedUpdate},
+};
 
 fn options(dir: &Path) -> SqliteOptions {
     SqliteOptions {
@@ -262,6 +265,28 @@ async fn failing_commits_withhold_acknowledgements_until_they_work_again() {
     store.set_source_text(&one, "file", "text".into()).await.unwrap();
     assert_eq!(store.status().degraded, None);
     assert_eq!(seqs(&store.load(&one).await.unwrap().unwrap()), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_told() {
+    let (dir, store) = open();
+    let one = room("1");
+    log(&store, &one, 1..=3).await;
+    let full =
+        |context: &mut Context| context.connection.pragma(None, "max_page_count", 1, |_| Ok(()));
+    store.write(full).await.unwrap();
+    let watch = CommitWatch::starting_at(3);
+    let large = Append { bytes: vec![1; 1 << 20].into(), ..append(&one, 4, &watch) };
+    store.append(large).await.unwrap();
+    let refused = store.save_copy(&one, vec![1; 1 << 20].into()).await.unwrap_err();
+    assert!(refused.to_string().contains("the disk is full"), "{refused}");
+    assert!(store.status().degraded.unwrap().contains("the disk is full"));
+    assert_eq!(watch.committed_seq(), 3);
+    assert_eq!(seqs(&store.load(&one).await.unwrap().unwrap()), [1, 2, 3]);
+    drop(store);
+    let again = SqliteStore::open(options(dir.path())).unwrap();
+    let found = seqs(&again.load(&one).await.unwrap().unwrap());
+    assert!(found.starts_with(&[1, 2, 3]), "{found:?}");
 }
 
 #[tokio::test]

@@ -231,7 +231,11 @@ impl Writer {
                     self.context.roll_back();
                     let error = failure::told(&self.path, &error);
                     self.shared.set_degraded(Some(error.to_string()));
-                    fail_jobs(&mut batch, &error);
+                    let jobs = take_jobs(&mut batch);
+                    self.shared.set_pending(batch.len());
+                    for mut job in jobs {
+                        job.failed(error.clone());
+                    }
                     if !self.shared.wait_to_retry(wait) {
                         log::error!("{} updates could not be stored: {error}", batch.len());
                         return Err(error);
@@ -264,11 +268,11 @@ impl Writer {
         }
     }
 
-    fn attempt(&mut self, batch: &mut Vec<Write>) -> rusqlite::Result<()> {
+    fn attempt(&mut self, batch: &mut [Write]) -> rusqlite::Result<()> {
         self.context.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut highest: HashMap<i64, u64> = HashMap::new();
         let mut failed = false;
-        for write in batch.iter_mut() {
+        for write in batch {
             match write {
                 Write::Append(append) => {
                     if let Some(room_id) = self.insert(append)? {
@@ -374,12 +378,10 @@ impl Write {
     }
 }
 
-fn fail_jobs(batch: &mut Vec<Write>, error: &StoreError) {
-    batch.retain_mut(|write| match write {
-        Write::Append(_) => true,
-        Write::Job(job) => {
-            job.failed(error.clone());
-            false
-        }
-    });
+/// Takes the jobs out of a batch whose transaction failed.
+fn take_jobs(batch: &mut Vec<Write>) -> Vec<Box<dyn Job>> {
+    let (jobs, appends) = batch.drain(..).partition(|write| matches!(write, Write::Job(_)));
+    *batch = appends;
+    let job = |write| if let Write::Job(job) = write { Some(job) } else { None };
+    Vec::into_iter(jobs).filter_map(job).collect()
 }

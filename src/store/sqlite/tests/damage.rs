@@ -91,7 +91,10 @@ async fn a_damaged_source_text_is_found() {
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_moved_aside() {
-    for (rubbish, name) in [(&b"not a database"[..], "short"), (&[7_u8; 9000], "long")] {
+    let cut = [&b"SQLite format 3\0\x10\0"[..], &[0; 1000]].concat();
+    for (rubbish, name) in
+        [(&b"not a database"[..], "short"), (&[7_u8; 9000], "long"), (&cut, "cut")]
+    {
         let dir = tempfile::tempdir().unwrap();
         let options = options(dir.path());
         std::fs::create_dir_all(options.path.parent().unwrap()).unwrap();
@@ -106,6 +109,19 @@ async fn a_file_that_is_no_database_is_moved_aside() {
         assert_eq!(store.status().degraded, None);
         assert!(store.set_aside().is_some());
     }
+}
+
+#[tokio::test]
+async fn a_database_with_a_damaged_first_page_is_moved_aside() {
+    let (dir, store) = open();
+    log(&store, &room("1"), 1..=1).await;
+    store.close().await.unwrap();
+    let mut bytes = std::fs::read(store.path()).unwrap();
+    bytes[100..400].fill(0xEE);
+    std::fs::write(store.path(), bytes).unwrap();
+    let store = SqliteStore::open(options(dir.path())).unwrap();
+    assert!(store.set_aside().unwrap().exists());
+    assert_eq!(store.load(&room("1")).await, Ok(None));
 }
 
 #[tokio::test]
