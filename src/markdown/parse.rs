@@ -43,7 +43,9 @@ enum Open {
     Mark(&'static str),
     /// A link whose target is refused: its source stands as text. Holds where its label ended.
     Refused(usize),
-    /// Nothing: HTML, or nesting beyond the bound.
+    /// An HTML block: dropped, with the white space before its lines.
+    Html,
+    /// Nothing: nesting beyond the bound.
     Nothing,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Builder<'a> {
         match event {
             Event::Start(tag) => self.start(tag, range),
             Event::End(tag) => self.end(tag, &range),
+            Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
                 if let Some(Open::Refused(end)) = self.open.last_mut() {
                     *end = range.end;
@@ -174,7 +177,7 @@ impl<'a> Builder<'a> {
             }
             _ => {
                 self.end_implied();
-                Open::Nothing
+                Open::Html
             }
         };
         self.open.push(open);
@@ -200,7 +203,7 @@ impl<'a> Builder<'a> {
                 let rest = self.source.get(label_end..range.end).unwrap_or_default();
                 self.text(rest);
             }
-            Some(Open::Nothing) | None => {}
+            Some(Open::Html | Open::Nothing) | None => {}
         }
     }
 
