@@ -41,29 +41,31 @@ pub fn read_fragment(txn: &impl ReadTxn, fragment: &XmlFragmentRef) -> Node {
 }
 
 /// Inserts nodes and texts at a child's index.
+///
+/// From the last to the first: an insertion walks all children before its index, so pushing each behind
+/// the others would take quadratic time.
 pub(super) fn insert_children(
     txn: &mut TransactionMut<'_>,
     parent: &impl XmlFragment,
     index: u32,
     children: &[Child],
 ) {
-    let mut at = index;
-    for group in groups(children) {
+    for group in groups(children).into_iter().rev() {
         match group {
             Group::Texts(texts) => {
                 let joined: String = texts.iter().map(|text| text.text.as_str()).collect();
-                let text = parent.insert(txn, at, XmlTextPrelim::new(joined));
+                let text = parent.insert(txn, index, XmlTextPrelim::new(joined));
                 format_texts(txn, &text, &texts);
             }
             Group::Node(node) => {
-                let element = parent.insert(txn, at, XmlElementPrelim::empty(node.name.as_ref()));
+                let element =
+                    parent.insert(txn, index, XmlElementPrelim::empty(node.name.as_ref()));
                 for (key, value) in node.attrs.iter().filter(|(_, value)| !value.is_null()) {
                     element.insert_attribute(txn, key.as_str(), any(value));
                 }
                 insert_children(txn, &element, 0, &node.content);
             }
         }
-        at += 1;
     }
 }
 

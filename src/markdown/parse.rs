@@ -82,6 +82,8 @@ struct Builder<'a> {
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
     in_autolink: bool,
+    /// Where the last text ended in the source.
+    text_end: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -96,6 +98,7 @@ impl<'a> Builder<'a> {
             in_head: false,
             image: None,
             in_autolink: false,
+            text_end: 0,
         }
     }
 
@@ -108,6 +111,7 @@ impl<'a> Builder<'a> {
             Event::End(tag) => self.end(tag, &range),
             Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
+                self.text_end = range.end;
                 if let Some(Open::Refused(end)) = self.open.last_mut() {
                     *end = range.end;
                 }
@@ -126,7 +130,10 @@ impl<'a> Builder<'a> {
                     self.atom(node);
                 }
             }
-            Event::SoftBreak => self.text(" "),
+            Event::SoftBreak => {
+                self.tabs_before(range.start);
+                self.text(" ");
+            }
             Event::HardBreak => self.atom(Node::new("hard_break")),
             Event::Rule => {
                 self.end_implied();
@@ -204,6 +211,17 @@ impl<'a> Builder<'a> {
                 self.text(rest);
             }
             Some(Open::Html | Open::Nothing) | None => {}
+        }
+    }
+
+    /// White space at the end of a line up to its last tab, which markdown-it keeps.
+    fn tabs_before(&mut self, line_end: usize) {
+        let source = self.source;
+        let rest = source.get(self.text_end..).unwrap_or_default();
+        let space = rest.split('\n').next().unwrap_or_default().trim_end_matches(' ');
+        if self.text_end + space.len() <= line_end && space.bytes().all(|c| c == b' ' || c == b'\t')
+        {
+            self.text(space);
         }
     }
 
