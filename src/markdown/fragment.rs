@@ -182,7 +182,7 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
     let mut runs = Vec::new();
     for chunk in text.diff(txn, YChange::identity) {
         let Out::Any(Any::String(insert)) = chunk.insert else { continue };
-        let mut marks: Vec<Mark> = Vec::new();
+        let (mut marks, mut unknown) = (Vec::new(), Vec::new());
         for (key, value) in chunk.attributes.iter().flat_map(|attributes| attributes.iter()) {
             if matches!(value, Any::Null) {
                 continue;
@@ -192,11 +192,14 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
                 mark.attrs.extend(map.iter().map(|(key, value)| (key.clone(), json(value))));
             }
             schema::fill_mark(&mut mark);
-            marks.push(mark);
+            if schema::knows_mark(&mark.name) {
+                schema::add_mark(&mut marks, mark);
+            } else {
+                unknown.push(mark);
+            }
         }
-        marks.sort_by(|a, b| {
-            (schema::mark_rank(&a.name), &a.name).cmp(&(schema::mark_rank(&b.name), &b.name))
-        });
+        unknown.sort_by(|a, b| a.name.cmp(&b.name));
+        marks.append(&mut unknown);
         runs.push(Text { text: insert.to_string(), marks });
     }
     runs

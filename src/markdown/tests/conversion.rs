@@ -133,3 +133,26 @@ fn cells_stay_on_one_line() {
     });
     assert_eq!(live.markdown(), "| a | b |\n| --- | --- |\n| x<br>one two\\| | y |");
 }
+
+#[test]
+fn refused_targets_stand_as_their_source() {
+    for markdown in ["[x *y*](javascript:alert(1))", "![x](vbscript:y)", "<javascript:x>"] {
+        let node = parse(markdown);
+        let text = node.text_content();
+        assert_eq!(text, markdown.replace('*', ""), "{node:?}");
+        assert!(!format!("{node:?}").contains("href"));
+    }
+}
+
+#[test]
+fn one_mark_of_a_kind_is_read_however_many_are_stored() {
+    let live = Live::new("word");
+    live.edit(|txn, root| {
+        let yrs::XmlOut::Element(paragraph) = root.get(txn, 0).unwrap() else { panic!() };
+        let yrs::XmlOut::Text(text) = paragraph.get(txn, 0).unwrap() else { panic!() };
+        for hash in ["em--AAAAAAAA", "em--BBBBBBBB", "em"] {
+            text.format(txn, 0, 4, [(hash.into(), Any::from(true))].into());
+        }
+    });
+    assert_eq!(live.markdown(), "*word*");
+}

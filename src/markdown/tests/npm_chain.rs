@@ -1,5 +1,6 @@
 //! Comparison with the editor's own JavaScript (`tests/fixtures/markdown/generate.mjs`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -127,7 +128,7 @@ fn stored(live: &Live) -> String {
     use yrs::{Any, Out, Text, Xml, XmlFragment, XmlOut};
     fn walk(txn: &impl ReadTxn, parent: &impl XmlFragment, depth: usize, out: &mut String) {
         let sorted = |any: &Any| match any {
-            Any::Map(map) => format!("map {:?}", std::collections::BTreeMap::from_iter(map.iter())),
+            Any::Map(map) => format!("map {:?}", map.iter().collect::<BTreeMap<_, _>>()),
             any => format!("{any:?}"),
         };
         for child in parent.children(txn) {
