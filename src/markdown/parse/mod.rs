@@ -44,8 +44,8 @@ enum Open {
     /// A cell and the paragraph within it.
     Cell,
     Mark(&'static str),
-    /// A link whose target is refused: its source stands as text. Holds where its label ended.
-    Refused(usize),
+    /// A link whose target is refused: its source stands as text.
+    Refused,
     /// An HTML block: dropped, with the white space before its lines.
     Html,
     /// Nothing: nesting beyond the bound.
@@ -70,6 +70,8 @@ struct Builder<'a> {
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
     in_autolink: bool,
+    /// Where the label of a refused link ends, as far as it has been read. Links do not nest.
+    refused_end: usize,
     /// Where the last text ended in the source.
     text_end: usize,
 }
@@ -86,11 +88,15 @@ impl<'a> Builder<'a> {
             in_head: false,
             image: None,
             in_autolink: false,
+            refused_end: 0,
             text_end: 0,
         }
     }
 
     fn event(&mut self, event: Event<'_>, range: Range<usize>) {
+        if !matches!(event, Event::End(TagEnd::Link)) {
+            self.refused_end = range.end;
+        }
         if let Some(image) = &mut self.image {
             if image.event(event, self.source, &range)
                 && let Some(node) = self.image.take().and_then(Image::finish)
@@ -105,9 +111,6 @@ impl<'a> Builder<'a> {
             Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
                 self.text_end = range.end;
-                if let Some(Open::Refused(end)) = self.open.last_mut() {
-                    *end = range.end;
-                }
                 if self.in_autolink {
                     self.text(&links::readable(&text));
                 } else {
@@ -199,8 +202,8 @@ impl<'a> Builder<'a> {
                     schema::remove_mark(&mut top.marks, name);
                 }
             }
-            Some(Open::Refused(label_end)) => {
-                let rest = self.source.get(label_end..range.end).unwrap_or_default();
+            Some(Open::Refused) => {
+                let rest = self.source.get(self.refused_end..range.end).unwrap_or_default();
                 self.text(rest);
             }
             Some(Open::Html | Open::Nothing) | None => {}
@@ -253,7 +256,8 @@ impl<'a> Builder<'a> {
         if !links::is_safe(&href) {
             let opening = if matches!(kind, LinkType::Autolink) { "<" } else { "[" };
             self.text(opening);
-            return Open::Refused(range.start + opening.len());
+            self.refused_end = range.start + opening.len();
+            return Open::Refused;
         }
         self.in_autolink = matches!(kind, LinkType::Autolink);
         let mut link = Mark::plain("link");
