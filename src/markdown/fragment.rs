@@ -41,29 +41,31 @@ pub fn read_fragment(txn: &impl ReadTxn, fragment: &XmlFragmentRef) -> Node {
 }
 
 /// Inserts nodes and texts at a child's index.
+///
+/// From the last to the first: an insertion walks all children before its index, so pushing each behind
+/// the others would take quadratic time.
 pub(super) fn insert_children(
     txn: &mut TransactionMut<'_>,
     parent: &impl XmlFragment,
     index: u32,
     children: &[Child],
 ) {
-    let mut at = index;
-    for group in groups(children) {
+    for group in groups(children).into_iter().rev() {
         match group {
             Group::Texts(texts) => {
                 let joined: String = texts.iter().map(|text| text.text.as_str()).collect();
-                let text = parent.insert(txn, at, XmlTextPrelim::new(joined));
+                let text = parent.insert(txn, index, XmlTextPrelim::new(joined));
                 format_texts(txn, &text, &texts);
             }
             Group::Node(node) => {
-                let element = parent.insert(txn, at, XmlElementPrelim::empty(node.name.as_ref()));
+                let element =
+                    parent.insert(txn, index, XmlElementPrelim::empty(node.name.as_ref()));
                 for (key, value) in node.attrs.iter().filter(|(_, value)| !value.is_null()) {
                     element.insert_attribute(txn, key.as_str(), any(value));
                 }
                 insert_children(txn, &element, 0, &node.content);
             }
         }
-        at += 1;
     }
 }
 
@@ -180,7 +182,7 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
     let mut runs = Vec::new();
     for chunk in text.diff(txn, YChange::identity) {
         let Out::Any(Any::String(insert)) = chunk.insert else { continue };
-        let mut marks: Vec<Mark> = Vec::new();
+        let (mut marks, mut unknown) = (Vec::new(), Vec::new());
         for (key, value) in chunk.attributes.iter().flat_map(|attributes| attributes.iter()) {
             if matches!(value, Any::Null) {
                 continue;
@@ -190,11 +192,14 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
                 mark.attrs.extend(map.iter().map(|(key, value)| (key.clone(), json(value))));
             }
             schema::fill_mark(&mut mark);
-            marks.push(mark);
+            if schema::knows_mark(&mark.name) {
+                schema::add_mark(&mut marks, mark);
+            } else {
+                unknown.push(mark);
+            }
         }
-        marks.sort_by(|a, b| {
-            (schema::mark_rank(&a.name), &a.name).cmp(&(schema::mark_rank(&b.name), &b.name))
-        });
+        unknown.sort_by(|a, b| a.name.cmp(&b.name));
+        marks.append(&mut unknown);
         runs.push(Text { text: insert.to_string(), marks });
     }
     runs

@@ -19,14 +19,14 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) fn old(self) -> Option<usize> {
+    pub(super) fn old_place(self) -> Option<usize> {
         match self {
             Step::Keep(old, _) | Step::Change(old, _) | Step::Delete(old) => Some(old),
             Step::Insert(_) => None,
         }
     }
 
-    pub(super) fn new(self) -> Option<usize> {
+    pub(super) fn new_place(self) -> Option<usize> {
         match self {
             Step::Keep(_, new) | Step::Change(_, new) | Step::Insert(new) => Some(new),
             Step::Delete(_) => None,
@@ -38,7 +38,7 @@ impl Step {
         old: &'s [Block<'a>],
         new: &'s [Block<'a>],
     ) -> (Option<&'s Block<'a>>, Option<&'s Block<'a>>) {
-        (self.old().and_then(|at| old.get(at)), self.new().and_then(|at| new.get(at)))
+        (self.old_place().and_then(|at| old.get(at)), self.new_place().and_then(|at| new.get(at)))
     }
 }
 

@@ -125,13 +125,12 @@ fn plan<'a>(
     let mut gap = first_gap(&fates, live, children);
     for step in align::align(base, theirs) {
         let (old, new) = step.sides(base, theirs);
-        let fate = step.old().and_then(|at| fates.get(at)).copied().unwrap_or_default();
+        let fate = step.old_place().and_then(|at| fates.get(at)).copied().unwrap_or_default();
         let at = fate.place().and_then(|place| live.get(place));
         if let Some(at) = at {
             gap = at.index + 1;
         }
         match (step, old, new) {
-            (Step::Keep(..), ..) => {}
             (Step::Insert(_), _, Some(new)) => {
                 if !fresh.take_near(live, gap, &new.key)
                     && let Some(slot) = plan.inserts.get_mut(gap)
@@ -209,7 +208,7 @@ fn compare_live(base: &[Block<'_>], live: &[Live]) -> (Vec<Fate>, Fresh) {
     let mut fates = vec![Fate::Gone; base.len()];
     let mut fresh = Fresh { places: vec![true; live.len()] };
     for step in align::align(base, live) {
-        let (Some(old), Some(new)) = (step.old(), step.new()) else { continue };
+        let (Some(old), Some(new)) = (step.old_place(), step.new_place()) else { continue };
         let (Some(block), Some(block_live)) = (base.get(old), live.get(new)) else { continue };
         let same = matches!(step, Step::Keep(..)) && block_live.holds_no_more_than(block.node);
         if let Some(fate) = fates.get_mut(old) {

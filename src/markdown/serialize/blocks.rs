@@ -46,7 +46,7 @@ impl<'a> Writer<'a> {
                 self.close_block(node);
             }
             "blockquote" => {
-                self.wrapped("> ", "> ", node, |writer| writer.children(node, depth + 1))
+                self.wrapped("> ", "> ", node, |writer| writer.children(node, depth + 1));
             }
             "bullet_list" => self.list(node, depth, |_| ("* ".to_owned(), 2)),
             "ordered_list" => {

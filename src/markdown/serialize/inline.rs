@@ -12,7 +12,7 @@ use super::{Place, Writer};
 impl<'a> Writer<'a> {
     pub(super) fn inline(&mut self, content: &'a [Child], from_block_start: bool) {
         self.at_block_start = from_block_start;
-        let line = Line { content };
+        let line = Line::new(content);
         let mut active: Vec<Mark> = Vec::new();
         let mut trailing = String::new();
         for (index, child) in content.iter().enumerate() {
@@ -153,9 +153,16 @@ impl<'a> Piece<'a> {
 /// A whole line, for what depends on the neighbours.
 struct Line<'a> {
     content: &'a [Child],
+    /// Length without the breaks at its end.
+    len_before_breaks: usize,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn new(content: &'a [Child]) -> Self {
+        let breaks = content.iter().rev().take_while(|child| is_break(child)).count();
+        Self { content, len_before_breaks: content.len() - breaks }
+    }
+
     /// The marks to write a child with: known ones, and for a break only those that go on after it.
     fn marks(&self, child: &Child, index: usize) -> Vec<Mark> {
         let known = child.marks().iter().filter(|mark| schema::knows_mark(&mark.name));
@@ -174,7 +181,7 @@ impl Line<'_> {
     }
 
     fn only_breaks_after(&self, index: usize) -> bool {
-        self.content.iter().skip(index + 1).all(is_break)
+        index + 1 >= self.len_before_breaks
     }
 
     /// Whether a link is its own text and can be written as `<https://…>`.

@@ -79,8 +79,8 @@ fn elements_beyond_the_bound_are_read_as_text() {
         for _ in 0..XML_DEPTH_MAX + 50 {
             parent = parent.push_back(txn, XmlElementPrelim::empty("blockquote"));
         }
-        let line = parent.push_back(txn, XmlElementPrelim::empty("paragraph"));
-        line.push_back(txn, XmlTextPrelim::new("deep"));
+        let paragraph = parent.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        paragraph.push_back(txn, XmlTextPrelim::new("deep"));
     });
     let node = live.node();
     assert!(depth(&node) <= XML_DEPTH_MAX + 1);
@@ -94,19 +94,19 @@ fn what_the_schema_does_not_know_is_kept_and_its_text_written() {
     live.edit(|txn, root| {
         let callout = root.push_back(txn, XmlElementPrelim::empty("callout"));
         callout.insert_attribute(txn, "kind", Any::from("warning"));
-        let line = callout.push_back(txn, XmlElementPrelim::empty("paragraph"));
-        let text = line.push_back(txn, XmlTextPrelim::new("mind the gap"));
+        let paragraph = callout.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        let text = paragraph.push_back(txn, XmlTextPrelim::new("mind the gap"));
         let highlight = [("highlight--AbCd12+/".into(), Any::from(vec![true]))];
         text.format(txn, 0, 4, highlight.into());
-        let mention = line.push_back(txn, XmlElementPrelim::empty("mention"));
+        let mention = paragraph.push_back(txn, XmlElementPrelim::empty("mention"));
         mention.push_back(txn, XmlTextPrelim::new(" @ada"));
         root.push_back(txn, XmlTextPrelim::new("stray *text*"));
     });
     let node = live.node();
     let Some(Child::Node(callout)) = node.content.first() else { panic!("{node:?}") };
     assert_eq!((callout.name.as_ref(), callout.str_attr("kind")), ("callout", "warning"));
-    let Some(Child::Node(line)) = callout.content.first() else { panic!("{node:?}") };
-    assert_eq!(line.content.first().unwrap().marks().first().unwrap().name, "highlight");
+    let Some(Child::Node(paragraph)) = callout.content.first() else { panic!("{node:?}") };
+    assert_eq!(paragraph.content.first().unwrap().marks().first().unwrap().name, "highlight");
     assert_eq!(serialize(&node), "mind the gap @ada\n\nstray \\*text\\*");
 }
 
@@ -127,9 +127,32 @@ fn cells_stay_on_one_line() {
         let yrs::XmlOut::Element(table) = root.get(txn, 0).unwrap() else { panic!() };
         let yrs::XmlOut::Element(row) = table.get(txn, 1).unwrap() else { panic!() };
         let yrs::XmlOut::Element(cell) = row.get(txn, 0).unwrap() else { panic!() };
-        let yrs::XmlOut::Element(line) = cell.get(txn, 0).unwrap() else { panic!() };
-        line.push_back(txn, XmlElementPrelim::empty("hard_break"));
-        line.push_back(txn, XmlTextPrelim::new("one\r\r\n\ntwo|"));
+        let yrs::XmlOut::Element(paragraph) = cell.get(txn, 0).unwrap() else { panic!() };
+        paragraph.push_back(txn, XmlElementPrelim::empty("hard_break"));
+        paragraph.push_back(txn, XmlTextPrelim::new("one\r\r\n\ntwo|"));
     });
     assert_eq!(live.markdown(), "| a | b |\n| --- | --- |\n| x<br>one two\\| | y |");
+}
+
+#[test]
+fn refused_targets_stand_as_their_source() {
+    for markdown in ["[x *y*](javascript:alert(1))", "![x](vbscript:y)", "<javascript:x>"] {
+        let node = parse(markdown);
+        let text = node.text_content();
+        assert_eq!(text, markdown.replace('*', ""), "{node:?}");
+        assert!(!format!("{node:?}").contains("href"));
+    }
+}
+
+#[test]
+fn one_mark_of_a_kind_is_read_however_many_are_stored() {
+    let live = Live::new("word");
+    live.edit(|txn, root| {
+        let yrs::XmlOut::Element(paragraph) = root.get(txn, 0).unwrap() else { panic!() };
+        let yrs::XmlOut::Text(text) = paragraph.get(txn, 0).unwrap() else { panic!() };
+        for hash in ["em--AAAAAAAA", "em--BBBBBBBB", "em"] {
+            text.format(txn, 0, 4, [(hash.into(), Any::from(true))].into());
+        }
+    });
+    assert_eq!(live.markdown(), "*word*");
 }

@@ -207,9 +207,9 @@ fn what_markdown_cannot_say_is_not_overwritten() {
         let XmlOut::Element(table) = root.get(txn, 0).unwrap() else { panic!() };
         let XmlOut::Element(row) = table.get(txn, 1).unwrap() else { panic!() };
         let XmlOut::Element(cell) = row.get(txn, 0).unwrap() else { panic!() };
-        let line = cell.push_back(txn, XmlElementPrelim::empty("paragraph"));
-        line.push_back(txn, XmlElementPrelim::empty("hard_break"));
-        line.push_back(txn, XmlTextPrelim::new("second"));
+        let paragraph = cell.push_back(txn, XmlElementPrelim::empty("paragraph"));
+        paragraph.push_back(txn, XmlElementPrelim::empty("hard_break"));
+        paragraph.push_back(txn, XmlTextPrelim::new("second"));
     });
     let written = live.markdown();
     let before = live.update();

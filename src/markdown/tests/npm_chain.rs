@@ -1,5 +1,8 @@
 //! Comparison with the editor's own JavaScript (`tests/fixtures/markdown/generate.mjs`).
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 use yrs::updates::decoder::Decode;
 use yrs::{Transact, Update};
@@ -92,7 +95,7 @@ fn compare<T: PartialEq + std::fmt::Display>(check: impl Fn(&Case) -> (T, T)) {
     for case in cases() {
         let (ours, theirs) = check(&case);
         if ours != theirs {
-            report += &format!("{:?}\n  ours {ours}\n  npm  {theirs}\n", case.markdown);
+            writeln!(report, "{:?}\n  ours {ours}\n  npm  {theirs}", case.markdown).unwrap();
         }
     }
     assert!(report.is_empty(), "{report}");
@@ -125,11 +128,11 @@ fn stored(live: &Live) -> String {
     use yrs::{Any, Out, Text, Xml, XmlFragment, XmlOut};
     fn walk(txn: &impl ReadTxn, parent: &impl XmlFragment, depth: usize, out: &mut String) {
         let sorted = |any: &Any| match any {
-            Any::Map(map) => format!("map {:?}", std::collections::BTreeMap::from_iter(map.iter())),
+            Any::Map(map) => format!("map {:?}", map.iter().collect::<BTreeMap<_, _>>()),
             any => format!("{any:?}"),
         };
         for child in parent.children(txn) {
-            *out += &format!("\n{}", " ".repeat(depth));
+            write!(out, "\n{}", " ".repeat(depth)).unwrap();
             match child {
                 XmlOut::Element(element) => {
                     let mut attrs: Vec<String> = element
@@ -140,7 +143,7 @@ fn stored(live: &Live) -> String {
                         })
                         .collect();
                     attrs.sort();
-                    *out += &format!("<{}{}>", element.tag(), attrs.concat());
+                    write!(out, "<{}{}>", element.tag(), attrs.concat()).unwrap();
                     walk(txn, &element, depth + 1, out);
                 }
                 XmlOut::Text(text) => {
@@ -152,7 +155,8 @@ fn stored(live: &Live) -> String {
                             .map(|(key, value)| format!(" {key}={}", sorted(value)))
                             .collect();
                         formats.sort();
-                        *out += &format!("[{:?}{}]", chunk.insert.to_string(txn), formats.concat());
+                        let insert = chunk.insert.to_string(txn);
+                        write!(out, "[{insert:?}{}]", formats.concat()).unwrap();
                     }
                 }
                 XmlOut::Fragment(_) => *out += "fragment",

@@ -57,8 +57,8 @@ fn edit_live(live: &Live, places: &[(u32, u8)]) -> Vec<String> {
                 let at = text.len(txn) * u32::from(*kind % 2);
                 text.insert(txn, at, &word);
             } else {
-                let line = root.insert(txn, place, XmlElementPrelim::empty("paragraph"));
-                line.push_back(txn, XmlTextPrelim::new(word.clone()));
+                let paragraph = root.insert(txn, place, XmlElementPrelim::empty("paragraph"));
+                paragraph.push_back(txn, XmlTextPrelim::new(word.clone()));
             }
         });
         words.push(word);

@@ -1,5 +1,7 @@
 //! Markdown to the document tree: pulldown-cmark's events, told in the editor's schema.
 
+mod image;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -10,6 +12,7 @@ use pulldown_cmark::{
 use super::node::{Mark, Name, Node};
 use super::{civic_ref, links, schema};
 use crate::limits::XML_DEPTH_MAX;
+use image::Image;
 
 /// Open nodes under which nothing deeper is begun: leaves room for a table or list and its text.
 const OPEN_MAX: usize = XML_DEPTH_MAX - 6;
@@ -41,9 +44,11 @@ enum Open {
     /// A cell and the paragraph within it.
     Cell,
     Mark(&'static str),
-    /// A link whose target is refused: its source stands as text. Holds where its label ended.
-    Refused(usize),
-    /// Nothing: HTML, or nesting beyond the bound.
+    /// A link whose target is refused: its source stands as text.
+    Refused,
+    /// An HTML block: dropped, with the white space before its lines.
+    Html,
+    /// Nothing: nesting beyond the bound.
     Nothing,
 }
 
@@ -53,21 +58,6 @@ struct Frame {
     marks: Vec<Mark>,
     /// A tight list item's paragraph, which has no event of its own.
     implied: bool,
-}
-
-/// An image being read: only the first piece of its label becomes the alternative text.
-struct Image {
-    node: Node,
-    nesting: usize,
-    alt: Alt,
-    range: Range<usize>,
-}
-
-enum Alt {
-    Empty,
-    /// Text up to this offset of the source; what follows it directly belongs to the same piece.
-    Text(String, usize),
-    Done(Option<String>),
 }
 
 struct Builder<'a> {
@@ -80,6 +70,10 @@ struct Builder<'a> {
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
     in_autolink: bool,
+    /// Where the label of a refused link ends, as far as it has been read. Links do not nest.
+    refused_end: usize,
+    /// Where the last text ended in the source.
+    text_end: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -94,20 +88,29 @@ impl<'a> Builder<'a> {
             in_head: false,
             image: None,
             in_autolink: false,
+            refused_end: 0,
+            text_end: 0,
         }
     }
 
     fn event(&mut self, event: Event<'_>, range: Range<usize>) {
-        if self.image.is_some() {
-            return self.image_event(event, &range);
+        if !matches!(event, Event::End(TagEnd::Link)) {
+            self.refused_end = range.end;
+        }
+        if let Some(image) = &mut self.image {
+            if image.event(event, self.source, &range)
+                && let Some(node) = self.image.take().and_then(Image::finish)
+            {
+                self.atom(node);
+            }
+            return;
         }
         match event {
             Event::Start(tag) => self.start(tag, range),
             Event::End(tag) => self.end(tag, &range),
+            Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
-                if let Some(Open::Refused(end)) = self.open.last_mut() {
-                    *end = range.end;
-                }
+                self.text_end = range.end;
                 if self.in_autolink {
                     self.text(&links::readable(&text));
                 } else {
@@ -123,7 +126,10 @@ impl<'a> Builder<'a> {
                     self.atom(node);
                 }
             }
-            Event::SoftBreak => self.text(" "),
+            Event::SoftBreak => {
+                self.tabs_before(range.start);
+                self.text(" ");
+            }
             Event::HardBreak => self.atom(Node::new("hard_break")),
             Event::Rule => {
                 self.end_implied();
@@ -174,7 +180,7 @@ impl<'a> Builder<'a> {
             }
             _ => {
                 self.end_implied();
-                Open::Nothing
+                Open::Html
             }
         };
         self.open.push(open);
@@ -196,11 +202,22 @@ impl<'a> Builder<'a> {
                     schema::remove_mark(&mut top.marks, name);
                 }
             }
-            Some(Open::Refused(label_end)) => {
-                let rest = self.source.get(label_end..range.end).unwrap_or_default();
+            Some(Open::Refused) => {
+                let rest = self.source.get(self.refused_end..range.end).unwrap_or_default();
                 self.text(rest);
             }
-            Some(Open::Nothing) | None => {}
+            Some(Open::Html | Open::Nothing) | None => {}
+        }
+    }
+
+    /// White space at the end of a line up to its last tab, which markdown-it keeps.
+    fn tabs_before(&mut self, line_end: usize) {
+        let source = self.source;
+        let rest = source.get(self.text_end..).unwrap_or_default();
+        let space = rest.split('\n').next().unwrap_or_default().trim_end_matches(' ');
+        if self.text_end + space.len() <= line_end && space.bytes().all(|c| c == b' ' || c == b'\t')
+        {
+            self.text(space);
         }
     }
 
@@ -239,7 +256,8 @@ impl<'a> Builder<'a> {
         if !links::is_safe(&href) {
             let opening = if matches!(kind, LinkType::Autolink) { "<" } else { "[" };
             self.text(opening);
-            return Open::Refused(range.start + opening.len());
+            self.refused_end = range.start + opening.len();
+            return Open::Refused;
         }
         self.in_autolink = matches!(kind, LinkType::Autolink);
         let mut link = Mark::plain("link");
@@ -251,50 +269,14 @@ impl<'a> Builder<'a> {
     fn begin_image(&mut self, url: &str, title: &str, range: Range<usize>) {
         self.begin_inline();
         let src = links::normalize(url);
-        if !links::is_safe(&src) {
-            let source = self.source.get(range).unwrap_or_default();
-            self.text(source);
-            // The label's events are swallowed: the source already stands as text.
-            self.image = Some(Image {
-                node: Node::new(Cow::Borrowed("")),
-                nesting: 0,
-                alt: Alt::Empty,
-                range: 0..0,
-            });
-            return;
-        }
-        let node = Node::new("image").with("src", src).with("title", non_empty(title));
-        self.image = Some(Image { node, nesting: 0, alt: Alt::Empty, range });
-    }
-
-    fn image_event(&mut self, event: Event<'_>, at: &Range<usize>) {
-        let Some(image) = &mut self.image else { return };
-        match event {
-            Event::End(_) if image.nesting == 0 => {
-                let Some(image) = self.image.take() else { return };
-                if !image.node.name.is_empty() {
-                    let alt = match image.alt {
-                        Alt::Text(text, _) | Alt::Done(Some(text)) => {
-                            non_empty(&text).map(str::to_owned)
-                        }
-                        Alt::Empty | Alt::Done(None) => None,
-                    };
-                    self.atom(image.node.with("alt", alt));
-                }
-            }
-            Event::End(_) => image.nesting -= 1,
-            Event::Start(_) => {
-                image.nesting += 1;
-                image.finish_alt();
-            }
-            Event::Text(text) => image.alt_text(&text, self.source, at),
-            Event::Code(text) => {
-                if matches!(image.alt, Alt::Empty) {
-                    image.alt = Alt::Done(Some(text.into_string()));
-                }
-                image.finish_alt();
-            }
-            _ => image.finish_alt(),
+        if links::is_safe(&src) {
+            let node = Node::new("image").with("src", src).with("title", non_empty(title));
+            self.image = Some(Image::new(Some(node), range.start));
+        } else {
+            // Its source stands as text, so the events of its label are swallowed.
+            let start = range.start;
+            self.text(self.source.get(range).unwrap_or_default());
+            self.image = Some(Image::new(None, start));
         }
     }
 
@@ -398,35 +380,6 @@ impl<'a> Builder<'a> {
         let mut doc = self.frames.pop().map_or_else(|| Node::new("doc"), |frame| frame.node);
         schema::fill_content(&mut doc);
         doc
-    }
-}
-
-impl Image {
-    /// Escapes and entities are pieces of their own in markdown-it, and only the first piece counts.
-    fn alt_text(&mut self, text: &str, source: &str, at: &Range<usize>) {
-        let verbatim = source.get(at.clone()) == Some(text);
-        match &mut self.alt {
-            Alt::Empty if !verbatim => self.alt = Alt::Done(Some(text.to_owned())),
-            Alt::Empty if at.start > self.range.start + "![".len() => {
-                // The piece before it was a backslash: that escaped character is the whole first piece.
-                self.alt = Alt::Done(text.chars().next().map(String::from));
-            }
-            Alt::Empty => self.alt = Alt::Text(text.to_owned(), at.end),
-            Alt::Text(alt, end) if verbatim && *end == at.start => {
-                alt.push_str(text);
-                *end = at.end;
-            }
-            Alt::Text(..) => self.finish_alt(),
-            Alt::Done(_) => {}
-        }
-    }
-
-    fn finish_alt(&mut self) {
-        self.alt = match std::mem::replace(&mut self.alt, Alt::Empty) {
-            Alt::Empty => Alt::Done(None),
-            Alt::Text(text, _) => Alt::Done(Some(text)),
-            done @ Alt::Done(_) => done,
-        };
     }
 }
 

@@ -1,0 +1,84 @@
+//! Images: only the first piece of a label becomes the alternative text, as prosemirror-markdown reads it.
+
+use std::ops::Range;
+
+use pulldown_cmark::Event;
+
+use super::super::node::Node;
+
+/// An image being read.
+pub(super) struct Image {
+    /// Nothing for an image whose target is refused.
+    node: Option<Node>,
+    /// Where its label starts in the source.
+    label: usize,
+    nesting: usize,
+    alt: Alt,
+}
+
+enum Alt {
+    Empty,
+    /// Text up to this offset of the source; what follows it directly belongs to the same piece.
+    Text(String, usize),
+    Done(Option<String>),
+}
+
+impl Image {
+    /// An image that starts at this offset of the source.
+    pub(super) fn new(node: Option<Node>, start: usize) -> Self {
+        Self { node, label: start + "![".len(), nesting: 0, alt: Alt::Empty }
+    }
+
+    /// Takes an event of the label; true if it ended the image.
+    pub(super) fn event(&mut self, event: Event<'_>, source: &str, at: &Range<usize>) -> bool {
+        match event {
+            Event::End(_) if self.nesting == 0 => return true,
+            Event::End(_) => self.nesting -= 1,
+            Event::Start(_) => {
+                self.nesting += 1;
+                self.finish_alt();
+            }
+            Event::Text(text) => self.text(&text, source, at),
+            Event::Code(text) if matches!(self.alt, Alt::Empty) => {
+                self.alt = Alt::Done(Some(text.into_string()));
+            }
+            _ => self.finish_alt(),
+        }
+        false
+    }
+
+    /// The finished node.
+    pub(super) fn finish(mut self) -> Option<Node> {
+        self.finish_alt();
+        let Alt::Done(alt) = self.alt else { return self.node };
+        let alt = alt.filter(|alt| !alt.is_empty());
+        self.node.map(|node| node.with("alt", alt))
+    }
+
+    /// Escapes and entities are pieces of their own in markdown-it.
+    fn text(&mut self, text: &str, source: &str, at: &Range<usize>) {
+        let verbatim = source.get(at.clone()) == Some(text);
+        match &mut self.alt {
+            Alt::Empty if !verbatim => self.alt = Alt::Done(Some(text.to_owned())),
+            // What stands before it is a backslash, and the escaped character is the whole first piece.
+            Alt::Empty if at.start > self.label => {
+                self.alt = Alt::Done(text.chars().next().map(String::from));
+            }
+            Alt::Empty => self.alt = Alt::Text(text.to_owned(), at.end),
+            Alt::Text(alt, end) if verbatim && *end == at.start => {
+                alt.push_str(text);
+                *end = at.end;
+            }
+            Alt::Text(..) => self.finish_alt(),
+            Alt::Done(_) => {}
+        }
+    }
+
+    fn finish_alt(&mut self) {
+        self.alt = match std::mem::replace(&mut self.alt, Alt::Empty) {
+            Alt::Empty => Alt::Done(None),
+            Alt::Text(text, _) => Alt::Done(Some(text)),
+            done @ Alt::Done(_) => done,
+        };
+    }
+}
