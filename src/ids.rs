@@ -16,7 +16,9 @@ pub struct SessionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoomIdError {
     /// No type, or a type outside `[a-z][a-z0-9_-]{0,31}`.
-    #[error("the room type must be 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter")]
+    #[error(
+        "the room type must be 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter"
+    )]
     Type,
     /// No id, or more than [`ROOM_ID_BYTES_MAX`] bytes.
     #[error("the room id must be 1 to 256 bytes long")]
@@ -46,7 +48,8 @@ impl RoomId {
         let mut letters = kind.bytes();
         let type_ok = kind.len() <= 32
             && letters.next().is_some_and(|first| first.is_ascii_lowercase())
-            && letters.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
+            && letters
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
         if !type_ok {
             return Err(RoomIdError::Type);
         }
@@ -125,7 +128,20 @@ mod tests {
     #[test]
     fn refuses_hostile_names() {
         let long = "x".repeat(257);
-        for id in ["", "..", "a/../b", "./a", "/a", "a/", "a//b", "a\0b", "a\r\nb", "a\\b", "\u{202e}a", &long] {
+        for id in [
+            "",
+            "..",
+            "a/../b",
+            "./a",
+            "/a",
+            "a/",
+            "a//b",
+            "a\0b",
+            "a\r\nb",
+            "a\\b",
+            "\u{202e}a",
+            &long,
+        ] {
             assert!(RoomId::new("records", id).is_err(), "{id:?}");
         }
         for kind in ["", "Records", "re:cords", "../x", "9a", "é"] {

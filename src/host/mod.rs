@@ -132,7 +132,10 @@ pub trait Host: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Grant, HostError>>;
 
     /// The record's present text; `None` if it does not exist.
-    fn load_record<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RecordText>, HostError>>;
+    fn load_record<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<RecordText>, HostError>>;
 
     /// Replaces the record's text if the source still holds `expected` (`None`: the record did not exist).
     fn save_record<'a>(

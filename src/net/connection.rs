@@ -185,7 +185,7 @@ impl<'a> Connection<'a> {
                 }
             }
             tokio::select! {
-                () = self.outbox.ready(), if self.socket.is_drained() => {}
+                () = self.outbox.ready() => {}
                 ready = self.socket.ready(read) => match ready {
                     Ok((readable, _)) => may_read |= readable,
                     Err(_) => return None,
@@ -204,7 +204,12 @@ impl<'a> Connection<'a> {
     /// Takes what the room queued, once the last lot is written.
     async fn refill(&mut self) -> Option<CloseReason> {
         if !self.socket.is_drained() {
-            return None;
+            // A reader that stopped must not keep its session from ending.
+            let closing = self.outbox.closing();
+            if closing.is_some() {
+                self.socket.drop_unsent();
+            }
+            return closing;
         }
         let mut taken = self.outbox.take();
         self.socket.queue_taken(&mut taken);

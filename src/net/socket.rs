@@ -122,6 +122,12 @@ impl Socket {
         }
     }
 
+    /// Forgets whole frames that are not written; one that is half written has to be finished.
+    pub fn drop_unsent(&mut self) {
+        self.queue.truncate(usize::from(self.written > 0));
+        self.answers = 0;
+    }
+
     /// Whether everything queued is written.
     pub fn is_drained(&self) -> bool {
         self.queue.is_empty()

@@ -124,6 +124,11 @@ impl Outbox {
         self.state.lock().closing.is_some()
     }
 
+    /// Why the session is ending, if it is.
+    pub fn closing(&self) -> Option<CloseReason> {
+        self.state.lock().closing.clone()
+    }
+
     /// Waits until something may be there to take. Cancel-safe.
     pub async fn ready(&self) {
         self.ready.notified().await;

@@ -31,7 +31,9 @@ pub enum StoreError {
         path: String,
     },
     /// The file was written by a newer version.
-    #[error("{path} has format {found}, newer than {supported}; use the newer version that wrote it")]
+    #[error(
+        "{path} has format {found}, newer than {supported}; use the newer version that wrote it"
+    )]
     NewerFormat {
         /// The database file.
         path: String,
@@ -219,7 +221,10 @@ pub trait Store: Send + Sync + 'static {
     /// Everything `room` is rebuilt from, as of all appends whose commit was told; `None` if the store never
     /// saw the room. A damaged snapshot falls back to the previous one and its log rows if they are still
     /// there, else is [`StoreError::Corrupt`]: never an empty room.
-    fn load<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<StoredRoom>, StoreError>>;
+    fn load<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<StoredRoom>, StoreError>>;
 
     /// Queues one append without waiting; gives it back if the queue is full.
     fn try_append(&self, append: Append) -> Result<(), Append>;
@@ -232,10 +237,17 @@ pub trait Store: Send + Sync + 'static {
     fn seed(&self, seed: Seed) -> BoxFuture<'_, Result<SeedOutcome, StoreError>>;
 
     /// Stores a snapshot and deletes the log rows it contains, in one transaction.
-    fn save_snapshot(&self, snapshot: NewSnapshot) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>>;
+    fn save_snapshot(
+        &self,
+        snapshot: NewSnapshot,
+    ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>>;
 
     /// Deletes single log rows (held updates that were given up).
-    fn drop_rows<'a>(&'a self, room: &'a RoomId, seqs: Vec<u64>) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn drop_rows<'a>(
+        &'a self,
+        room: &'a RoomId,
+        seqs: Vec<u64>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// The text last exchanged with `source`, or `None`.
     fn source_text<'a>(
@@ -263,7 +275,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Copies a room's whole state for the operator (`snapshots.storage`): update v1, versioned, the newest
     /// `snapshots.keep_versions` kept. Returns the version.
-    fn save_copy<'a>(&'a self, room: &'a RoomId, state: Bytes) -> BoxFuture<'a, Result<SnapshotInfo, StoreError>>;
+    fn save_copy<'a>(
+        &'a self,
+        room: &'a RoomId,
+        state: Bytes,
+    ) -> BoxFuture<'a, Result<SnapshotInfo, StoreError>>;
 
     /// Rooms the store knows, by name.
     fn rooms(&self) -> BoxFuture<'_, Result<Vec<RoomSummary>, StoreError>>;

@@ -150,7 +150,8 @@ fn presence_is_data() {
     let _ada = Client::join(&url, EDITOR);
     let _vi = Client::join(&url, "viewer:vi");
     let present = server.block_on(server.engine().presence("notes:a")).unwrap();
-    let names: Vec<_> = present.iter().map(|one| (one.name.as_str(), one.can_edit, one.idle)).collect();
+    let names: Vec<_> =
+        present.iter().map(|one| (one.name.as_str(), one.can_edit, one.idle)).collect();
     assert_eq!(names, [("ada", true, false), ("vi", false, false)]);
     assert!(server.block_on(server.engine().presence("notes:empty")).unwrap().is_empty());
 }

@@ -101,7 +101,10 @@ fn text_frames_are_answered_in_text() {
     let pong = ada.until(|frame| matches!(frame, Frame::Text(_)));
     assert!(matches!(&pong, Frame::Text(text) if text.contains(r#""type":"pong""#)), "{pong:?}");
     let error = ada.until(|frame| matches!(frame, Frame::Text(_)));
-    assert!(matches!(&error, Frame::Text(text) if text.contains(r#""event":"error""#)), "{error:?}");
+    assert!(
+        matches!(&error, Frame::Text(text) if text.contains(r#""event":"error""#)),
+        "{error:?}"
+    );
     ada.type_text("still connected");
     Client::join(&server.url("notes/a"), EDITOR).until_text("still connected");
 }
@@ -120,11 +123,13 @@ fn an_oversize_message_ends_with_1009() {
 #[test]
 fn broken_framing_ends_with_1002_or_1007() {
     let server = Server::start();
+    let mut long_ping = vec![0x89, 0xfe, 0, 126];
+    long_ping.resize(long_ping.len() + 4 + 126, 0);
     let cases: [(&str, &[u8], u16); 5] = [
         ("unmasked", &[0x82, 1, 0], 1002),
         ("reserved bits", &[0xf2, 0x81, 0, 0, 0, 0, 0], 1002),
         ("reserved opcode", &[0x83, 0x80, 0, 0, 0, 0], 1002),
-        ("long ping", &[0x89, 0xfe, 0, 126, 0, 0, 0, 0], 1002),
+        ("long ping", &long_ping, 1002),
         ("bad UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28], 1007),
     ];
     for (name, bytes, expected) in cases {
@@ -159,7 +164,10 @@ fn refusals_say_why() {
         assert!(closed.1.contains(reason), "{room}: {closed:?}");
         let denied = client.seen.iter().any(|frame| matches!(frame, Frame::Denied(_)));
         assert_eq!(denied, code < 4004, "{room}: the auth message comes before a denying close");
-        assert!(!client.seen.iter().any(|frame| matches!(frame, Frame::Step1(_) | Frame::Step2(_))), "no data");
+        assert!(
+            !client.seen.iter().any(|frame| matches!(frame, Frame::Step1(_) | Frame::Step2(_))),
+            "no data"
+        );
     }
 }
 
@@ -192,7 +200,9 @@ fn a_reader_that_stops_is_cut_off_and_others_are_not_held_up() {
         bo.until(|frame| matches!(frame, Frame::Update(_)));
     }
     assert_eq!(bo.text().len(), 200 * chunk.len());
-    crate::support::eventually("cut off", || server.engine().metrics().closes.get("SLOW_CONSUMER") == 1);
+    crate::support::eventually("cut off", || {
+        server.engine().metrics().closes.get("SLOW_CONSUMER") == 1
+    });
     drop(stuck);
 }
 
@@ -221,7 +231,10 @@ fn odd_requests_get_their_status() {
         (format!("{upgrade}Content-Length: 5\r\n\r\nhello"), "400"),
         (format!("{upgrade}X: {}\r\n\r\n", "y".repeat(20_000)), "431"),
         (format!("{upgrade}{}\r\n", "a: b\r\n".repeat(100)), "431"),
-        ("GET /realtime/notes/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "426"),
+        (
+            "GET /realtime/notes/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
+            "426",
+        ),
         ("DELETE /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(), "405"),
     ];
     for (request, status) in cases {

@@ -58,11 +58,17 @@ fn records_are_listed_and_shown_to_who_may_see_them() {
     let host = FakeHost::with_record("minutes/2026-03", "# Minutes\n");
     let server = Server::with(config(), host);
     assert_eq!(json(&server, "/api/v1/me", "viewer:vi").1["userId"], "vi");
-    assert_eq!(json(&server, "/api/v1/records", "viewer:vi").1["records"][0]["id"], "minutes/2026-03");
+    assert_eq!(
+        json(&server, "/api/v1/records", "viewer:vi").1["records"][0]["id"],
+        "minutes/2026-03"
+    );
     let record = json(&server, "/api/v1/records/minutes%2F2026-03", "viewer:vi");
     assert_eq!((record.0, &record.1["canEdit"]), (200, &false.into()));
     let bearer = "Authorization: Bearer viewer:vi\r\n";
-    assert_eq!(get(&server, "/api/v1/records/minutes/2026-03/markdown", bearer), (200, "# Minutes\n".into()));
+    assert_eq!(
+        get(&server, "/api/v1/records/minutes/2026-03/markdown", bearer),
+        (200, "# Minutes\n".into())
+    );
     assert_eq!(json(&server, "/api/v1/records", "nonsense").0, 401);
     assert_eq!(get(&server, "/api/v1/records", "").0, 401);
     assert_eq!(json(&server, "/api/v1/records/missing", "editor:ada").0, 403);

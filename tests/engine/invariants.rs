@@ -75,10 +75,16 @@ fn rooms_name_no_socket() {
 
 #[test]
 fn codecs_do_no_io_and_ask_no_clock() {
-    never(&["src/protocol/"], &["tokio::", "std::net", "std::fs", "std::io", "Instant", "SystemTime", "unix_ms"]);
+    never(
+        &["src/protocol/"],
+        &["tokio::", "std::net", "std::fs", "std::io", "Instant", "SystemTime", "unix_ms"],
+    );
 }
 
 #[test]
 fn no_unbounded_queue_no_blocking_pool_no_std_mutex() {
-    never(&["src/"], &["unbounded_channel", "spawn_blocking", "std::sync::Mutex", "mpsc::channel()"]);
+    never(
+        &["src/"],
+        &["unbounded_channel", "spawn_blocking", "std::sync::Mutex", "mpsc::channel()"],
+    );
 }

@@ -84,7 +84,9 @@ fn a_reconnect_brings_only_what_is_missing() {
     eventually("both are in", || server.engine().metrics().updates_applied.get() == 3);
     let mut back = Client::with_doc(&url, EDITOR, doc).unwrap();
     back.say_hello();
-    let Frame::Step2(diff) = back.until(|frame| matches!(frame, Frame::Step2(_))) else { unreachable!() };
+    let Frame::Step2(diff) = back.until(|frame| matches!(frame, Frame::Step2(_))) else {
+        unreachable!()
+    };
     assert!(diff.len() < 200, "{} bytes", diff.len());
     back.until_text(&ada.text());
 }
@@ -101,7 +103,9 @@ fn an_answer_to_one_client_never_reaches_others_as_it_is() {
     ada.edit("!");
     let state = ada.doc.transact().encode_diff_v1(&StateVector::default());
     ada.send(sync::sync_step2(&state));
-    let Frame::Update(update) = bo.until(|frame| matches!(frame, Frame::Update(_))) else { unreachable!() };
+    let Frame::Update(update) = bo.until(|frame| matches!(frame, Frame::Update(_))) else {
+        unreachable!()
+    };
     assert!(update.len() < state.len(), "{} of {} bytes", update.len(), state.len());
     bo.until_text("known to all!");
 }
@@ -201,7 +205,9 @@ fn rooms_with_any_name_are_apart() {
     for name in names {
         Client::join(&server.url(&format!("notes/{name}")), EDITOR).type_text(name);
     }
-    eventually("all typed", || server.engine().metrics().updates_applied.get() == names.len() as u64);
+    eventually("all typed", || {
+        server.engine().metrics().updates_applied.get() == names.len() as u64
+    });
     for name in names {
         let mut reader = Client::join(&server.url(&format!("notes/{name}?x=1")), EDITOR);
         reader.until_text(name);

@@ -98,7 +98,10 @@ async fn only_editors_create_missing_records() {
         assert_eq!(answer, Err(HostError::Denied), "{name}");
     }
     assert_eq!(world.host.load_record(&name).await, Ok(None));
-    assert_eq!(world.host.save_record(&name, "# Plan\n", None).await, Ok(SaveOutcome::Saved("file")));
+    assert_eq!(
+        world.host.save_record(&name, "# Plan\n", None).await,
+        Ok(SaveOutcome::Saved("file"))
+    );
     assert_eq!(fs::read_to_string(world.root.join("new/plan.md")).unwrap(), "# Plan\n");
     assert_eq!(temp_files(&world.root), 0);
 }

@@ -8,11 +8,7 @@ use std::{
 };
 
 use civicpress_realtime::protocol::{lib0::Reader, sync};
-use tungstenite::{
-    Message, WebSocket,
-    client::IntoClientRequest,
-    protocol::CloseFrame,
-};
+use tungstenite::{Message, WebSocket, client::IntoClientRequest, protocol::CloseFrame};
 use yrs::{
     Doc, GetString, OffsetKind, Options, ReadTxn, StateVector, Text, Transact, Update,
     updates::{decoder::Decode, encoder::Encode},
@@ -61,7 +57,9 @@ impl Client {
     pub fn with_doc(url: &str, token: &str, doc: Doc) -> Result<Self, tungstenite::Error> {
         let mut request = url.into_client_request()?;
         if !token.is_empty() {
-            request.headers_mut().insert("Authorization", format!("Bearer {token}").parse().unwrap());
+            request
+                .headers_mut()
+                .insert("Authorization", format!("Bearer {token}").parse().unwrap());
         }
         let authority = request.uri().authority().unwrap().to_string();
         let stream = TcpStream::connect(authority)?;

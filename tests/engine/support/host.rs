@@ -70,7 +70,8 @@ fn identity(token: &str) -> Result<Identity, HostError> {
 impl Host for FakeHost {
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, HostError>> {
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(self.auth_delay_ms.load(Ordering::Relaxed))).await;
+            tokio::time::sleep(Duration::from_millis(self.auth_delay_ms.load(Ordering::Relaxed)))
+                .await;
             identity(token)
         })
     }
@@ -92,10 +93,14 @@ impl Host for FakeHost {
         })
     }
 
-    fn load_record<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Option<RecordText>, HostError>> {
+    fn load_record<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<RecordText>, HostError>> {
         Box::pin(async move {
             self.loads.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(self.load_delay_ms.load(Ordering::Relaxed))).await;
+            tokio::time::sleep(Duration::from_millis(self.load_delay_ms.load(Ordering::Relaxed)))
+                .await;
             if self.fail_loads.load(Ordering::Relaxed) {
                 return Err(HostError::Failed("on purpose".into()));
             }
