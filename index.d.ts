@@ -44,10 +44,7 @@ export interface RealtimeHost {
   /** The user a token belongs to; `null` = nobody. */
   authenticate(token: string): Awaitable<RealtimeUser | null | undefined>;
   /** What a user may do in a room (`records:<id>`); `null` or `false` = not even view it. */
-  authorize(
-    caller: RealtimeCaller,
-    room: string,
-  ): Awaitable<{ canEdit: boolean } | null | undefined | false>;
+  authorize(caller: RealtimeCaller, room: string): Awaitable<{ canEdit: boolean } | null | undefined | false>;
   /** The record's present text; `null` = no such record. */
   loadRecord(room: string): Awaitable<RecordText | string | null | undefined>;
   /**

@@ -253,12 +253,12 @@ impl Control {
     ) -> Result<Option<Owned>, Failure> {
         let mut sources = self.options.sources.clone();
         sources.standalone.get_or_insert(callbacks.is_none());
-        let settings = settings::load(&sources).map_err(|problems| settings::failure(&problems))?;
-        let mut config = settings.config;
+        let loaded = settings::load(&sources).map_err(EngineError::from)?;
+        let mut config = loaded.config;
         config.pages_dir = self.options.pages_dir.as_ref().map(Into::into);
         if let Some(log) = &log {
             log.set_level(config.log_level);
-            for warning in &settings.warnings {
+            for warning in &loaded.warnings {
                 log.push(log::Level::Warn, "civicpress_realtime::config", warning);
             }
         }
@@ -266,6 +266,7 @@ impl Control {
         if !config.enabled {
             return Ok(None);
         }
+        settings::complete_auth(&mut config)?;
         let host = self.host(&config, callbacks)?;
         let runtime = engine::runtime(&config).map_err(|error| {
             Failure::from(EngineError::Internal(format!("cannot start threads: {error}")))

@@ -18,7 +18,7 @@ pub struct ConfigSources {
     /// Environment variables. They are handed over because each JavaScript thread has its own copy and reading
     /// the process's own while JavaScript writes it is not safe.
     pub env: Option<HashMap<String, String>>,
-    /// Folder relative paths start from; without it the process's.
+    /// Folder that relative names of configuration files start from; without it the process's.
     pub cwd: Option<String>,
     /// Records are Markdown files in a folder and tokens are verified here, without any host.
     pub standalone: Option<bool>,

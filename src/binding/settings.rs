@@ -1,91 +1,113 @@
 //! From what JavaScript hands over to what an engine starts with.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Display, path::Path, sync::Arc};
+
+use serde_json::Value;
 
 use crate::{
+    auth::sign::{JwtSigner, TokenRequest},
     binding::{options::ConfigSources, promise::Failure, tools::TokenOptions},
-    config::Config,
-    host::Host,
+    config::{
+        AuthMode, Config,
+        check::validate_auth,
+        error::ConfigErrors,
+        load::{self, Loaded, Sources},
+        print, standalone,
+    },
+    doctor,
+    error::EngineError,
+    host::{
+        Host,
+        standalone::{StandaloneHost, StandaloneOptions, install_samples as copy_samples},
+    },
+    time::unix_ms,
 };
 
-/// A configuration and how it came about.
-pub struct Settings {
-    /// The effective configuration.
-    pub config: Config,
-    /// Sentences for the log: unknown keys and the like.
-    pub warnings: Vec<String>,
-    /// The file that was read, if any.
-    pub file: Option<String>,
-}
-
-/// One wrong value.
-pub struct Problem {
-    /// The key.
-    pub path: String,
-    /// The whole sentence.
-    pub message: String,
-}
-
-/// The places an engine would use.
-pub struct Described {
-    /// Folder of Markdown records.
-    pub records_dir: String,
-    /// The engine's own folder.
-    pub system_data_dir: String,
-    /// The update log.
-    pub database_file: String,
-    /// The engine made its own secret.
-    pub own_secret: bool,
-}
-
 /// Reads and checks the configuration. Blocks on files.
-pub fn load(sources: &ConfigSources) -> Result<Settings, Vec<Problem>> {
-    let _ = sources;
-    Ok(Settings { config: Config::default(), warnings: Vec::new(), file: None })
+pub fn load(sources: &ConfigSources) -> Result<Loaded, ConfigErrors> {
+    let options = sources.config.as_deref().map_or(Ok(Value::Null), parse)?;
+    let from = Sources {
+        file: sources.config_file.as_ref().map(Into::into),
+        env: sources.env.clone().unwrap_or_default().into_iter().collect(),
+        cwd: sources.cwd.as_ref().map(Into::into).unwrap_or_default(),
+        standalone: sources.standalone.unwrap_or(false),
+    };
+    load::load_value(options, &from)
 }
 
-/// Problems as one error.
-pub fn failure(problems: &[Problem]) -> Failure {
-    let lines: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
-    Failure::new("REALTIME_CONFIG_INVALID", lines.join("\n"))
+/// Gives an engine that verifies tokens a secret of its own, if none is configured.
+pub fn complete_auth(config: &mut Config) -> Result<(), Failure> {
+    if needs_own_secret(config) {
+        let secret = standalone::standalone_secret(&config.system_data_dir).map_err(invalid)?;
+        config.auth.jwt.secret = Some(secret);
+    }
+    validate_auth(config).map_err(|errors| EngineError::from(errors).into())
+}
+
+/// Whether tokens are verified here and nobody said with what.
+pub fn needs_own_secret(config: &Config) -> bool {
+    let jwt = &config.auth.jwt;
+    config.auth.mode == AuthMode::Jwt && jwt.secret.is_none() && jwt.public_key.is_none()
 }
 
 /// The host of an engine without callbacks: records in a folder, tokens verified here.
 pub fn standalone_host(config: &Config) -> Result<Arc<dyn Host>, Failure> {
-    let _ = config;
-    Err(Failure::new("REALTIME_CONFIG_INVALID", "standalone mode is not available"))
+    let host = StandaloneHost::new(StandaloneOptions::from(config))
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    Ok(Arc::new(host))
 }
 
-pub fn print(settings: &Settings) -> String {
-    let _ = settings;
-    String::new()
+/// A token an engine of this configuration accepts.
+pub fn sign(mut config: Config, token: TokenOptions) -> Result<String, Failure> {
+    complete_auth(&mut config)?;
+    let request = TokenRequest {
+        name: token.name.unwrap_or_default(),
+        user_id: token.user,
+        role: token.role,
+        rooms: token.rooms.unwrap_or_default(),
+        expires_in_s: token.expires_in_seconds.into(),
+    };
+    JwtSigner::new(&config.auth.jwt).and_then(|signer| signer.sign(&request, unix_ms())).map_err(invalid)
 }
-pub fn default_file() -> String {
-    String::new()
-}
-pub fn describe(settings: &Settings) -> Described {
-    let _ = settings;
-    Described {
-        records_dir: String::new(),
-        system_data_dir: String::new(),
-        database_file: String::new(),
-        own_secret: true,
-    }
-}
-pub fn sign(config: &Config, token: TokenOptions) -> Result<String, Failure> {
-    drop(token);
-    let _ = config;
-    Err(Failure::new("", ""))
-}
+
+/// Copies sample records to the configured folder, unless that exists.
 pub fn install_samples(config: &Config, from: &Path) -> Result<u32, Failure> {
-    let _ = (config, from);
-    Ok(0)
+    let dir = &config.records.dir;
+    let copied = copy_samples(from, dir).map_err(|error| {
+        Failure::new("RECORDS_DIR_FAILED", format!("cannot put sample records into {}: {error}", dir.display()))
+    })?;
+    Ok(u32::try_from(copied).unwrap_or(u32::MAX))
 }
-pub fn doctor(
-    settings: &Settings,
-    token: Option<&str>,
-    origin: Option<&str>,
-) -> Result<(bool, String), Failure> {
-    let _ = (settings, token, origin);
-    Ok((true, String::new()))
+
+/// Whether the installation is fine, and the findings for people.
+pub fn doctor(loaded: &Loaded, token: Option<&str>, origin: Option<&str>) -> (bool, String) {
+    let checks = doctor::run(loaded, token, origin);
+    (checks.iter().all(|check| check.ok), doctor::render(&checks))
+}
+
+/// The default configuration file.
+pub fn default_file() -> String {
+    print::default_file()
+}
+
+/// The effective configuration, line by line.
+pub fn print(loaded: &Loaded) -> String {
+    print::print_effective(loaded)
+}
+
+fn parse(text: &str) -> Result<Value, ConfigErrors> {
+    serde_json::from_str(text).map_err(|error| {
+        crate::config::error::ConfigError {
+            path: "options".into(),
+            value: None,
+            problem: format!("are not JSON: {error}"),
+            allowed: String::new(),
+            source: crate::config::error::Source::Options,
+        }
+        .into()
+    })
+}
+
+fn invalid(error: impl Display) -> Failure {
+    EngineError::Config(error.to_string()).into()
 }

@@ -9,8 +9,9 @@ use napi_derive::napi;
 use crate::binding::{
     options::ConfigSources,
     promise::{Failure, Settler},
-    settings::{self, Described, Problem},
+    settings,
 };
+use crate::{config::load::Loaded, error::EngineError};
 
 type Result<T> = std::result::Result<T, Error<String>>;
 
@@ -42,6 +43,10 @@ pub struct ConfigProblem {
 pub struct ConfigSummary {
     /// The file that was read, if any.
     pub file: Option<String>,
+    /// Address to bind.
+    pub host: String,
+    /// Port to bind; 0 = any.
+    pub port: u16,
     /// Folder of Markdown records.
     pub records_dir: String,
     /// The engine's own folder.
@@ -50,8 +55,6 @@ pub struct ConfigSummary {
     pub database_file: String,
     /// Tokens are verified with a secret the engine made for itself, because none is configured.
     pub own_secret: bool,
-    /// `error`, `warn`, `info` or `debug`.
-    pub log_level: String,
 }
 
 /// What a token shall say.
@@ -90,13 +93,16 @@ pub fn version() -> String {
 #[napi(catch_unwind)]
 pub fn check_config(sources: ConfigSources) -> ConfigReport {
     match settings::load(&sources) {
-        Ok(settings) => {
-            ConfigReport { file: settings.file, errors: Vec::new(), warnings: settings.warnings }
-        }
+        Ok(loaded) => ConfigReport {
+            file: loaded.file.map(|file| file.display().to_string()),
+            errors: Vec::new(),
+            warnings: loaded.warnings,
+        },
         Err(problems) => {
             let errors = problems
-                .into_iter()
-                .map(|Problem { path, message }| ConfigProblem { path, message })
+                .0
+                .iter()
+                .map(|problem| ConfigProblem { path: problem.path.clone(), message: problem.to_string() })
                 .collect();
             ConfigReport { file: None, errors, warnings: Vec::new() }
         }
@@ -118,31 +124,28 @@ pub fn default_config() -> String {
 /// The places an engine would use.
 #[napi(catch_unwind)]
 pub fn describe_config(sources: ConfigSources) -> Result<ConfigSummary> {
-    let settings = load(&sources)?;
-    let Described { records_dir, system_data_dir, database_file, own_secret } =
-        settings::describe(&settings);
+    let Loaded { config, file, .. } = load(&sources)?;
     Ok(ConfigSummary {
-        file: settings.file,
-        records_dir,
-        system_data_dir,
-        database_file,
-        own_secret,
-        log_level: format!("{:?}", settings.config.log_level).to_ascii_lowercase(),
+        file: file.map(|file| file.display().to_string()),
+        host: config.host.clone(),
+        port: config.port,
+        records_dir: config.records.dir.display().to_string(),
+        system_data_dir: config.system_data_dir.display().to_string(),
+        database_file: config.database_file().display().to_string(),
+        own_secret: settings::needs_own_secret(&config),
     })
 }
 
 /// Signs a token an engine of this configuration accepts.
 #[napi(catch_unwind)]
 pub fn sign_token(sources: ConfigSources, token: TokenOptions) -> Result<String> {
-    let settings = load(&sources)?;
-    settings::sign(&settings.config, token).map_err(Error::from)
+    settings::sign(load(&sources)?.config, token).map_err(Error::from)
 }
 
 /// Copies sample records from `from` to the configured folder, unless that exists. Returns how many.
 #[napi(catch_unwind)]
 pub fn install_samples(sources: ConfigSources, from: String) -> Result<u32> {
-    let settings = load(&sources)?;
-    settings::install_samples(&settings.config, Path::new(&from)).map_err(Error::from)
+    settings::install_samples(&load(&sources)?.config, Path::new(&from)).map_err(Error::from)
 }
 
 /// Checks an installation: configuration, folders, port, a token and an origin if given.
@@ -155,9 +158,11 @@ pub fn run_doctor(
 ) -> napi::Result<Object<'_>> {
     let (settle, promise) = Settler::<DoctorReport>::new(env)?;
     let work = move || {
-        let report = load_failure(&sources)
-            .and_then(|settings| settings::doctor(&settings, token.as_deref(), origin.as_deref()));
-        settle.settle(report.map(|(ok, text)| DoctorReport { ok, text }));
+        let report = load_failure(&sources).map(|loaded| {
+            let (ok, text) = settings::doctor(&loaded, token.as_deref(), origin.as_deref());
+            DoctorReport { ok, text }
+        });
+        settle.settle(report);
     };
     // It tries the port and the disk; the thread ends with its answer. If it cannot start, the dropped
     // settler rejects the promise.
@@ -165,10 +170,10 @@ pub fn run_doctor(
     Ok(promise)
 }
 
-fn load(sources: &ConfigSources) -> Result<settings::Settings> {
+fn load(sources: &ConfigSources) -> Result<Loaded> {
     load_failure(sources).map_err(Error::from)
 }
 
-fn load_failure(sources: &ConfigSources) -> std::result::Result<settings::Settings, Failure> {
-    settings::load(sources).map_err(|problems| settings::failure(&problems))
+fn load_failure(sources: &ConfigSources) -> std::result::Result<Loaded, Failure> {
+    settings::load(sources).map_err(|errors| EngineError::from(errors).into())
 }
