@@ -92,7 +92,7 @@ export interface ConfigSources {
    * the process's own while JavaScript writes it is not safe.
    */
   env?: Record<string, string>
-  /** Folder relative paths start from; without it the process's. */
+  /** Folder that relative names of configuration files start from; without it the process's. */
   cwd?: string
   /** Records are Markdown files in a folder and tokens are verified here, without any host. */
   standalone?: boolean
@@ -102,6 +102,10 @@ export interface ConfigSources {
 export interface ConfigSummary {
   /** The file that was read, if any. */
   file?: string
+  /** Address to bind. */
+  host: string
+  /** Port to bind; 0 = any. */
+  port: number
   /** Folder of Markdown records. */
   recordsDir: string
   /** The engine's own folder. */
@@ -110,8 +114,6 @@ export interface ConfigSummary {
   databaseFile: string
   /** Tokens are verified with a secret the engine made for itself, because none is configured. */
   ownSecret: boolean
-  /** `error`, `warn`, `info` or `debug`. */
-  logLevel: string
 }
 
 /** Connection counts. */

@@ -11,7 +11,7 @@ use crate::binding::{
     promise::{Failure, Settler},
     settings,
 };
-use crate::{config::load::Loaded, error::EngineError};
+use crate::{config::Loaded, error::EngineError};
 
 type Result<T> = std::result::Result<T, Error<String>>;
 
