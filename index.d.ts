@@ -55,7 +55,7 @@ export interface RealtimeHost {
     room: string,
     text: string,
     expected: string | null,
-  ): Awaitable<{ saved: true } | ({ saved: false } & RecordText)>;
+  ): Awaitable<{ saved: true; source?: RecordText['source'] } | ({ saved: false } & RecordText)>;
   /** Is told a fact. */
   emitHook?(name: string, data: Record<string, unknown>): unknown;
 }

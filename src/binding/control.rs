@@ -271,10 +271,11 @@ impl Control {
         let runtime = engine::runtime(&config).map_err(|error| {
             Failure::from(EngineError::Internal(format!("cannot start threads: {error}")))
         })?;
+        let store = settings::open_store(&config)?;
         let mut gone = self.gone.subscribe();
         let started = runtime.block_on(async {
             tokio::select! {
-                started = Engine::start(config, host) => started,
+                started = Engine::start(config, host, store) => started,
                 _ = gone.wait_for(|gone| *gone) => Err(EngineError::ShuttingDown),
             }
         });

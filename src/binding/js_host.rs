@@ -202,12 +202,10 @@ fn outcome(answer: SaveAnswer) -> Result<SaveOutcome, HostError> {
     if !answer.ok {
         return Err(refused(answer.code, answer.message));
     }
+    let source = source_name(answer.source.as_deref());
     match (answer.saved, answer.text) {
-        (Some(true), _) => Ok(SaveOutcome::Saved),
-        (Some(false), Some(text)) => Ok(SaveOutcome::Changed(RecordText {
-            source: source_name(answer.source.as_deref()),
-            text,
-        })),
+        (Some(true), _) => Ok(SaveOutcome::Saved(source)),
+        (Some(false), Some(text)) => Ok(SaveOutcome::Changed(RecordText { source, text })),
         _ => Err(failed("saveRecord() answered neither saved nor the present text")),
     }
 }
@@ -354,7 +352,7 @@ mod tests {
     fn a_save_must_say_what_became_of_it() {
         assert!(outcome(SaveAnswer { ok: true, ..Default::default() }).is_err());
         let saved = SaveAnswer { ok: true, saved: Some(true), ..Default::default() };
-        assert_eq!(outcome(saved), Ok(SaveOutcome::Saved));
+        assert_eq!(outcome(saved), Ok(SaveOutcome::Saved("record")));
         let changed = SaveAnswer {
             ok: true,
             saved: Some(false),

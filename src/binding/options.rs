@@ -144,7 +144,7 @@ pub struct SaveAnswer {
     pub saved: Option<bool>,
     /// With `saved: false`, its present text.
     pub text: Option<String>,
-    /// With `saved: false`, where that is from.
+    /// The source that was written, or with `saved: false` where `text` is from.
     pub source: Option<String>,
 }
 

@@ -5,16 +5,25 @@ use std::{fmt::Display, path::Path, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    auth::sign::{JwtSigner, TokenRequest},
+    auth::{
+        jwt::JwtVerifier,
+        sign::{JwtSigner, TokenRequest},
+    },
     binding::{options::ConfigSources, promise::Failure, tools::TokenOptions},
     config::{
-        self, AuthMode, Config, ConfigError, ConfigErrors, Loaded, Source, Sources, standalone_secret,
-        validate_auth,
+        self, AuthMode, Config, ConfigError, ConfigErrors, Loaded, Source, Sources,
+        standalone_secret, validate_auth,
     },
+    doctor,
     error::EngineError,
     host::{
         Host,
         standalone::{StandaloneHost, StandaloneOptions, install_samples as copy_samples},
+    },
+    net::origin::is_allowed,
+    store::{
+        Store,
+        sqlite::{SqliteOptions, SqliteStore},
     },
     time::unix_ms,
 };
@@ -63,22 +72,49 @@ pub fn sign(mut config: Config, token: TokenOptions) -> Result<String, Failure> 
         rooms: token.rooms.unwrap_or_default(),
         expires_in_s: token.expires_in_seconds.into(),
     };
-    JwtSigner::new(&config.auth.jwt).and_then(|signer| signer.sign(&request, unix_ms())).map_err(invalid)
+    JwtSigner::new(&config.auth.jwt)
+        .and_then(|signer| signer.sign(&request, unix_ms()))
+        .map_err(invalid)
 }
 
 /// Copies sample records to the configured folder, unless that exists.
 pub fn install_samples(config: &Config, from: &Path) -> Result<u32, Failure> {
     let dir = &config.records.dir;
     let copied = copy_samples(from, dir).map_err(|error| {
-        Failure::new("RECORDS_DIR_FAILED", format!("cannot put sample records into {}: {error}", dir.display()))
+        Failure::new(
+            "RECORDS_DIR_FAILED",
+            format!("cannot put sample records into {}: {error}", dir.display()),
+        )
     })?;
     Ok(u32::try_from(copied).unwrap_or(u32::MAX))
 }
 
+/// The update log. Blocks on the disk.
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let options = SqliteOptions::from_config(config).map_err(EngineError::Store)?;
+    let store = SqliteStore::open(options).map_err(EngineError::Store)?;
+    Ok(Arc::new(store))
+}
+
 /// Whether the installation is fine, and the findings for people.
 pub fn doctor(loaded: &Loaded, token: Option<&str>, origin: Option<&str>) -> (bool, String) {
-    let _ = (loaded, token, origin);
-    (true, String::new())
+    let questions = doctor::Questions {
+        token,
+        verify_token: &verify_token,
+        origin,
+        host: None,
+        allow_origin: &|config, origin, host| {
+            is_allowed(Some(origin), Some(host), &config.allowed_origins)
+        },
+    };
+    let checks = doctor::run(loaded, &questions);
+    (doctor::is_healthy(&checks), doctor::render(&checks))
+}
+
+fn verify_token(config: &Config, token: &str) -> Result<String, String> {
+    let verifier = JwtVerifier::new(&config.auth.jwt).map_err(|error| error.to_string())?;
+    let identity = verifier.verify(token, unix_ms()).map_err(|error| error.to_string())?;
+    Ok(format!("{} ({}, {})", identity.user_id, identity.name, identity.role))
 }
 
 /// The default configuration file.

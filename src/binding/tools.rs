@@ -102,7 +102,10 @@ pub fn check_config(sources: ConfigSources) -> ConfigReport {
             let errors = problems
                 .0
                 .iter()
-                .map(|problem| ConfigProblem { path: problem.path.clone(), message: problem.to_string() })
+                .map(|problem| ConfigProblem {
+                    path: problem.path.to_string(),
+                    message: problem.to_string(),
+                })
                 .collect();
             ConfigReport { file: None, errors, warnings: Vec::new() }
         }
