@@ -269,7 +269,7 @@ export interface SaveAnswer {
   saved?: boolean
   /** With `saved: false`, its present text. */
   text?: string
-  /** With `saved: false`, where that is from. */
+  /** The source that was written, or with `saved: false` where `text` is from. */
   source?: string
 }
 

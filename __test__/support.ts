@@ -1,7 +1,7 @@
 /** What the specs share: folders that go away, servers that stop, hosts, clients. */
 
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,6 +42,7 @@ export function temporaryFolder(): string {
 
 /** Environment of an engine that keeps everything below `folder` and sees nothing of the developer's own. */
 export function environment(folder: string): Record<string, string> {
+  mkdirSync(join(folder, 'data', 'records'), { recursive: true });
   return {
     PATH: process.env['PATH'] ?? '',
     CIVIC_DATA_DIR: join(folder, 'data'),

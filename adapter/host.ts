@@ -61,8 +61,10 @@ export function hostCallbacks(host: RealtimeHost, logger: RealtimeLogger): HostC
         if (grant === null || grant === undefined || grant === false) {
           return refusal('PERMISSION_DENIED', 'permission denied');
         }
-        // Only the boolean true may edit.
-        return { ok: true, canEdit: grant.canEdit === true };
+        if (typeof grant !== 'object' || typeof grant.canEdit !== 'boolean') {
+          return refusal('HOST_FAILED', 'authorize: the grant does not say canEdit');
+        }
+        return { ok: true, canEdit: grant.canEdit };
       }),
     loadRecord: (room): Promise<LoadAnswer> =>
       answered('loadRecord', async () => loadAnswer(await host.loadRecord(room))),

@@ -1,16 +1,24 @@
 /** Installs the packages of package-lock.json when they are missing or outdated. */
 
-import { existsSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 import { answers, inRoot, run, step } from './steps.mjs';
 
-/** Written last by npm and by pnpm, so its time is the installation's. */
-const MARKS = ['node_modules/.package-lock.json', 'node_modules/.modules.yaml'];
+function versionOf(name) {
+  try {
+    return JSON.parse(readFileSync(inRoot('node_modules', name, 'package.json'), 'utf8')).version;
+  } catch {
+    return undefined;
+  }
+}
 
+/** Whether every pinned version is there, whoever installed it (npm or pnpm). */
 function isCurrent() {
-  const mark = MARKS.map((path) => inRoot(path)).find((path) => existsSync(path));
-  if (!mark || !existsSync(inRoot('node_modules/typescript/package.json'))) return false;
-  return statSync(mark).mtimeMs >= statSync(inRoot('package-lock.json')).mtimeMs;
+  const { devDependencies } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
+  return Object.entries(devDependencies).every(
+    // An alias is written `npm:name@version`.
+    ([name, wanted]) => versionOf(name) === wanted.split('@').pop(),
+  );
 }
 
 export async function ensureDeps() {
