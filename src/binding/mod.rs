@@ -1,1 +1,18 @@
-//! In work.
+//! The Node addon: the only module that names napi.
+//!
+//! [`engine::RealtimeEngine`] is the class JavaScript holds. Its work happens on a control thread
+//! (`control.rs`) that owns the tokio runtime, because a runtime may be dropped neither on the JavaScript
+//! thread (it blocks) nor inside one of its own tasks (it panics). JavaScript is called through
+//! [`js_host::JsHost`] (decisions) and [`log_pump::LogPump`] (log lines); nothing else calls it.
+//!
+//! No state is static: every environment (main thread, worker threads) and every engine stands alone. The one
+//! exception is the `log` facade's single logger, which fans out to the pumps of the engines alive.
+
+pub mod control;
+pub mod engine;
+pub mod js_host;
+pub mod log_pump;
+pub mod options;
+pub mod promise;
+pub mod settings;
+pub mod tools;

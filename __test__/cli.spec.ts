@@ -1,0 +1,236 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { CLI, connect, node, outcome, temporaryFolder, version, type Child } from './support.js';
+
+function cli(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Child {
+  const cwd = options.cwd ?? temporaryFolder();
+  const env = { PATH: process.env['PATH'] ?? '', ...options.env };
+  return node([CLI, ...args], { cwd, env });
+}
+
+async function run(args: string[], options?: Parameters<typeof cli>[1]) {
+  return await cli(args, options).ended;
+}
+
+describe('help', () => {
+  it.each([[['--help']], [['-h']], [['help']], [['help', 'nonsense']]])(
+    '%j shows every command',
+    async (args) => {
+      const { code, stdout, stderr } = await run(args);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      for (const command of ['start', 'token', 'config check', 'doctor', 'Examples:'])
+        expect(stdout).toContain(command);
+    },
+  );
+
+  it.each(['start', 'token', 'config', 'doctor'])(
+    '%s --help shows its options and examples',
+    async (command) => {
+      const { code, stdout } = await run([command, '--help']);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`Usage: civicpress-realtime ${command}`);
+      expect(stdout).toContain('--config FILE');
+      expect(stdout).toContain('Examples:');
+      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(112);
+      expect((await run(['help', command])).stdout).toBe(stdout);
+    },
+  );
+
+  it.each([[['--version']], [['start', '--version']]])('%j prints the version', async (args) => {
+    expect(await run(args)).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it('has no colours where nobody looks at a terminal', async () => {
+    expect((await run(['--help'], { env: { NO_COLOR: '1' } })).stdout).not.toContain('\x1b');
+  });
+});
+
+describe('what is not understood ends with 2', () => {
+  it.each([
+    [[], 'no command'],
+    [['fly'], "no command 'fly'"],
+    [['start', '--fly'], '--fly'],
+    [['start', '--port', 'x'], "--port 'x'"],
+    [['token'], '--user is missing'],
+    [['token', '--user', 'a', '--role', 'king'], "--role 'king'"],
+    [['token', '--user', 'a', '--expires', '8'], "--expires '8'"],
+    [['token', '--user', 'a', '--expires', '0h'], "--expires '0h'"],
+    [['config'], 'check, print or default?'],
+    [['config', 'fly'], "no 'config fly'"],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain('Usage:');
+  });
+});
+
+describe('config', () => {
+  it('holds when nothing is set', async () => {
+    expect(await run(['config', 'check'])).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('names key, value and what is allowed', async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, 'realtime.yml'), 'rooms:\n  max_rooms: many\nport: 99999\n');
+    const { code, stdout, stderr } = await run(['config', 'check', '--config', 'realtime.yml'], { cwd });
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/rooms\.max_rooms: .*many.*allowed/);
+    expect(stderr).toMatch(/port: .*99999.*allowed/);
+  });
+
+  it('warns of a key it does not know, and holds', async () => {
+    const { code, stderr } = await run(['config', 'check'], { env: { CIVIC_REALTIME_ROOMS__MAX_ROMS: '3' } });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: .*MAX_ROMS/i);
+  });
+
+  it('prints values with their sources and no secrets', async () => {
+    const secret = 'a-secret-of-more-than-thirty-two-bytes';
+    const env = { CIVIC_REALTIME_PORT: '4711', CIVIC_REALTIME_AUTH__JWT__SECRET: secret };
+    const { code, stdout } = await run(['config', 'print'], { env });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^port +=\s+4711\s+\(environment CIVIC_REALTIME_PORT\)$/m);
+    expect(stdout).not.toContain(secret);
+  });
+
+  it('prints a default file that holds', async () => {
+    const cwd = temporaryFolder();
+    const { code, stdout } = await run(['config', 'default'], { cwd });
+    expect(code).toBe(0);
+    writeFileSync(join(cwd, 'realtime.yml'), stdout);
+    expect(await run(['config', 'check', '--config', 'realtime.yml'], { cwd })).toMatchObject({
+      code: 0,
+      stderr: '',
+    });
+  });
+});
+
+describe('token', () => {
+  it('says what it was told to say', async () => {
+    const args = [
+      '--user',
+      'ada',
+      '--name',
+      'Ada L.',
+      '--role',
+      'viewer',
+      '--rooms',
+      'records:a, records:b/*',
+      '--expires',
+      '30m',
+    ];
+    const { code, stdout } = await run(['token', ...args]);
+    expect(code).toBe(0);
+    const claims = JSON.parse(Buffer.from(stdout.split('.')[1]!, 'base64url').toString()) as Record<
+      string,
+      unknown
+    >;
+    expect(claims).toMatchObject({
+      sub: 'ada',
+      name: 'Ada L.',
+      role: 'viewer',
+      rooms: ['records:a', 'records:b/*'],
+    });
+    expect(Number(claims['exp']) - Number(claims['iat'])).toBe(1800);
+  });
+
+  it('prints a link', async () => {
+    const { stdout } = await run(['token', '--user', 'ada', '--link'], {
+      env: { CIVIC_REALTIME_PORT: '4711' },
+    });
+    expect(stdout).toMatch(/^http:\/\/127\.0\.0\.1:4711\/#token=[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  });
+
+  it('fails without a usable secret, and does not show it', async () => {
+    const { code, stderr } = await run(['token', '--user', 'ada'], {
+      env: { CIVIC_REALTIME_AUTH__JWT__SECRET: 'short' },
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain('auth.jwt.secret');
+    expect(stderr).not.toContain('short"');
+  });
+});
+
+describe('start', () => {
+  it('says where it listens and how to sign in, serves, and stops on a signal', async () => {
+    const cwd = temporaryFolder();
+    const child = cli(['start', '--port', '0'], { cwd });
+    const text = await child.printed('SIGTERM stops it');
+    const port = Number(/listens on http:\/\/127\.0\.0\.1:(\d+)\//.exec(text)?.[1]);
+    const links = [...text.matchAll(/http:\/\/127\.0\.0\.1:\d+\/#token=(\S+)/g)];
+    expect(links).toHaveLength(2);
+    expect(text).toContain(join(cwd, 'data'));
+
+    const records = join(cwd, 'data', 'records');
+    writeFileSync(join(records, 'mine.md'), '# Mine\n');
+    const client = connect(port, 'records:mine', links[0]![1]!);
+    expect(await outcome(client)).toBe('synced');
+    expect(client.doc.getXmlFragment('default').toString()).toContain('Mine');
+    client.provider.destroy();
+
+    child.process.kill('SIGTERM');
+    const { code, signal, stderr } = await child.ended;
+    expect({ code, signal }).toEqual({ code: 0, signal: null });
+    expect(stderr).toContain('SIGTERM: saving and stopping');
+  });
+
+  it('accepts tokens of the token command', async () => {
+    const cwd = temporaryFolder();
+    mkdirSync(join(cwd, 'data', 'records'), { recursive: true });
+    writeFileSync(join(cwd, 'data', 'records', 'mine.md'), '# Mine\n');
+    const token = (await run(['token', '--user', 'ada'], { cwd })).stdout.trim();
+    const child = cli(['start', '--port', '0'], { cwd });
+    const text = await child.printed('SIGTERM stops it');
+    const port = Number(/listens on http:\/\/127\.0\.0\.1:(\d+)\//.exec(text)?.[1]);
+    expect(await outcome(connect(port, 'records:mine', token))).toBe('synced');
+    expect(await outcome(connect(port, 'records:mine', `${token}x`))).not.toBe('synced');
+  });
+
+  it('prints no links when a secret is configured', async () => {
+    const env = {
+      CIVIC_REALTIME_AUTH__JWT__SECRET: 'a-secret-of-more-than-thirty-two-bytes',
+      CIVIC_REALTIME_HOST: '127.0.0.1',
+    };
+    const child = cli(['start', '--port', '0'], { env });
+    expect(await child.printed('SIGTERM stops it')).not.toContain('#token=');
+    child.process.kill('SIGINT');
+    expect(await child.ended).toMatchObject({ code: 0, signal: null });
+  });
+
+  it('stops at once by a second signal', async () => {
+    const child = cli(['start', '--port', '0']);
+    await child.printed('SIGTERM stops it');
+    child.process.kill('SIGTERM');
+    child.process.kill('SIGINT');
+    const { code, signal } = await child.ended;
+    // The graceful stop may win the race; neither way hangs or crashes.
+    expect(signal).toBe(null);
+    expect([0, 1]).toContain(code);
+  });
+
+  it('fails with the reason when the port is taken', async () => {
+    const first = cli(['start', '--port', '0']);
+    const port = /:(\d+)\//.exec(await first.printed('SIGTERM stops it'))?.[1];
+    const { code, stderr } = await run(['start', '--port', String(port)]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('REALTIME_BIND_FAILED');
+    expect(stderr).toContain(String(port));
+  });
+
+  it('fails with the key when the configuration does not hold', async () => {
+    const { code, stderr } = await run(['start'], { env: { CIVIC_REALTIME_PORT: 'abc' } });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/port: .*abc/);
+  });
+});
+
+it('doctor looks only', async () => {
+  const cwd = temporaryFolder();
+  const { stdout } = await run(['doctor', '--origin', 'http://127.0.0.1'], { cwd });
+  expect(stdout).toContain('configuration');
+  expect(readdirSync(cwd)).toEqual([]);
+});

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The command `civicpress-realtime`. Exit codes: 0 done, 1 failed, 2 not understood. */
+
+import { config } from './cli/config.js';
+import { doctor } from './cli/doctor.js';
+import { helpOf } from './cli/help.js';
+import { CommandFailed, fail, out, UsageError } from './cli/output.js';
+import { start } from './cli/start.js';
+import { token } from './cli/token.js';
+import { version } from './native.js';
+
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { start, token, config, doctor };
+
+async function main(args: string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined) throw new UsageError('no command given');
+  if (name === '--version' || name === '-v') return out(version());
+  if (name === '--help' || name === '-h' || name === 'help') return out(helpOf(rest[0]));
+  const command = COMMANDS[name];
+  if (!command) throw new UsageError(`there is no command '${name}'`);
+  if (rest.includes('--help') || rest.includes('-h')) return out(helpOf(name));
+  if (rest.includes('--version')) return out(version());
+  try {
+    await command(rest);
+  } catch (error) {
+    // util.parseArgs tells what it does not understand by code.
+    const { code, message } = error as { code?: string; message: string };
+    if (code?.startsWith('ERR_PARSE_ARGS')) throw new UsageError(message, name);
+    throw error;
+  }
+}
+
+// A reader that went away (`… | head`) is no reason for a stack trace.
+process.stdout.on('error', () => process.exit(1));
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (error instanceof UsageError) {
+    fail(error.message);
+    fail(`\n${helpOf(error.command)}`);
+    process.exitCode = 2;
+  } else if (error instanceof CommandFailed) {
+    for (const line of error.lines) fail(line);
+    process.exitCode = 1;
+  } else {
+    const { code, message } = error as { code?: string; message?: string };
+    fail(`${code === undefined ? '' : `${code}: `}${message ?? String(error)}`);
+    process.exitCode = 1;
+  }
+});

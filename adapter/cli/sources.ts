@@ -1,0 +1,29 @@
+import type { ConfigSources } from '../../binding.js';
+import { checkConfig } from '../native.js';
+import { configSources } from '../server.js';
+import { CommandFailed, fail, styled } from './output.js';
+
+/** Where a command's configuration comes from; flags are spelled as environment, which wins. */
+export function commandSources(
+  configFile: string | undefined,
+  flags: Record<string, string | undefined> = {},
+): ConfigSources {
+  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
+  return configSources({
+    standalone: true,
+    env: { ...process.env, ...given },
+    ...(configFile === undefined ? {} : { configFile }),
+  });
+}
+
+/** Ends the command if the configuration does not hold; warnings go to stderr. */
+export function requireValid(sources: ConfigSources): void {
+  const { errors, warnings } = checkConfig(sources);
+  for (const warning of warnings) fail(`${styled('yellow', 'warning:', process.stderr)} ${warning}`);
+  if (errors.length > 0) {
+    throw new CommandFailed(
+      'The configuration does not hold:',
+      ...errors.map(({ message }) => `  ${message}`),
+    );
+  }
+}

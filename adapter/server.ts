@@ -1,0 +1,92 @@
+import type { ConfigSources } from '../binding.js';
+import type {
+  HealthStatus,
+  RealtimeHost,
+  RealtimeLogger,
+  RealtimeServerOptions,
+  ServerAddress,
+  SnapshotReport,
+} from '../index.js';
+import type * as Public from '../index.js';
+import { RealtimeError, translated } from './errors.js';
+import { hostCallbacks } from './host.js';
+import { logCallback, quietConsole } from './logging.js';
+import { native } from './native.js';
+
+/** What the native side reads a configuration from. */
+export function configSources(
+  options: Pick<RealtimeServerOptions, 'config' | 'configFile' | 'env' | 'cwd' | 'standalone'>,
+): ConfigSources {
+  const set = Object.entries(options.env ?? process.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return {
+    env: Object.fromEntries(set),
+    cwd: options.cwd ?? process.cwd(),
+    ...(options.config === undefined ? {} : { config: JSON.stringify(options.config) }),
+    ...(options.configFile === undefined ? {} : { configFile: options.configFile }),
+    ...(options.standalone === undefined ? {} : { standalone: options.standalone }),
+  };
+}
+
+export class RealtimeServer implements Public.RealtimeServer {
+  readonly #engine: InstanceType<typeof native.RealtimeEngine>;
+  readonly #host: RealtimeHost | undefined;
+  readonly #logger: RealtimeLogger;
+
+  constructor(options: RealtimeServerOptions = {}) {
+    this.#host = options.host;
+    this.#logger = options.logger ?? quietConsole;
+    const standalone = options.standalone ?? options.host === undefined;
+    this.#engine = new native.RealtimeEngine({
+      sources: configSources({ ...options, standalone }),
+      ...(options.pagesDir === undefined ? {} : { pagesDir: options.pagesDir }),
+    });
+  }
+
+  initialize(): Promise<ServerAddress> {
+    return translated(() =>
+      this.#engine.initialize({
+        log: logCallback(this.#logger),
+        ...(this.#host === undefined ? {} : { host: hostCallbacks(this.#host, this.#logger) }),
+      }),
+    );
+  }
+
+  async shutdown(): Promise<void> {
+    await translated(() => this.#engine.shutdown());
+    // The last log lines are on their way; let them arrive before the caller goes on to exit.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  getHealthStatus(): HealthStatus {
+    const { heapUsed, heapTotal, external } = process.memoryUsage();
+    return { ...this.#engine.getHealthStatus(), memory: { heapUsed, heapTotal, external } };
+  }
+
+  async triggerRecordSnapshot(recordId: string): Promise<SnapshotReport> {
+    try {
+      return await translated(() => this.#engine.triggerSnapshot(`records:${recordId}`));
+    } catch (error) {
+      const { code } = RealtimeError.from(error);
+      if (code !== 'REALTIME_NOT_RUNNING' && code !== 'ROOM_NOT_FOUND') throw error;
+      return { snapshotCreated: false, version: null, timestamp: Date.now() };
+    }
+  }
+
+  revokeUserConnections(userId: string | number, reason = 'session revoked'): number {
+    return this.#engine.revokeUser(String(userId), reason);
+  }
+
+  roomMarkdown(room: string): Promise<string> {
+    return translated(() => this.#engine.roomMarkdown(room));
+  }
+
+  exportLog(room: string): Promise<Uint8Array[]> {
+    return translated(() => this.#engine.exportLog(room));
+  }
+
+  rooms(): string[] {
+    return this.#engine.rooms();
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The realtime engine of CivicPress: many people edit one public record at the same time.
+ *
+ * The engine is native code on its own threads. JavaScript is called only to decide (who is this, what may
+ * they do, what does the record say) and to be told (hooks, log lines), never per edit.
+ */
+
+/** A person, as `authenticate` tells it. */
+export interface RealtimeUser {
+  /** The host's id of the user. */
+  id: string | number;
+  /** Name shown to others; the id when missing. */
+  name?: string;
+  /** The host's role name; `viewer` when missing. */
+  role?: string;
+  /** When the session ends: a date or Unix milliseconds. */
+  expiresAt?: Date | number;
+  /** Room patterns (`type:id`, `*` at the end) the user is limited to. */
+  rooms?: string[];
+}
+
+/** A user, as the engine hands it back. */
+export interface RealtimeCaller {
+  userId: string;
+  name: string;
+  role: string;
+}
+
+/** A record's text, front matter included. */
+export interface RecordText {
+  text: string;
+  /** Where it is from; the base of later merges is kept per source. */
+  source?: 'draft' | 'record' | 'file';
+}
+
+type Awaitable<T> = T | Promise<T>;
+
+/**
+ * Whoever owns users, permissions and records. Functions may throw; a throw, a late answer
+ * (`auth.timeout_ms`) and nonsense all mean no. An error's `code` of `AUTH_FAILED` or `PERMISSION_DENIED` is a
+ * verdict, any other a failure that clients may retry.
+ */
+export interface RealtimeHost {
+  /** The user a token belongs to; `null` = nobody. */
+  authenticate(token: string): Awaitable<RealtimeUser | null | undefined>;
+  /** What a user may do in a room (`records:<id>`); `null` or `false` = not even view it. */
+  authorize(caller: RealtimeCaller, room: string): Awaitable<{ canEdit: boolean } | null | undefined | false>;
+  /** The record's present text; `null` = no such record. */
+  loadRecord(room: string): Awaitable<RecordText | string | null | undefined>;
+  /**
+   * Replaces the text if the source still holds `expected` (`null`: there was no record). Otherwise writes
+   * nothing and answers with the present text.
+   */
+  saveRecord(
+    room: string,
+    text: string,
+    expected: string | null,
+  ): Awaitable<{ saved: true; source?: RecordText['source'] } | ({ saved: false } & RecordText)>;
+  /** Is told a fact. */
+  emitHook?(name: string, data: Record<string, unknown>): unknown;
+}
+
+/** Where log lines go. */
+export interface RealtimeLogger {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+export interface RealtimeServerOptions {
+  /** Configuration keys, in place of a file's. */
+  config?: Record<string, unknown>;
+  /** Configuration file; without it the usual places are looked at. */
+  configFile?: string;
+  /** Environment; without it the process's. */
+  env?: Record<string, string | undefined>;
+  /** Folder that relative paths start from; without it the process's. */
+  cwd?: string;
+  /** The host; without it the engine runs standalone. */
+  host?: RealtimeHost;
+  /** Records are Markdown files and tokens are JWT. Follows from `host` when missing. */
+  standalone?: boolean;
+  /** Folder of built pages to serve at `/` (standalone only). */
+  pagesDir?: string;
+  /** Where log lines go; without it warnings and errors go to the console. */
+  logger?: RealtimeLogger;
+}
+
+/** Where a server listens; both `null` when `enabled` is false. */
+export interface ServerAddress {
+  host: string | null;
+  port: number | null;
+}
+
+export interface HealthStatus {
+  status: 'healthy' | 'unhealthy';
+  server: { listening: boolean; port: number | null; host: string | null };
+  connections: { total: number; perUser: number; perIP: number };
+  rooms: { total: number; maxRooms: number };
+  memory: { heapUsed: number; heapTotal: number; external: number };
+  rateLimiting: { activeClients: number; messagesPerSecond: number };
+  store: { degraded: string | null };
+}
+
+export interface SnapshotReport {
+  snapshotCreated: boolean;
+  version: number | null;
+  timestamp: number;
+}
+
+export declare class RealtimeServer {
+  constructor(options?: RealtimeServerOptions);
+  /**
+   * Starts and resolves once the port accepts connections. Rejects with a {@link RealtimeError}. Idempotent;
+   * works again after `shutdown`. While it listens, it keeps the process alive.
+   */
+  initialize(): Promise<ServerAddress>;
+  /**
+   * Stops gracefully: rooms are snapshotted and written back. Idempotent, safe before `initialize`. Await it
+   * on SIGTERM: what is acknowledged is safe without it, but Markdown is written back only here.
+   */
+  shutdown(): Promise<void>;
+  /** At any time. */
+  getHealthStatus(): HealthStatus;
+  /** Writes `records:<recordId>` back now, if it is open. */
+  triggerRecordSnapshot(recordId: string): Promise<SnapshotReport>;
+  /** Ends all sessions of a user at once; returns how many. */
+  revokeUserConnections(userId: string | number, reason?: string): number;
+  /** An open room's document as Markdown, front matter excluded. */
+  roomMarkdown(room: string): Promise<string>;
+  /** Raw yjs updates (v1) that rebuild the room: its snapshot, if any, then its log in order. */
+  exportLog(room: string): Promise<Uint8Array[]>;
+  /** Names of the open rooms. */
+  rooms(): string[];
+}
+
+/** Every error of the package; `code` is stable. */
+export declare class RealtimeError extends Error {
+  constructor(code: string, message: string, options?: { cause?: unknown });
+  readonly name: 'RealtimeError';
+  /** Such as `REALTIME_BIND_FAILED`, `REALTIME_CONFIG_INVALID`, `ROOM_NOT_FOUND`, `STORE_LOCKED`. */
+  readonly code: string;
+}
+
+/** The package's version. */
+export declare const version: string;

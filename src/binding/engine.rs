@@ -1,0 +1,163 @@
+//! The class JavaScript holds.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use napi::{
+    Env,
+    bindgen_prelude::{Buffer, Object, ToNapiValue},
+};
+use napi_derive::napi;
+
+use crate::{
+    binding::{
+        control::{Control, Running, Start},
+        js_host::Callbacks,
+        log_pump::LogPump,
+        options::{EngineCallbacks, EngineHealth, EngineOptions, ServerAddress, SnapshotAnswer},
+        promise::{Failure, Settler},
+    },
+    engine::Engine,
+    error::EngineError,
+};
+
+/// One realtime engine. It lives on its own threads; every method returns at once.
+#[napi]
+pub struct RealtimeEngine {
+    control: Arc<Control>,
+    /// Whether this object's end-of-environment hook stands.
+    hooked: AtomicBool,
+}
+
+#[napi]
+impl RealtimeEngine {
+    /// An engine that does not run yet; nothing is read or checked before `initialize`.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(options: EngineOptions) -> Self {
+        Self { control: Control::new(options), hooked: AtomicBool::new(false) }
+    }
+
+    /// Starts. Resolves with the bound address once the port accepts connections; rejects with a
+    /// `RealtimeError` and its `code`. With `enabled: false` both parts of the address are `null`. An engine
+    /// that runs already answers its address.
+    #[napi(catch_unwind, ts_return_type = "Promise<ServerAddress>")]
+    pub fn initialize<'env>(
+        &self,
+        env: &'env Env,
+        callbacks: Option<EngineCallbacks<'_>>,
+    ) -> napi::Result<Object<'env>> {
+        self.hook_environment(env)?;
+        let (host, log) = callbacks.map_or((None, None), |given| (given.host, given.log));
+        let callbacks = host.as_ref().map(Callbacks::new).transpose()?;
+        let log = log.as_ref().map(LogPump::start).transpose()?;
+        let keep_alive = env
+            .create_function_from_closure::<(), (), _>("keepAlive", |_| Ok(()))?
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .max_queue_size::<1>()
+            .build()?;
+        let (settle, promise) = Settler::<ServerAddress>::new(env)?;
+        self.control.start(Start { callbacks, log, keep_alive, settle });
+        Ok(promise)
+    }
+
+    /// Stops gracefully, within a deadline: no new connections, rooms snapshotted and written back,
+    /// connections and store closed. Safe before `initialize` and any number of times.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn shutdown<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        let (settle, promise) = Settler::<()>::new(env)?;
+        self.control.stop(settle);
+        Ok(promise)
+    }
+
+    /// Health, at any time.
+    #[napi(catch_unwind)]
+    pub fn get_health_status(&self) -> EngineHealth {
+        self.control.health().into()
+    }
+
+    /// Writes a live room back now. No live room: `snapshotCreated` is false.
+    #[napi(catch_unwind, ts_return_type = "Promise<SnapshotAnswer>")]
+    pub fn trigger_snapshot<'env>(
+        &self,
+        env: &'env Env,
+        room: String,
+    ) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move {
+            engine.trigger_snapshot(&room).await.map(SnapshotAnswer::from)
+        })
+    }
+
+    /// Ends all sessions of a user at once; returns how many.
+    #[napi(catch_unwind)]
+    pub fn revoke_user(&self, user_id: String, reason: String) -> u32 {
+        let ended = self
+            .control
+            .running()
+            .map_or(0, |running| running.engine.revoke_user(&user_id, &reason));
+        u32::try_from(ended).unwrap_or(u32::MAX)
+    }
+
+    /// An open room's document as Markdown, front matter excluded.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn room_markdown<'env>(&self, env: &'env Env, room: String) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move { engine.room_markdown(&room).await })
+    }
+
+    /// Raw updates that rebuild the room from nothing: its snapshot, if any, then its log in order.
+    #[napi(catch_unwind, ts_return_type = "Promise<Array<Buffer>>")]
+    pub fn export_log<'env>(&self, env: &'env Env, room: String) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move {
+            let updates = engine.export_log(&room).await?;
+            Ok(updates
+                .into_iter()
+                .map(|update| Buffer::from(Vec::from(update)))
+                .collect::<Vec<_>>())
+        })
+    }
+
+    /// Names of the open rooms.
+    #[napi(catch_unwind)]
+    pub fn rooms(&self) -> Vec<String> {
+        self.control.running().map_or_else(Vec::new, |running| running.engine.rooms())
+    }
+
+    /// Runs `work` on the engine's own threads and settles a promise with what it answers.
+    fn run<'env, T, Work>(
+        &self,
+        env: &'env Env,
+        work: impl FnOnce(Arc<Engine>) -> Work,
+    ) -> napi::Result<Object<'env>>
+    where
+        T: ToNapiValue + Send + 'static,
+        Work: Future<Output = Result<T, EngineError>> + Send + 'static,
+    {
+        let (settle, promise) = Settler::<T>::new(env)?;
+        if let Some(Running { engine, handle }) = self.control.running() {
+            let work = work(engine);
+            drop(handle.spawn(async move { settle.settle(work.await.map_err(Failure::from)) }));
+        } else {
+            settle.settle(Err(EngineError::NotRunning.into()));
+        }
+        Ok(promise)
+    }
+
+    /// Has the engine stopped when its environment (the process's or a worker thread's) ends by itself.
+    /// `process.exit`, a crash and a signal skip such hooks, so nothing durable may depend on them.
+    fn hook_environment(&self, env: &Env) -> napi::Result<()> {
+        if !self.hooked.swap(true, Ordering::Relaxed) {
+            let control = Arc::downgrade(&self.control);
+            env.add_env_cleanup_hook(control, |control| {
+                if let Some(control) = control.upgrade() {
+                    control.end_environment();
+                }
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! The shapes that cross the border between JavaScript and Rust.
+
+use std::collections::HashMap;
+
+use napi::bindgen_prelude::{FnArgs, Function, Promise, Unknown};
+use napi_derive::napi;
+
+use crate::engine::{HealthStatus, SnapshotReport};
+
+/// Where an engine's configuration comes from.
+#[napi(object)]
+#[derive(Clone, Debug, Default)]
+pub struct ConfigSources {
+    /// Configuration as JSON text, in place of a file.
+    pub config: Option<String>,
+    /// Configuration file; without it the usual places are looked at.
+    pub config_file: Option<String>,
+    /// Environment variables. They are handed over because each JavaScript thread has its own copy and reading
+    /// the process's own while JavaScript writes it is not safe.
+    pub env: Option<HashMap<String, String>>,
+    /// Folder that relative names of configuration files start from; without it the process's.
+    pub cwd: Option<String>,
+    /// Records are Markdown files in a folder and tokens are verified here, without any host.
+    pub standalone: Option<bool>,
+}
+
+/// What an engine is made from.
+#[napi(object)]
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Where the configuration comes from.
+    pub sources: ConfigSources,
+    /// Folder of built pages to serve at `/` (standalone only).
+    pub pages_dir: Option<String>,
+}
+
+/// What an engine calls. All of it is let go at shutdown.
+#[napi(object, object_to_js = false)]
+pub struct EngineCallbacks<'a> {
+    /// The host; without it the engine runs standalone.
+    pub host: Option<HostCallbacks<'a>>,
+    /// Takes log lines, in batches.
+    #[napi(ts_type = "(entries: Array<LogEntry>) => void")]
+    pub log: Option<Function<'a, Vec<LogEntry>, Unknown<'static>>>,
+}
+
+/// The host's decisions. Each returns a promise; a throw, a rejection, a late answer and nonsense all mean no.
+#[napi(object, object_to_js = false)]
+pub struct HostCallbacks<'a> {
+    /// Turns a token into a user.
+    #[napi(ts_type = "(token: string) => Promise<AuthAnswer>")]
+    pub authenticate: Function<'a, FnArgs<(String,)>, Promise<AuthAnswer>>,
+    /// Says what a user may do in a room.
+    #[napi(ts_type = "(caller: Caller, room: string) => Promise<GrantAnswer>")]
+    pub authorize: Function<'a, FnArgs<(Caller, String)>, Promise<GrantAnswer>>,
+    /// The record's present text.
+    #[napi(ts_type = "(room: string) => Promise<LoadAnswer>")]
+    pub load_record: Function<'a, FnArgs<(String,)>, Promise<LoadAnswer>>,
+    /// Replaces the record's text if its source still holds `expected` (`null`: the record did not exist).
+    #[napi(
+        ts_type = "(room: string, text: string, expected: string | null) => Promise<SaveAnswer>"
+    )]
+    pub save_record: Function<'a, FnArgs<(String, String, Option<String>)>, Promise<SaveAnswer>>,
+    /// Is told a fact; `data` is JSON text of an object.
+    #[napi(ts_type = "(name: string, data: string) => void")]
+    pub emit_hook: Option<Function<'a, FnArgs<(String, String)>, Unknown<'static>>>,
+}
+
+/// A user, as told by `authenticate`.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The host's id of the user.
+    pub user_id: String,
+    /// Name shown to others.
+    pub name: String,
+    /// The host's role name.
+    pub role: String,
+}
+
+/// Answer of `authenticate`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct AuthAnswer {
+    /// Whether the token holds.
+    pub ok: bool,
+    /// Why not: `AUTH_FAILED`, or any other code for a failure of the host.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// The host's id of the user.
+    pub user_id: Option<String>,
+    /// Name shown to others; the id when missing.
+    pub name: Option<String>,
+    /// The host's role name; `viewer` when missing.
+    pub role: Option<String>,
+    /// When the token stops being valid, in Unix milliseconds.
+    pub expires_at_ms: Option<f64>,
+    /// Room patterns the token is limited to; none = no limit.
+    pub rooms: Option<Vec<String>>,
+}
+
+/// Answer of `authorize`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct GrantAnswer {
+    /// Whether the user may view the room.
+    pub ok: bool,
+    /// Why not: `PERMISSION_DENIED`, or any other code for a failure of the host.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// Whether the user may edit, too.
+    pub can_edit: Option<bool>,
+}
+
+/// Answer of `loadRecord`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct LoadAnswer {
+    /// Whether the host could say.
+    pub ok: bool,
+    /// Why not.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// The text, front matter included; missing = no such record.
+    pub text: Option<String>,
+    /// Where it is from: `draft`, `record` or `file`.
+    pub source: Option<String>,
+}
+
+/// Answer of `saveRecord`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct SaveAnswer {
+    /// Whether the host could do it.
+    pub ok: bool,
+    /// Why not.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// The source now holds the new text. `false`: it did not hold what was expected and was left alone.
+    pub saved: Option<bool>,
+    /// With `saved: false`, its present text.
+    pub text: Option<String>,
+    /// The source that was written, or with `saved: false` where `text` is from.
+    pub source: Option<String>,
+}
+
+/// One log line.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: String,
+    /// The module it is from.
+    pub target: String,
+    /// The line, control characters escaped.
+    pub message: String,
+}
+
+/// Where an engine listens; both `null` when `enabled` is false.
+#[napi(object, object_from_js = false, use_nullable = true)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// The bound address.
+    pub host: Option<String>,
+    /// The bound port.
+    pub port: Option<u16>,
+}
+
+/// Health, in the shape of the host's contract; memory is added by the adapter.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Debug)]
+pub struct EngineHealth {
+    /// `healthy` or `unhealthy`.
+    #[napi(ts_type = "'healthy' | 'unhealthy'")]
+    pub status: String,
+    /// The listener.
+    pub server: ListenerHealth,
+    /// Connections.
+    pub connections: ConnectionCounts,
+    /// Rooms.
+    pub rooms: RoomCounts,
+    /// Rates.
+    pub rate_limiting: RateCounts,
+    /// The store.
+    pub store: StoreCondition,
+}
+
+/// The listener.
+#[napi(object, object_from_js = false, use_nullable = true)]
+#[derive(Clone, Debug)]
+pub struct ListenerHealth {
+    /// Whether the port is bound and accepting.
+    pub listening: bool,
+    /// The bound port.
+    pub port: Option<u16>,
+    /// The bound address.
+    pub host: Option<String>,
+}
+
+/// Connection counts.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionCounts {
+    /// Open connections.
+    pub total: u32,
+    /// Distinct users.
+    pub per_user: u32,
+    /// Distinct addresses.
+    #[napi(js_name = "perIP")]
+    pub per_ip: u32,
+}
+
+/// Room counts.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Copy, Debug)]
+pub struct RoomCounts {
+    /// Open rooms.
+    pub total: u32,
+    /// `rooms.max_rooms`.
+    pub max_rooms: u32,
+}
+
+/// Rate limits.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Copy, Debug)]
+pub struct RateCounts {
+    /// Connections with a bucket.
+    pub active_clients: u32,
+    /// `rate_limiting.messages_per_second`.
+    pub messages_per_second: f64,
+}
+
+/// The store.
+#[napi(object, object_from_js = false, use_nullable = true)]
+#[derive(Clone, Debug)]
+pub struct StoreCondition {
+    /// Why commits fail at the moment; `null` = all is well.
+    pub degraded: Option<String>,
+}
+
+/// What a requested snapshot did.
+#[napi(object, object_from_js = false, use_nullable = true)]
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotAnswer {
+    /// Whether a live room was written back.
+    pub snapshot_created: bool,
+    /// Version of the operator's copy.
+    pub version: Option<f64>,
+    /// Unix milliseconds.
+    pub timestamp: f64,
+}
+
+/// A count for JavaScript; none of ours comes near the bound.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// A 64-bit number for JavaScript: exact up to 2^53, which neither times nor versions reach.
+#[allow(clippy::cast_precision_loss, reason = "JavaScript has no other number")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+impl From<HealthStatus> for EngineHealth {
+    fn from(health: HealthStatus) -> Self {
+        Self {
+            status: health.status.into(),
+            server: ListenerHealth {
+                listening: health.server.listening,
+                port: health.server.port,
+                host: health.server.host,
+            },
+            connections: ConnectionCounts {
+                total: count(health.connections.total),
+                per_user: count(health.connections.per_user),
+                per_ip: count(health.connections.per_ip),
+            },
+            rooms: RoomCounts {
+                total: count(health.rooms.total),
+                max_rooms: count(health.rooms.max_rooms),
+            },
+            rate_limiting: RateCounts {
+                active_clients: count(health.rate_limiting.active_clients),
+                messages_per_second: number(health.rate_limiting.messages_per_second),
+            },
+            store: StoreCondition { degraded: health.store.degraded },
+        }
+    }
+}
+
+impl From<SnapshotReport> for SnapshotAnswer {
+    fn from(report: SnapshotReport) -> Self {
+        Self {
+            snapshot_created: report.snapshot_created,
+            version: report.version.map(number),
+            timestamp: number(report.timestamp),
+        }
+    }
+}
