@@ -98,23 +98,9 @@ pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 
 /// Whether the installation is fine, and the findings for people.
 pub fn doctor(loaded: &Loaded, token: Option<&str>, origin: Option<&str>) -> (bool, String) {
-    let questions = doctor::Questions {
-        token,
-        verify_token: &verify_token,
-        origin,
-        host: None,
-        allow_origin: &|config, origin, host| {
-            is_allowed(Some(origin), Some(host), &config.allowed_origins)
-        },
-    };
+    let questions = doctor::Questions { token, origin, host: None };
     let checks = doctor::run(loaded, &questions);
     (doctor::is_healthy(&checks), doctor::render(&checks))
-}
-
-fn verify_token(config: &Config, token: &str) -> Result<String, String> {
-    let verifier = JwtVerifier::new(&config.auth.jwt).map_err(|error| error.to_string())?;
-    let identity = verifier.verify(token, unix_ms()).map_err(|error| error.to_string())?;
-    Ok(format!("{} ({}, {})", identity.user_id, identity.name, identity.role))
 }
 
 /// The default configuration file.
