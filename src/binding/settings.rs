@@ -5,10 +5,7 @@ use std::{fmt::Display, path::Path, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    auth::{
-        jwt::JwtVerifier,
-        sign::{JwtSigner, TokenRequest},
-    },
+    auth::sign::{JwtSigner, TokenRequest},
     binding::{options::ConfigSources, promise::Failure, tools::TokenOptions},
     config::{
         self, AuthMode, Config, ConfigError, ConfigErrors, Loaded, Source, Sources,
@@ -20,7 +17,6 @@ use crate::{
         Host,
         standalone::{StandaloneHost, StandaloneOptions, install_samples as copy_samples},
     },
-    net::origin::is_allowed,
     store::{
         Store,
         sqlite::{SqliteOptions, SqliteStore},
