@@ -162,7 +162,7 @@ pub fn run_doctor(
     let (settle, promise) = Settler::<DoctorReport>::new(env)?;
     let work = move || {
         let report = load_failure(&sources).map(|loaded| {
-            let (ok, text) = settings::doctor(&loaded, token.as_deref(), origin.as_deref());
+            let (ok, text) = settings::doctor(loaded, token.as_deref(), origin.as_deref());
             DoctorReport { ok, text }
         });
         settle.settle(report);
