@@ -16,13 +16,13 @@ fn first_joins_at_the_same_tick_load_and_seed_once() {
         .map(|_| {
             let url = url.clone();
             std::thread::spawn(move || {
-                let client = Client::join(&url, EDITOR);
-                crate::records::blocks(&client)
+                Client::join(&url, EDITOR)
             })
         })
         .collect();
-    for joiner in joiners {
-        assert_eq!(joiner.join().unwrap(), ["heading", "paragraph"]);
+    let clients: Vec<_> = joiners.into_iter().map(|joiner| joiner.join().unwrap()).collect();
+    for client in &clients {
+        assert_eq!(crate::records::blocks(client), ["heading", "paragraph"]);
     }
     // Once for the seed, once to compare the seeded room with its source.
     assert_eq!(server.host.loads.load(Relaxed), 2);
