@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    broker::SingleNode,
     compute::Compute,
     config::Config,
     error::EngineError,
@@ -21,7 +22,7 @@ use crate::{
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
     net::{Shared, http::ask, listener, pages::Pages},
-    room::{Participant, RoomCommand, RoomContext, registry::Registry},
+    room::{Participant, RoomCommand, RoomContext, registry::Registry, types::RoomTypes},
     store::Store,
     telemetry::metrics::Metrics,
     time::unix_ms,
@@ -137,7 +138,7 @@ impl Engine {
         host: Arc<dyn Host>,
         store: Arc<dyn Store>,
     ) -> Result<Self, EngineError> {
-        let config = Arc::new(config);
+        let config = Arc::new(within_file_descriptors(config));
         // The port first: a start that fails must leave nothing behind.
         let listener = listener::bind(&config).await?;
         let internal =
@@ -156,6 +157,8 @@ impl Engine {
             store: Arc::clone(&store),
             compute,
             metrics: Arc::default(),
+            types: Arc::new(RoomTypes::of_config(&config)),
+            broker: Arc::new(SingleNode),
         });
         let (accepting, accepts) = watch::channel(true);
         let (stopped, stops) = watch::channel(false);
@@ -291,6 +294,33 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
         },
         store: StoreHealth { degraded },
     }
+}
+
+/// Descriptors the engine and its host need beside connections.
+#[cfg(unix)]
+const SPARE_DESCRIPTORS: u64 = 128;
+
+/// Lowers `limits.max_connections` to what the process may have open: running out of descriptors would stop
+/// the accept loop and the store alike.
+#[cfg(unix)]
+fn within_file_descriptors(mut config: Config) -> Config {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = limit.map_or(u64::MAX, |limit| limit.saturating_sub(SPARE_DESCRIPTORS));
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if config.limits.max_connections > most {
+        log::warn!(
+            "limits.max_connections is lowered from {} to {most}: the process may open no more files",
+            config.limits.max_connections
+        );
+        config.limits.max_connections = most;
+    }
+    config
+}
+
+/// Other systems have no such limit per process.
+#[cfg(not(unix))]
+fn within_file_descriptors(config: Config) -> Config {
+    config
 }
 
 /// Passes the host's outside changes on to the open rooms. A full mailbox loses nothing: the room compares

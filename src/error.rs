@@ -119,8 +119,6 @@ pub enum CloseReason {
     Policy(String),
     /// A frame is larger than `limits.message_bytes_max` (1009).
     TooBig,
-    /// Too much was sent before the join was complete (1008).
-    EarlyFlood,
     /// The peer stopped answering pings (no close frame is expected to arrive).
     Dead,
 }
@@ -139,7 +137,7 @@ impl CloseReason {
             Self::SlowConsumer => 4508,
             Self::Protocol(_) => 1002,
             Self::InvalidData => 1007,
-            Self::Policy(_) | Self::EarlyFlood => 1008,
+            Self::Policy(_) => 1008,
             Self::TooBig => 1009,
             Self::Dead => 1001,
         }
@@ -165,7 +163,6 @@ impl CloseReason {
             Self::InvalidData => "INVALID_DATA",
             Self::Policy(_) => "POLICY_VIOLATION",
             Self::TooBig => "MESSAGE_TOO_BIG",
-            Self::EarlyFlood => "EARLY_FLOOD",
             Self::Dead => "PEER_DEAD",
         }
     }
@@ -189,7 +186,6 @@ impl CloseReason {
             Self::ShuttingDown => "The server is shutting down".into(),
             Self::InvalidData => "A text frame is not valid UTF-8".into(),
             Self::TooBig => "The message is too large".into(),
-            Self::EarlyFlood => "Too much was sent before the session was ready".into(),
             Self::Dead => "The peer stopped answering".into(),
         }
     }

@@ -21,10 +21,6 @@ pub const HANDSHAKES_MAX: usize = 1024;
 /// Length of the kernel's accept queue.
 pub const LISTEN_BACKLOG: u32 = 4096;
 
-/// Frames a connection may send before its join is complete.
-pub const EARLY_FRAMES_MAX: usize = 256;
-/// Bytes a connection may send before its join is complete.
-pub const EARLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Inbound messages handled in one wake of a connection.
 pub const MESSAGES_PER_WAKE_MAX: usize = 32;
 /// Bytes handed to the socket in one write.
@@ -109,8 +105,6 @@ pub const SNAPSHOT_IDLE: Duration = Duration::from_secs(60);
 pub const HOST_CALLS_MAX: usize = 64;
 /// Host calls, hooks or log entries waiting for the JavaScript thread.
 pub const HOST_QUEUE_MAX: usize = 1024;
-/// Hooks waiting to be told.
-pub const HOOK_QUEUE_MAX: usize = 4096;
 
 /// Largest record file, in bytes.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;

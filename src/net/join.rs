@@ -51,9 +51,7 @@ impl JoinRequest {
     /// Authenticates, authorizes, takes a place and joins the room.
     pub async fn join(self, shared: &Shared, outbox: Arc<Outbox>) -> Result<Joined, CloseReason> {
         let room_id = self.target?;
-        if room_id.kind() != RECORDS
-            && !shared.config.rooms.open_types.iter().any(|kind| kind == room_id.kind())
-        {
+        if shared.registry.context().types.of_room(&room_id).is_none() {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
         let token = self.token.ok_or(CloseReason::AuthFailed)?;

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use crate::{
+    broker::Published,
     error::{CloseReason, EngineError},
     host::Hook,
     ids::{RoomId, SessionId},
@@ -377,6 +378,7 @@ impl Actor {
         self.updated_at = Instant::now();
         self.write_back.touched();
         self.context.metrics.updates_applied.inc();
+        self.context.broker.publish(&self.room, &Published::Update(bytes.clone()));
         let append = Append {
             room: self.room.clone(),
             seq: self.last_seq,

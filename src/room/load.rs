@@ -9,7 +9,7 @@ use crate::{
     ids::RoomId,
     markdown,
     room::{
-        RECORDS, RoomContext,
+        RoomContext,
         document::{Document, DocumentError, seed_update},
     },
     store::{Seed, SeedOutcome, StoreError, StoredRoom},
@@ -68,7 +68,7 @@ pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadEr
         if let Some(stored) = context.store.load(room).await? {
             return from_store(context, room, stored).await;
         }
-        if room.kind() != RECORDS {
+        if !context.types.is_record(room) {
             return Ok(empty(context, None));
         }
         let record = context.host.load_record(room).await?;
@@ -99,7 +99,7 @@ async fn from_store(
         .await??;
     let mut loaded =
         Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
-    if room.kind() == RECORDS {
+    if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
     }
     Ok(loaded)

@@ -8,6 +8,7 @@ pub mod load;
 pub mod member;
 pub mod outbox;
 pub mod registry;
+pub mod types;
 pub mod write_back;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::{
+    broker::Broker,
     compute::Compute,
     config::Config,
     engine::SnapshotReport,
@@ -41,6 +43,10 @@ pub struct RoomContext {
     pub compute: Compute,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Registered room types.
+    pub types: Arc<types::RoomTypes>,
+    /// What carries rooms to other nodes.
+    pub broker: Arc<dyn Broker>,
 }
 
 impl std::fmt::Debug for RoomContext {
@@ -49,8 +55,7 @@ impl std::fmt::Debug for RoomContext {
     }
 }
 
-/// The room type whose documents are Markdown records of the host.
-pub const RECORDS: &str = "records";
+pub use types::RECORDS;
 
 /// A session that wants to join.
 #[derive(Debug)]

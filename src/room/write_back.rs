@@ -15,7 +15,7 @@ use crate::{
     host::{HostError, RecordText, SaveOutcome},
     markdown,
     room::{
-        RECORDS, RoomCommand, WriteBackStep,
+        RoomCommand, WriteBackStep,
         actor::{Actor, Ended},
         document::DocumentError,
     },
@@ -133,7 +133,7 @@ impl Actor {
     }
 
     fn read_source(&mut self) {
-        if self.room.kind() != RECORDS {
+        if !self.context.types.is_record(&self.room) {
             self.tell_self(async { WriteBackStep::Loaded(Ok(None)) });
             return;
         }
@@ -157,7 +157,7 @@ impl Actor {
     }
 
     async fn compare(&mut self, current: Option<RecordText>) -> Result<(), Ended> {
-        if self.room.kind() != RECORDS {
+        if !self.context.types.is_record(&self.room) {
             self.write_back.dirty = false;
             return self.copy_for_operator().await;
         }

@@ -15,9 +15,7 @@ fn first_joins_at_the_same_tick_load_and_seed_once() {
     let joiners: Vec<_> = (0..8)
         .map(|_| {
             let url = url.clone();
-            std::thread::spawn(move || {
-                Client::join(&url, EDITOR)
-            })
+            std::thread::spawn(move || Client::join(&url, EDITOR))
         })
         .collect();
     let clients: Vec<_> = joiners.into_iter().map(|joiner| joiner.join().unwrap()).collect();
