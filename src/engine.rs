@@ -165,6 +165,9 @@ impl Engine {
         let shared = Arc::new(Shared::new(Arc::clone(&registry), pages, address, stops));
         let watching = watch_sources(host.as_ref(), &registry);
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
+        if config.snapshots.enabled {
+            tokio::spawn(expire_copies(Arc::clone(&shared)));
+        }
         log::info!("listening on {address}");
         Ok(Self {
             shared,
@@ -296,6 +299,9 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
     }
 }
 
+/// Time between two looks for old copies (the host's contract).
+const COPIES_SWEEP: Duration = Duration::from_secs(6 * 3600);
+
 /// Descriptors the engine and its host need beside connections.
 #[cfg(unix)]
 const SPARE_DESCRIPTORS: u64 = 128;
@@ -335,6 +341,24 @@ fn watch_sources(host: &dyn Host, registry: &Arc<Registry>) -> Option<Box<dyn Se
             log::debug!("room {room}: busy, its source is compared later");
         }
     }))
+}
+
+/// Deletes old copies now and every [`COPIES_SWEEP`], until the engine stops.
+async fn expire_copies(shared: Arc<Shared>) {
+    let mut stopped = shared.stopped.clone();
+    loop {
+        let age_ms = shared.config.snapshots.ttl_hours.saturating_mul(3_600_000);
+        let in_use = shared.registry.open_rooms();
+        match shared.store.expire_copies(unix_ms().saturating_sub(age_ms), in_use).await {
+            Ok(0) => {}
+            Ok(count) => log::info!("{count} old copies deleted"),
+            Err(error) => log::warn!("old copies were not deleted: {error}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COPIES_SWEEP) => {}
+            _ = stopped.changed() => return,
+        }
+    }
 }
 
 async fn phase<T>(name: &str, work: impl Future<Output = T>) {

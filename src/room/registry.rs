@@ -104,9 +104,14 @@ impl Registry {
 
     /// Names of the open rooms, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.rooms.lock().keys().map(ToString::to_string).collect();
+        let mut names: Vec<_> = self.open_rooms().iter().map(ToString::to_string).collect();
         names.sort();
         names
+    }
+
+    /// The open rooms, in no order.
+    pub fn open_rooms(&self) -> Vec<RoomId> {
+        self.rooms.lock().keys().cloned().collect()
     }
 
     /// Opens no room from now on, and finalizes all that are open. Returns when all are done.

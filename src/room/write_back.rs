@@ -314,14 +314,6 @@ impl Actor {
         let state = self.on_document(true, |document| document.encode()).await?;
         let Ok(state) = state else { return Err(self.fail(None)) };
         let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
-        let warning = self.context.config.snapshots.max_bytes_warning;
-        if state.len() as u64 > warning {
-            log::warn!(
-                "room {}: its copy has {} bytes, over the {warning} warned about",
-                self.room,
-                state.len()
-            );
-        }
         self.tell_self(async move {
             WriteBackStep::Copied(store.save_copy(&room, Bytes::from(state)).await)
         });

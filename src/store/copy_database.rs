@@ -59,9 +59,50 @@ pub(super) fn save(
     Ok(SnapshotInfo { version: unsigned(version), created_at_ms: now_ms, stored_bytes: size })
 }
 
+/// Deletes copies of records made before `before_ms`, but for rooms `in_use`.
+pub(super) fn expire(
+    connection: &Connection,
+    before_ms: u64,
+    in_use: &[RoomId],
+) -> rusqlite::Result<u64> {
+    let rooms: Vec<String> = connection
+        .prepare_cached(
+            "SELECT DISTINCT room_id FROM realtime_snapshots
+             WHERE created_at < ?1 AND room_id LIKE 'records:%'",
+        )?
+        .query_map([signed(before_ms)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut expired = 0;
+    for room in rooms.iter().filter(|name| in_use.iter().all(|used| used.as_str() != *name)) {
+        expired += connection
+            .prepare_cached(
+                "DELETE FROM realtime_snapshots WHERE room_id = ?1 AND created_at < ?2",
+            )?
+            .execute(params![room, signed(before_ms)])?;
+    }
+    Ok(expired as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_copies_of_unused_records_go() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        let room = |kind, id| RoomId::new(kind, id).unwrap();
+        for (kind, id) in [("records", "old"), ("records", "used"), ("notes", "open")] {
+            save(&connection, &room(kind, id), b"state", "", 3, 100).unwrap();
+        }
+        save(&connection, &room("records", "new"), b"state", "", 3, 300).unwrap();
+        assert_eq!(expire(&connection, 200, &[room("records", "used")]), Ok(1));
+        assert_eq!(expire(&connection, 200, &[]), Ok(1));
+        let left: i64 = connection
+            .query_row("SELECT count(*) FROM realtime_snapshots", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 2);
+    }
 
     #[test]
     fn the_newest_are_kept_per_room() {

@@ -59,6 +59,40 @@ pub(super) fn save(
     Ok(SnapshotInfo { version, created_at_ms: now_ms, stored_bytes: size })
 }
 
+/// Deletes copies of records made before `before_ms`, but for rooms `in_use`. A folder whose copies name no
+/// record is left alone.
+pub(super) fn expire(folder: &Path, before_ms: u64, in_use: &[RoomId]) -> Result<u64> {
+    let kept: Vec<String> = in_use.iter().map(folder_name).collect();
+    let mut expired = 0;
+    let rooms = match fs::read_dir(folder) {
+        Ok(rooms) => rooms,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    for entry in rooms {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir()
+            || kept.iter().any(|name| entry.file_name() == name.as_str())
+        {
+            continue;
+        }
+        let dir = entry.path();
+        for copy in copies(&dir)? {
+            let meta = dir.join(format!("{}{META}", copy.stem));
+            let Ok(text) = fs::read_to_string(&meta) else { continue };
+            let Ok(meta_json) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+            let is_record =
+                meta_json["room_id"].as_str().is_some_and(|room| room.starts_with("records:"));
+            if is_record && meta_json["created_at"].as_u64().is_some_and(|at| at < before_ms) {
+                remove_if_there(&meta)?;
+                remove_if_there(&dir.join(format!("{}{DATA}", copy.stem)))?;
+                expired += 1;
+            }
+        }
+    }
+    Ok(expired)
+}
+
 /// A room's folder: its name in hex, so that no name is special to a file system; a long one by its hash.
 fn folder_name(room: &RoomId) -> String {
     let name = room.as_str().as_bytes();
@@ -124,6 +158,20 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn old_copies_of_unused_records_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = |kind, id| RoomId::new(kind, id).unwrap();
+        for (kind, id) in [("records", "old"), ("records", "used"), ("notes", "open")] {
+            save(folder.path(), &room(kind, id), b"state", "", 3, 100).unwrap();
+        }
+        save(folder.path(), &room("records", "new"), b"state", "", 3, 300).unwrap();
+        assert_eq!(expire(folder.path(), 200, &[room("records", "used")]).unwrap(), 1);
+        assert_eq!(expire(folder.path(), 200, &[]).unwrap(), 1);
+        assert_eq!(expire(folder.path(), 200, &[]).unwrap(), 0);
+        assert_eq!(expire(&folder.path().join("none"), 200, &[]).unwrap(), 0);
     }
 
     #[test]

@@ -281,6 +281,14 @@ pub trait Store: Send + Sync + 'static {
         state: Bytes,
     ) -> BoxFuture<'a, Result<SnapshotInfo, StoreError>>;
 
+    /// Deletes the operator's copies of records made before `before_ms` (Unix milliseconds), but for rooms
+    /// `in_use`; the records themselves are in the archive. Returns how many.
+    fn expire_copies(
+        &self,
+        before_ms: u64,
+        in_use: Vec<RoomId>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
+
     /// Rooms the store knows, by name.
     fn rooms(&self) -> BoxFuture<'_, Result<Vec<RoomSummary>, StoreError>>;
 

@@ -393,6 +393,26 @@ impl Store for SqliteStore {
         })
     }
 
+    fn expire_copies(
+        &self,
+        before_ms: u64,
+        in_use: Vec<RoomId>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        match &self.options.copies {
+            CopyTarget::Table => Box::pin(self.write(move |context| {
+                copy_database::expire(&context.connection, before_ms, &in_use)
+            })),
+            CopyTarget::Folder(folder) => {
+                let folder = folder.clone();
+                Box::pin(self.read(move |_| {
+                    copy_filesystem::expire(&folder, before_ms, &in_use).map_err(|error| {
+                        StoreError::Io(format!("old copies in {}: {error}", folder.display()))
+                    })
+                }))
+            }
+        }
+    }
+
     fn rooms(&self) -> BoxFuture<'_, Result<Vec<RoomSummary>, StoreError>> {
         Box::pin(self.read(|reading| reading.query(update_log::summaries)))
     }

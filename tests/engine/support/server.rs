@@ -1,6 +1,6 @@
 //! An engine on a free port with its own folder and runtime.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use civicpress_realtime::{
     config::{Config, Durability},
