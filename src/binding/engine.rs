@@ -103,7 +103,7 @@ impl RealtimeEngine {
         u32::try_from(ended).unwrap_or(u32::MAX)
     }
 
-    /// An open room's document as Markdown, front matter excluded.
+    /// An open room's document as Markdown, front matter included.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn room_markdown<'env>(&self, env: &'env Env, room: String) -> napi::Result<Object<'env>> {
         self.run(env, |engine| async move { engine.room_markdown(&room).await })

@@ -47,10 +47,8 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
             );
             let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined);
             let reason = connection.serve().await;
-            // The room must hear of it even if it is busy: its cursor goes now.
-            drop(joined.room.send(RoomCommand::Leave { session: joined.session }).await);
             connection.hook(&joined, "realtime:client:disconnected");
-            drop(joined.admission);
+            drop(joined);
             reason
         }
         Err(reason) => Some(reason),
@@ -86,8 +84,14 @@ async fn close(socket: &mut Socket, reason: &CloseReason) {
     socket.queue(ws_frame::close(reason.close_code(), &reason.close_text()));
     drop(
         timeout(CLOSE_TIMEOUT, async {
-            while !socket.is_drained() {
-                if socket.write().is_err() || socket.ready(false).await.is_err() {
+            loop {
+                if socket.write().is_err() {
+                    return;
+                }
+                if socket.is_drained() {
+                    break;
+                }
+                if socket.ready(false).await.is_err() {
                     return;
                 }
             }
@@ -321,7 +325,7 @@ impl<'a> Connection<'a> {
     }
 
     async fn send(&self, command: RoomCommand) {
-        if self.joined.room.send(command).await.is_err() {
+        if self.joined.membership.room().send(command).await.is_err() {
             // The room is gone; a member of it has been told by its outbox, this covers one that was not.
             self.outbox.close(CloseReason::RoomFailed);
         }
@@ -352,6 +356,11 @@ impl<'a> Connection<'a> {
         if self.expires_at.is_some_and(|at| at <= now) {
             return Some(CloseReason::TokenExpired);
         }
+        let cleanup = &self.shared.config.connection_cleanup;
+        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
+        if cleanup.enabled {
+            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
+        }
         // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
         let heard_at = self.heard_at.max(if self.socket.is_answering() {
             self.sent_at
@@ -359,7 +368,7 @@ impl<'a> Connection<'a> {
             self.heard_at
         });
         let silent = now.duration_since(heard_at);
-        if silent >= Duration::from_secs(limits.ping_interval + limits.pong_timeout) {
+        if silent >= silence_max {
             return Some(CloseReason::Dead);
         }
         if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {

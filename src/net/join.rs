@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use percent_encoding::percent_decode_str;
-use tokio::time::timeout;
+use tokio::{sync::mpsc::error::TrySendError, time::timeout};
 
 use crate::{
     auth::token::{ExtractedToken, TokenSource},
@@ -11,7 +11,9 @@ use crate::{
     host::{Grant, HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
     net::{Shared, sessions::Admission},
-    room::{NewMember, RECORDS, member::AckMode, outbox::Outbox, registry::RoomHandle},
+    room::{
+        NewMember, RECORDS, RoomCommand, member::AckMode, outbox::Outbox, registry::RoomHandle,
+    },
 };
 
 /// What a WebSocket request asks for. Made before the 101, judged after it, because browsers cannot see an
@@ -41,8 +43,8 @@ pub struct Joined {
     pub grant: Grant,
     /// The room's name.
     pub room_id: RoomId,
-    /// The room.
-    pub room: RoomHandle,
+    /// Its membership of the room.
+    pub membership: Membership,
     /// Its place in the table of connections.
     pub admission: Admission,
 }
@@ -90,7 +92,34 @@ impl JoinRequest {
         let member =
             NewMember { session, identity: identity.clone(), grant, outbox, ack: self.ack };
         let room = shared.registry.join(&room_id, Box::new(member)).await?;
-        Ok(Joined { session, identity, grant, room_id, room, admission })
+        let membership = Membership { session, room };
+        Ok(Joined { session, identity, grant, room_id, membership, admission })
+    }
+}
+
+/// A session's membership of a room. The room hears of its end on every path, a panic of the connection's
+/// task included: otherwise the cursor would stay and the room could never leave memory.
+#[derive(Debug)]
+pub struct Membership {
+    session: SessionId,
+    room: RoomHandle,
+}
+
+impl Membership {
+    /// Where the session's commands go.
+    pub fn room(&self) -> &RoomHandle {
+        &self.room
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let leave = RoomCommand::Leave { session: self.session };
+        if let Err(TrySendError::Full(leave)) = self.room.try_send(leave) {
+            let room = self.room.clone();
+            // A room that ends meanwhile needs no farewell.
+            tokio::spawn(async move { drop(room.send(leave).await) });
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     compute::ComputeFailed,
     error::CloseReason,
-    host::RecordText,
+    host::{HostError, RecordText},
     ids::RoomId,
     markdown,
     room::{
@@ -43,7 +43,7 @@ pub enum LoadError {
     Document(#[from] DocumentError),
     /// The host could not give the record.
     #[error(transparent)]
-    Host(#[from] crate::host::HostError),
+    Host(#[from] HostError),
     /// A thread failed.
     #[error(transparent)]
     Compute(#[from] ComputeFailed),
@@ -56,7 +56,7 @@ impl LoadError {
     /// What the joiners are told.
     pub fn close_reason(&self) -> CloseReason {
         match self {
-            Self::Host(crate::host::HostError::Denied) => CloseReason::PermissionDenied,
+            Self::Host(HostError::Denied) => CloseReason::PermissionDenied,
             _ => CloseReason::LoadFailed("The record could not be loaded; try again later".into()),
         }
     }
@@ -72,7 +72,15 @@ pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadEr
             return Ok(empty(context, None));
         }
         let record = context.host.load_record(room).await?;
-        let Some(record) = record else { return Ok(empty(context, None)) };
+        let Some(record) = record else {
+            // Never an empty room where a record should be.
+            let may_create = context.config.records.create_missing;
+            return if may_create {
+                Ok(empty(context, None))
+            } else {
+                Err(HostError::Denied.into())
+            };
+        };
         if seed(context, room, &record).await? == SeedOutcome::Claimed {
             log::info!("room {room} seeded from its {}", record.source);
         }

@@ -4,36 +4,38 @@
 //! acknowledgement waits for the log's commit. The actor never waits for a client: it only pushes into
 //! outboxes. It waits for the store's queue, and thereby makes senders wait.
 
+mod presence;
+mod snapshot;
+mod updates;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
 use crate::{
-    broker::Published,
     error::{CloseReason, EngineError},
     host::Hook,
     ids::{RoomId, SessionId},
-    limits::{INLINE_UPDATE_BYTES_MAX, MESSAGES_PER_WAKE_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
+    limits::{MESSAGES_PER_WAKE_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
     markdown,
-    protocol::{guard::Scan, sync, ws_frame},
+    protocol::{sync, ws_frame},
     room::{
-        JoinError, NewMember, Participant, RoomCommand, RoomContext,
+        JoinError, NewMember, RoomCommand, RoomContext,
         awareness::AwarenessTable,
-        document::{Applied, Document, DocumentError},
+        document::{Document, DocumentError},
         load::{Loaded, load},
         member::Member,
         registry::Registry,
         write_back::WriteBack,
     },
-    store::{Append, CommitWatch, NewSnapshot},
+    store::CommitWatch,
     time::unix_ms,
 };
 
@@ -274,239 +276,6 @@ impl Actor {
         }
     }
 
-    async fn update(
-        &mut self,
-        session: SessionId,
-        update: Bytes,
-        scan: Scan,
-        answer: bool,
-    ) -> Result<(), Ended> {
-        let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
-        if member.outbox.is_closing() {
-            return Ok(());
-        }
-        if !member.grant.can_edit {
-            self.refuse_edit(session, &scan);
-            return Ok(());
-        }
-        member.active_at_ms = unix_ms();
-        let (bytes, seen) = (update.clone(), scan.clone());
-        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
-        let applied =
-            self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
-        match applied {
-            Ok(Applied::Unchanged) => {
-                self.context.metrics.updates_unchanged.inc();
-                // Its content may be in a commit that is still under way.
-                self.await_commit(session, self.last_seq, &update);
-            }
-            Ok(Applied::Changed(change)) => {
-                // An answer to our step 1 can hold much that is known; only what changed goes on.
-                let bytes = if answer { change } else { update };
-                let seq = self.log(bytes.clone()).await;
-                self.await_commit(session, seq, &bytes);
-                self.fan_out(&bytes, Some(session));
-                self.settle_held().await?;
-            }
-            Ok(Applied::Missing) => self.hold(session, update, scan).await?,
-            Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
-            Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
-            Err(DocumentError::TooManyHeld) => self.refuse_frame(session, "TOO_MANY_HELD"),
-        }
-        Ok(())
-    }
-
-    /// A read-only session's sync message. Stock clients send their whole delete set with each answer, so
-    /// only structs the document lacks count as an attempt to edit.
-    fn refuse_edit(&mut self, session: SessionId, scan: &Scan) {
-        let adds = self.document.adds_structs(scan);
-        if !adds {
-            self.await_commit(session, self.last_seq, &Bytes::from_static(&[0, 0]));
-            return;
-        }
-        let Some(member) = self.members.get_mut(&session) else { return };
-        self.context.metrics.updates_readonly.inc();
-        member.refuse();
-        if !member.told_readonly {
-            member.told_readonly = true;
-            member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
-            log::info!(
-                "room {}: an edit of read-only user {} was refused",
-                self.room,
-                member.identity.user_id
-            );
-        }
-    }
-
-    async fn hold(&mut self, session: SessionId, update: Bytes, scan: Scan) -> Result<(), Ended> {
-        let seq = self.last_seq + 1;
-        if self.document.hold(seq, update.clone(), scan).is_err() {
-            log::warn!("room {}: too many updates with missing dependencies", self.room);
-            self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
-            self.close_member(session, CloseReason::RoomFailed);
-            return Ok(());
-        }
-        self.context.metrics.updates_held.inc();
-        self.log(update.clone()).await;
-        self.await_commit(session, seq, &update);
-        let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
-        if let Some(member) = self.members.get(&session) {
-            member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
-        }
-        Ok(())
-    }
-
-    async fn settle_held(&mut self) -> Result<(), Ended> {
-        if self.document.is_whole() {
-            return Ok(());
-        }
-        let settled = self.document.settle().map_err(|_| self.fail(None))?;
-        self.tell_again |= !settled.is_empty();
-        for (_, applied) in settled {
-            if let Applied::Changed(change) = applied {
-                self.fan_out(&change, None);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives an update its place in the log. Waits while the store's queue is full.
-    pub(super) async fn log(&mut self, bytes: Bytes) -> u64 {
-        self.last_seq += 1;
-        self.tail_bytes += bytes.len() as u64;
-        self.state_bytes += bytes.len() as u64;
-        self.updated_at = Instant::now();
-        self.write_back.touched();
-        self.context.metrics.updates_applied.inc();
-        self.context.broker.publish(&self.room, &Published::Update(bytes.clone()));
-        let append = Append {
-            room: self.room.clone(),
-            seq: self.last_seq,
-            bytes,
-            watch: Arc::clone(&self.watch),
-        };
-        if let Err(append) = self.context.store.try_append(append) {
-            // Only a closed store fails here; then nothing is acknowledged any more.
-            if let Err(error) = self.context.store.append(append).await {
-                log::error!("room {}: an update was not logged: {error}", self.room);
-            }
-        }
-        self.last_seq
-    }
-
-    pub(super) fn fan_out(&mut self, update: &[u8], author: Option<SessionId>) {
-        let mut frame: Option<Bytes> = None;
-        let mut deliveries = 0;
-        for (session, member) in &self.members {
-            if Some(*session) == author || !member.synced {
-                continue;
-            }
-            let frame = frame.get_or_insert_with(|| ws_frame::binary(&sync::update(update)));
-            member.outbox.push(frame.clone());
-            deliveries += 1;
-        }
-        self.context.metrics.deliveries.add(deliveries);
-    }
-
-    async fn answer_step1(&mut self, session: SessionId, state_vector: &[u8]) -> Result<(), Ended> {
-        let known = state_vector.to_vec();
-        let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
-        let diff = match self.on_document(heavy, move |document| document.diff(&known)).await? {
-            Ok(diff) => diff,
-            Err(DocumentError::Refused(code)) => {
-                self.refuse_frame(session, code);
-                return Ok(());
-            }
-            Err(_) => return Err(self.fail(Some(session))),
-        };
-        let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
-        member.outbox.push_answer(ws_frame::binary(&sync::sync_step2(&diff)));
-        if !member.synced {
-            member.synced = true;
-            self.send_all_awareness(session);
-        }
-        Ok(())
-    }
-
-    fn take_awareness(&mut self, session: SessionId, body: &[u8]) {
-        let clock_ms = self.clock_ms();
-        let Some(member) = self.members.get_mut(&session) else { return };
-        if member.outbox.is_closing() {
-            return;
-        }
-        let now_ms = unix_ms();
-        self.context.metrics.awareness_in.inc();
-        match self.awareness.apply(session, body, clock_ms) {
-            Ok(applied) if applied.changed.is_empty() => {}
-            Ok(applied) => {
-                member.active_at_ms = now_ms;
-                let author = (!applied.bumped_for_sender).then_some(session);
-                if applied.urgent || self.awareness_due() <= Instant::now() {
-                    let alone = self.awareness_dirty.is_empty();
-                    self.awareness_dirty.extend(applied.changed);
-                    // Only a frame with nobody else's states may leave its author out.
-                    self.flush_awareness(author.filter(|_| alone));
-                } else {
-                    self.awareness_dirty.extend(applied.changed);
-                }
-            }
-            Err(refusal) => self.refuse_frame(session, refusal.code()),
-        }
-    }
-
-    fn send_all_awareness(&mut self, session: SessionId) {
-        let (Some(body), Some(member)) =
-            (self.awareness.encode_all_living(), self.members.get(&session))
-        else {
-            return;
-        };
-        self.context.metrics.awareness_out.inc();
-        member.outbox.push_awareness(ws_frame::binary(&sync::awareness(&body)));
-    }
-
-    fn flush_awareness(&mut self, author: Option<SessionId>) {
-        let ids: Vec<u64> = self.awareness_dirty.drain().collect();
-        self.awareness_sent_at = Instant::now();
-        let Some(body) = self.awareness.encode(&ids) else { return };
-        let frame = ws_frame::binary(&sync::awareness(&body));
-        let mut sent = 0;
-        for (session, member) in &self.members {
-            if Some(*session) != author && member.synced {
-                member.outbox.push_awareness(frame.clone());
-                sent += 1;
-            }
-        }
-        self.context.metrics.awareness_out.add(sent);
-    }
-
-    /// Milliseconds of a clock that never goes back, for the awareness table.
-    fn clock_ms(&self) -> u64 {
-        u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn awareness_due(&self) -> Instant {
-        let rate = self.context.config.presence.updates_per_second.clamp(1, 1000);
-        self.awareness_sent_at + Duration::from_millis(1000 / rate)
-    }
-
-    fn participants(&self) -> Vec<Participant> {
-        let idle_after_ms = self.context.config.presence.idle_after_seconds * 1000;
-        let now_ms = unix_ms();
-        let mut participants: Vec<_> = self
-            .members
-            .values()
-            .map(|member| Participant {
-                user_id: member.identity.user_id.clone(),
-                name: member.identity.name.clone(),
-                can_edit: member.grant.can_edit,
-                joined_at_ms: member.joined_at_ms,
-                idle: now_ms.saturating_sub(member.active_at_ms) >= idle_after_ms,
-            })
-            .collect();
-        participants.sort_by(|a, b| (a.joined_at_ms, &a.name).cmp(&(b.joined_at_ms, &b.name)));
-        participants
-    }
-
     async fn markdown(&mut self) -> Result<String, Ended> {
         let body = self.body().await?;
         let front = self
@@ -551,18 +320,6 @@ impl Actor {
         Ok(())
     }
 
-    fn acknowledge(&mut self) {
-        let committed = self.watch.committed_seq();
-        if committed == self.told_seq && !self.tell_again {
-            return;
-        }
-        (self.told_seq, self.tell_again) = (committed, false);
-        let held = self.document.held_seqs();
-        for member in self.members.values_mut() {
-            member.committed(committed, &held);
-        }
-    }
-
     fn next_deadline(&self) -> Instant {
         let now = Instant::now();
         let mut next = now + SNAPSHOT_IDLE;
@@ -604,102 +361,6 @@ impl Actor {
             && !self.write_back.is_running()
             && (!self.write_back.is_dirty() || self.stopping || self.write_back.has_failed())
             && self.watch.committed_seq() >= self.last_seq
-    }
-
-    /// Stores the whole state and lets the log start from it. The store does the rest in the background.
-    async fn take_snapshot(&mut self) -> Result<(), Ended> {
-        if self.snapshotting || self.tail_bytes == 0 {
-            return Ok(());
-        }
-        let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
-        let encoded = self
-            .on_document(heavy, |document| {
-                let state = document.encode()?;
-                // A snapshot that does not load must never replace a log that does.
-                Ok::<_, DocumentError>(document.is_rebuilt_by(&state).then_some(state))
-            })
-            .await?;
-        self.tail_bytes = 0;
-        let state = match encoded {
-            Ok(Some(state)) => Bytes::from(state),
-            Ok(None) => {
-                log::error!("room {}: its snapshot does not load; the log is kept", self.room);
-                return Ok(());
-            }
-            Err(_) => return Err(self.fail(None)),
-        };
-        self.snapshotting = true;
-        let snapshot = NewSnapshot {
-            room: self.room.clone(),
-            upto_seq: self.last_seq,
-            keep: self.document.held_seqs(),
-            state,
-        };
-        let (store, own) = (Arc::clone(&self.context.store), self.own.clone());
-        tokio::spawn(async move {
-            let (upto_seq, state_bytes) = (snapshot.upto_seq, snapshot.state.len() as u64);
-            let outcome = store.save_snapshot(snapshot).await;
-            if let Some(own) = own.upgrade() {
-                drop(own.send(RoomCommand::Snapshotted { upto_seq, state_bytes, outcome }).await);
-            }
-        });
-        Ok(())
-    }
-
-    fn snapshotted(
-        &mut self,
-        upto_seq: u64,
-        state_bytes: u64,
-        outcome: Result<crate::store::SnapshotInfo, crate::store::StoreError>,
-    ) {
-        self.snapshotting = false;
-        match outcome {
-            Ok(info) => {
-                self.state_bytes = state_bytes + self.tail_bytes;
-                self.context.metrics.snapshots.inc();
-                log::debug!("room {}: snapshot {} up to {upto_seq}", self.room, info.version);
-            }
-            Err(error) => {
-                log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room)
-            }
-        }
-    }
-
-    /// Runs work on the document, on the compute threads if it is heavy; the mailbox waits meanwhile.
-    pub(super) async fn on_document<T: Send + 'static>(
-        &mut self,
-        heavy: bool,
-        work: impl FnOnce(&mut Document) -> T + Send + 'static,
-    ) -> Result<T, Ended> {
-        if !heavy {
-            return Ok(work(&mut self.document));
-        }
-        let document_bytes_max = self.context.config.limits.document_bytes_max;
-        let mut document = std::mem::replace(&mut self.document, Document::new(document_bytes_max));
-        let moved = self
-            .context
-            .compute
-            .run(move || {
-                let value = work(&mut document);
-                (document, value)
-            })
-            .await;
-        let Ok((document, value)) = moved else { return Err(self.fail(None)) };
-        self.document = document;
-        Ok(value)
-    }
-
-    fn await_commit(&mut self, session: SessionId, seq: u64, update: &Bytes) {
-        self.tell_again |= seq <= self.told_seq;
-        if let Some(member) = self.members.get_mut(&session) {
-            member.await_commit(seq, update);
-        }
-    }
-
-    fn refuse_frame(&mut self, session: SessionId, code: &'static str) {
-        self.context.metrics.frames_refused.inc(code);
-        log::warn!("room {}: a frame of session {} was refused: {code}", self.room, session.0);
-        self.close_member(session, CloseReason::Policy(code.into()));
     }
 
     fn close_member(&mut self, session: SessionId, reason: CloseReason) {

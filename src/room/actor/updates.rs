@@ -1,0 +1,208 @@
+//! What changes the document: edits, held edits, and who is told that they are durable.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX};
+use crate::{
+    broker::Published,
+    error::CloseReason,
+    ids::SessionId,
+    limits::INLINE_UPDATE_BYTES_MAX,
+    protocol::{guard::Scan, sync, ws_frame},
+    room::document::{Applied, DocumentError},
+    store::Append,
+    time::unix_ms,
+};
+
+impl Actor {
+    pub(super) async fn update(
+        &mut self,
+        session: SessionId,
+        update: Bytes,
+        scan: Scan,
+        answer: bool,
+    ) -> Result<(), Ended> {
+        let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
+        if member.outbox.is_closing() {
+            return Ok(());
+        }
+        if !member.grant.can_edit {
+            self.refuse_edit(session, &scan);
+            return Ok(());
+        }
+        member.active_at_ms = unix_ms();
+        let (bytes, seen) = (update.clone(), scan.clone());
+        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
+        let applied =
+            self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
+        match applied {
+            Ok(Applied::Unchanged) => {
+                self.context.metrics.updates_unchanged.inc();
+                // Its content may be in a commit that is still under way.
+                self.await_commit(session, self.last_seq, &update);
+            }
+            Ok(Applied::Changed(change)) => {
+                // An answer to our step 1 can hold much that is known; only what changed goes on.
+                let bytes = if answer { change } else { update };
+                let seq = self.log(bytes.clone()).await;
+                self.await_commit(session, seq, &bytes);
+                self.fan_out(&bytes, Some(session));
+                self.settle_held().await?;
+            }
+            Ok(Applied::Missing) => self.hold(session, update, scan).await?,
+            Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
+            Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
+            Err(DocumentError::TooManyHeld) => self.refuse_frame(session, "TOO_MANY_HELD"),
+        }
+        Ok(())
+    }
+
+    /// A read-only session's sync message. Stock clients send their whole delete set with each answer, so
+    /// only structs the document lacks count as an attempt to edit.
+    pub(super) fn refuse_edit(&mut self, session: SessionId, scan: &Scan) {
+        let adds = self.document.adds_structs(scan);
+        if !adds {
+            self.await_commit(session, self.last_seq, &Bytes::from_static(&[0, 0]));
+            return;
+        }
+        let Some(member) = self.members.get_mut(&session) else { return };
+        self.context.metrics.updates_readonly.inc();
+        member.refuse();
+        if !member.told_readonly {
+            member.told_readonly = true;
+            member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
+            log::info!(
+                "room {}: an edit of read-only user {} was refused",
+                self.room,
+                member.identity.user_id
+            );
+        }
+    }
+
+    pub(super) async fn hold(
+        &mut self,
+        session: SessionId,
+        update: Bytes,
+        scan: Scan,
+    ) -> Result<(), Ended> {
+        let seq = self.last_seq + 1;
+        if self.document.hold(seq, update.clone(), scan).is_err() {
+            log::warn!("room {}: too many updates with missing dependencies", self.room);
+            self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
+            self.close_member(session, CloseReason::RoomFailed);
+            return Ok(());
+        }
+        self.context.metrics.updates_held.inc();
+        self.log(update.clone()).await;
+        self.await_commit(session, seq, &update);
+        let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
+        if let Some(member) = self.members.get(&session) {
+            member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn settle_held(&mut self) -> Result<(), Ended> {
+        if self.document.is_whole() {
+            return Ok(());
+        }
+        let settled = self.document.settle().map_err(|_| self.fail(None))?;
+        self.tell_again |= !settled.is_empty();
+        for (_, applied) in settled {
+            if let Applied::Changed(change) = applied {
+                self.fan_out(&change, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives an update its place in the log. Waits while the store's queue is full.
+    pub(in crate::room) async fn log(&mut self, bytes: Bytes) -> u64 {
+        self.last_seq += 1;
+        self.tail_bytes += bytes.len() as u64;
+        self.state_bytes += bytes.len() as u64;
+        self.updated_at = Instant::now();
+        self.write_back.touched();
+        self.context.metrics.updates_applied.inc();
+        self.context.broker.publish(&self.room, &Published::Update(bytes.clone()));
+        let append = Append {
+            room: self.room.clone(),
+            seq: self.last_seq,
+            bytes,
+            watch: Arc::clone(&self.watch),
+        };
+        if let Err(append) = self.context.store.try_append(append) {
+            // Only a closed store fails here; then nothing is acknowledged any more.
+            if let Err(error) = self.context.store.append(append).await {
+                log::error!("room {}: an update was not logged: {error}", self.room);
+            }
+        }
+        self.last_seq
+    }
+
+    pub(in crate::room) fn fan_out(&mut self, update: &[u8], author: Option<SessionId>) {
+        let mut frame: Option<Bytes> = None;
+        let mut deliveries = 0;
+        for (session, member) in &self.members {
+            if Some(*session) == author || !member.synced {
+                continue;
+            }
+            let frame = frame.get_or_insert_with(|| ws_frame::binary(&sync::update(update)));
+            member.outbox.push(frame.clone());
+            deliveries += 1;
+        }
+        self.context.metrics.deliveries.add(deliveries);
+    }
+
+    pub(super) async fn answer_step1(
+        &mut self,
+        session: SessionId,
+        state_vector: &[u8],
+    ) -> Result<(), Ended> {
+        let known = state_vector.to_vec();
+        let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
+        let diff = match self.on_document(heavy, move |document| document.diff(&known)).await? {
+            Ok(diff) => diff,
+            Err(DocumentError::Refused(code)) => {
+                self.refuse_frame(session, code);
+                return Ok(());
+            }
+            Err(_) => return Err(self.fail(Some(session))),
+        };
+        let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
+        member.outbox.push_answer(ws_frame::binary(&sync::sync_step2(&diff)));
+        if !member.synced {
+            member.synced = true;
+            self.send_all_awareness(session);
+        }
+        Ok(())
+    }
+
+    pub(super) fn await_commit(&mut self, session: SessionId, seq: u64, update: &Bytes) {
+        self.tell_again |= seq <= self.told_seq;
+        if let Some(member) = self.members.get_mut(&session) {
+            member.await_commit(seq, update);
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self) {
+        let committed = self.watch.committed_seq();
+        if committed == self.told_seq && !self.tell_again {
+            return;
+        }
+        (self.told_seq, self.tell_again) = (committed, false);
+        let held = self.document.held_seqs();
+        for member in self.members.values_mut() {
+            member.committed(committed, &held);
+        }
+    }
+
+    pub(super) fn refuse_frame(&mut self, session: SessionId, code: &'static str) {
+        self.context.metrics.frames_refused.inc(code);
+        log::warn!("room {}: a frame of session {} was refused: {code}", self.room, session.0);
+        self.close_member(session, CloseReason::Policy(code.into()));
+    }
+}
