@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
@@ -16,14 +15,10 @@ use crate::{
     net::{
         Shared,
         join::{JoinRequest, Joined},
+        session::{Inbound, Session},
         socket::{Incoming, Socket},
     },
-    protocol::{
-        control::{self, ClientControl, ServerControl},
-        guard::{self, Bounds},
-        sync::{self, ClientMessage},
-        ws_frame,
-    },
+    protocol::{control::ServerControl, sync, ws_frame},
     room::{RoomCommand, outbox::Outbox},
     time::unix_ms,
 };
@@ -112,7 +107,7 @@ struct Connection<'a> {
     outbox: &'a Outbox,
     shared: &'a Shared,
     joined: &'a Joined,
-    bounds: Bounds,
+    session: Session<'a>,
     heard_at: Instant,
     pinged: bool,
     sent_at: Instant,
@@ -130,7 +125,6 @@ impl<'a> Connection<'a> {
         joined: &'a Joined,
     ) -> Self {
         let now = Instant::now();
-        let document_bytes_max = shared.config.limits.document_bytes_max;
         let expires_at = joined.identity.expires_at_ms.map(|at_ms| {
             // Bounded so that a token for the year 9999 does not overflow the clock.
             now + Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000))
@@ -140,7 +134,7 @@ impl<'a> Connection<'a> {
             outbox,
             shared,
             joined,
-            bounds: Bounds::new(document_bytes_max),
+            session: Session::new(shared, joined),
             heard_at: now,
             pinged: false,
             sent_at: now,
@@ -255,73 +249,22 @@ impl<'a> Connection<'a> {
     }
 
     async fn message(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
-        let session = self.joined.session;
-        let command = match sync::decode(bytes) {
-            Ok(ClientMessage::Update(update)) => self.update(update, false)?,
-            Ok(ClientMessage::SyncStep2(update)) => self.update(update, true)?,
-            Ok(ClientMessage::Awareness(body)) => {
-                RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) }
+        match self.session.message(bytes)? {
+            Inbound::Command(command) => {
+                self.stepped |= matches!(command, RoomCommand::SyncStep1 { .. });
+                self.send(command).await;
             }
-            Ok(ClientMessage::SyncStep1(state_vector)) => {
-                guard::scan_state_vector(state_vector)
-                    .map_err(|refusal| self.refuse(refusal.code()))?;
-                self.stepped = true;
-                RoomCommand::SyncStep1 {
-                    session,
-                    state_vector: Bytes::copy_from_slice(state_vector),
-                }
-            }
-            Ok(ClientMessage::QueryAwareness) => RoomCommand::QueryAwareness { session },
-            Ok(ClientMessage::Json(json)) => {
-                if let Some(answer) = self.json(json) {
-                    self.socket.queue(ws_frame::binary(answer.as_bytes()));
-                }
-                return Ok(());
-            }
-            Err(error) => return Err(self.refuse(error.code())),
-        };
-        self.send(command).await;
+            Inbound::Answer(text) => self.socket.queue(ws_frame::binary(text.as_bytes())),
+            Inbound::Nothing => {}
+        }
         Ok(())
-    }
-
-    fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {
-        let scan = guard::scan_update(update, &self.bounds)
-            .map_err(|refusal| self.refuse(refusal.code()))?;
-        // Copied out of the read buffer, which one kept slice would pin.
-        let update = Bytes::copy_from_slice(update);
-        Ok(RoomCommand::Update { session: self.joined.session, update, scan, answer })
     }
 
     /// Text is for clients that speak JSON; stock yjs clients send none.
     fn text(&mut self, text: &str) {
-        if let Some(answer) = self.json(text.as_bytes()) {
+        if let Inbound::Answer(answer) = self.session.json(text.as_bytes()) {
             self.socket.queue(ws_frame::text(&answer));
         }
-    }
-
-    fn json(&self, json: &[u8]) -> Option<String> {
-        match control::parse(json) {
-            Ok(ClientControl::Ping) => {
-                Some(ServerControl::Pong { timestamp_ms: unix_ms() }.to_json())
-            }
-            Ok(ClientControl::Other) => None,
-            Err(error) => {
-                self.refuse(error.code());
-                let message = "The message is not understood";
-                Some(ServerControl::Error { code: error.code(), message }.to_json())
-            }
-        }
-    }
-
-    fn refuse(&self, code: &'static str) -> CloseReason {
-        self.shared.metrics.frames_refused.inc(code);
-        log::warn!(
-            "connection {}: a frame of user {} to {} was refused: {code}",
-            self.joined.session.0,
-            self.joined.identity.user_id.escape_debug(),
-            self.joined.room_id
-        );
-        CloseReason::Policy(code.into())
     }
 
     async fn send(&self, command: RoomCommand) {

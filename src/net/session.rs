@@ -1,0 +1,97 @@
+//! One session's protocol: what a client's bytes ask of its room. A connection that carries several documents
+//! holds several of these.
+
+use bytes::Bytes;
+
+use crate::{
+    error::CloseReason,
+    net::{Shared, join::Joined},
+    protocol::{
+        control::{self, ClientControl, ServerControl},
+        guard::{self, Bounds},
+        sync::{self, ClientMessage},
+    },
+    room::RoomCommand,
+    time::unix_ms,
+};
+
+/// What a message asks for.
+#[derive(Debug)]
+pub enum Inbound {
+    /// The room is to act.
+    Command(RoomCommand),
+    /// JSON to be sent back at once.
+    Answer(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// A session that speaks y-websocket.
+#[derive(Debug)]
+pub struct Session<'a> {
+    shared: &'a Shared,
+    joined: &'a Joined,
+    bounds: Bounds,
+}
+
+impl<'a> Session<'a> {
+    /// The session of a completed join.
+    pub fn new(shared: &'a Shared, joined: &'a Joined) -> Self {
+        Self { shared, joined, bounds: Bounds::new(shared.config.limits.document_bytes_max) }
+    }
+
+    /// Reads one binary message. What is not understood or hostile ends the session.
+    pub fn message(&self, bytes: &[u8]) -> Result<Inbound, CloseReason> {
+        let session = self.joined.session;
+        let command = match sync::decode(bytes) {
+            Ok(ClientMessage::Update(update)) => self.update(update, false)?,
+            Ok(ClientMessage::SyncStep2(update)) => self.update(update, true)?,
+            Ok(ClientMessage::Awareness(body)) => {
+                RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) }
+            }
+            Ok(ClientMessage::SyncStep1(state_vector)) => {
+                guard::scan_state_vector(state_vector)
+                    .map_err(|refusal| self.refuse(refusal.code()))?;
+                let state_vector = Bytes::copy_from_slice(state_vector);
+                RoomCommand::SyncStep1 { session, state_vector }
+            }
+            Ok(ClientMessage::QueryAwareness) => RoomCommand::QueryAwareness { session },
+            Ok(ClientMessage::Json(json)) => return Ok(self.json(json)),
+            Err(error) => return Err(self.refuse(error.code())),
+        };
+        Ok(Inbound::Command(command))
+    }
+
+    /// Reads one JSON message. What is not understood is answered, and the session lives on.
+    pub fn json(&self, json: &[u8]) -> Inbound {
+        let answer = match control::parse(json) {
+            Ok(ClientControl::Ping) => ServerControl::Pong { timestamp_ms: unix_ms() }.to_json(),
+            Ok(ClientControl::Other) => return Inbound::Nothing,
+            Err(error) => {
+                self.refuse(error.code());
+                let message = "The message is not understood";
+                ServerControl::Error { code: error.code(), message }.to_json()
+            }
+        };
+        Inbound::Answer(answer)
+    }
+
+    fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {
+        let scan = guard::scan_update(update, &self.bounds)
+            .map_err(|refusal| self.refuse(refusal.code()))?;
+        // Copied out of the read buffer, which one kept slice would pin.
+        let update = Bytes::copy_from_slice(update);
+        Ok(RoomCommand::Update { session: self.joined.session, update, scan, answer })
+    }
+
+    fn refuse(&self, code: &'static str) -> CloseReason {
+        self.shared.metrics.frames_refused.inc(code);
+        log::warn!(
+            "connection {}: a frame of user {} to {} was refused: {code}",
+            self.joined.session.0,
+            self.joined.identity.user_id.escape_debug(),
+            self.joined.room_id
+        );
+        CloseReason::Policy(code.into())
+    }
+}
