@@ -132,9 +132,17 @@ export interface Child {
   printed(text: string): Promise<string>;
 }
 
+/** All that children get of the developer's environment: where their coverage goes, if it is measured. */
+const TRACES = Object.fromEntries(
+  ['LLVM_PROFILE_FILE', 'NODE_V8_COVERAGE']
+    .map((name) => [name, process.env[name]] as const)
+    .filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
+);
+
 /** A Node process, killed after the test if it still runs. */
 export function node(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Child {
-  const child = spawn(process.execPath, args, { env: { PATH: process.env['PATH'] ?? '' }, ...options });
+  const env = { PATH: process.env['PATH'] ?? '', ...options.env, ...TRACES };
+  const child = spawn(process.execPath, args, { ...options, env });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data) => (stdout += data));

@@ -1,4 +1,6 @@
-/** Format, lints and types of both languages; says all that is wrong, not only the first. */
+/** Format, lints, documentation and types of both languages; says all that is wrong, not only the first. */
+
+import { pathToFileURL } from 'node:url';
 
 import { ensureDeps } from './deps.mjs';
 import { main, run, runTool, say, step, StepFailed } from './steps.mjs';
@@ -6,13 +8,17 @@ import { main, run, runTool, say, step, StepFailed } from './steps.mjs';
 const CHECKS = [
   ['Rust format', () => run('cargo', ['fmt', '--check'])],
   ['Clippy', () => run('cargo', ['clippy', '--all-targets', '--', '-D', 'warnings'])],
+  [
+    'Rust documentation',
+    () => run('cargo', ['doc', '--no-deps'], { env: { ...process.env, RUSTDOCFLAGS: '-D warnings' } }),
+  ],
   ['Types of the adapter', () => runTool('typescript', ['--noEmit', '-p', 'tsconfig.json'])],
   ['Types of the tests', () => runTool('typescript', ['--noEmit', '-p', '__test__'])],
+  ['Types of the pages', () => runTool('typescript', ['--noEmit', '-p', 'web'])],
   ['Format (prettier)', () => runTool('prettier', ['--check', '.'])],
 ];
 
-await main(async () => {
-  await ensureDeps();
+export async function lint() {
   const failed = [];
   for (const [title, work] of CHECKS) {
     try {
@@ -23,5 +29,12 @@ await main(async () => {
     }
   }
   if (failed.length > 0) throw new StepFailed(`FAILED: ${failed.join('; ')}`);
-  say('Nothing to complain about.');
-});
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main(async () => {
+    await ensureDeps();
+    await lint();
+    say('Nothing to complain about.');
+  });
+}

@@ -1,14 +1,15 @@
 /**
- * Everything: packages, build, Rust tests, types, addon tests, browser tests.
+ * Everything: packages, build, lints, Rust tests, tests of the pages, addon tests, browser tests.
  *
- * node scripts/test.mjs [--profile dev|release|dist] [--only rust,types,addon,e2e]
+ * node scripts/test.mjs [--profile dev|release|dist] [--only lint,rust,pages,addon,e2e]
  */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { build } from './build.mjs';
 import { ensureChromium } from './chromium.mjs';
+import { lint } from './lint.mjs';
 import { answers, elapsed, inRoot, main, run, runTool, say, step, StepFailed } from './steps.mjs';
 
 function rustTests() {
@@ -16,9 +17,15 @@ function rustTests() {
   return run('cargo', ['nextest', 'run', '--lib', '--tests']);
 }
 
+function pagesTests() {
+  const files = readdirSync(inRoot('web/test')).filter((name) => name.endsWith('.test.mjs'));
+  run(process.execPath, ['--test', ...files.map((name) => inRoot('web/test', name))]);
+}
+
 const STEPS = {
+  lint: { title: 'Format, lints, types', work: lint },
   rust: { title: 'Rust tests', work: rustTests },
-  types: { title: 'Type tests', work: () => runTool('typescript', ['--noEmit', '-p', '__test__']) },
+  pages: { title: 'Tests of the pages', work: pagesTests },
   addon: { title: 'Addon tests (real addon, real clients)', work: () => runTool('vitest', ['run']) },
   e2e: {
     title: 'Browser tests',

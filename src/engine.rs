@@ -300,7 +300,7 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
 }
 
 /// Time between two looks for old copies (the host's contract).
-const COPIES_SWEEP: Duration = Duration::from_secs(6 * 3600);
+const COPIES_SWEEP: Duration = Duration::from_hours(6);
 
 /// Descriptors the engine and its host need beside connections.
 #[cfg(unix)]

@@ -192,16 +192,18 @@ impl CloseReason {
 
     /// The close frame's reason: JSON in the shape of the host's contract, at most 123 bytes.
     pub fn close_text(&self) -> String {
-        let mut json = serde_json::json!({ "code": self.code() });
-        match self {
-            Self::RoomTypeNotRegistered(kind) => json["roomType"] = cut(kind, 40).into(),
-            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why) => {
-                json["reason"] = cut(why, 60).into();
+        let code = self.code();
+        let json = match self {
+            Self::RoomTypeNotRegistered(kind) => {
+                serde_json::json!({ "code": code, "roomType": cut(kind, 40) })
             }
-            _ => {}
-        }
+            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why) => {
+                serde_json::json!({ "code": code, "reason": cut(why, 60) })
+            }
+            _ => serde_json::json!({ "code": code }),
+        };
         let text = json.to_string();
-        if text.len() > 123 { format!("{{\"code\":\"{}\"}}", self.code()) } else { text }
+        if text.len() > 123 { format!("{{\"code\":\"{code}\"}}") } else { text }
     }
 }
 

@@ -99,7 +99,7 @@ pub const KEPT_VERSIONS_MAX: usize = 200;
 /// A room's tail is folded into a new snapshot at this size, or at half its snapshot if that is more.
 pub const SNAPSHOT_TAIL_BYTES: u64 = 256 * 1024;
 /// A room nobody edits for so long gets its snapshot.
-pub const SNAPSHOT_IDLE: Duration = Duration::from_secs(60);
+pub const SNAPSHOT_IDLE: Duration = Duration::from_mins(1);
 
 /// Host calls under way at once.
 pub const HOST_CALLS_MAX: usize = 64;

@@ -8,6 +8,12 @@
 //! No state is static: every environment (main thread, worker threads) and every engine stands alone. The one
 //! exception is the `log` facade's single logger, which fans out to the pumps of the engines alive.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "napi's macros fix how arguments are passed"
+)]
+
 pub mod control;
 pub mod engine;
 pub mod js_host;

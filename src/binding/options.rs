@@ -1,5 +1,7 @@
 //! The shapes that cross the border between JavaScript and Rust.
 
+#![allow(clippy::type_complexity, reason = "a callback's type says its arguments and answer")]
+
 use std::collections::HashMap;
 
 use napi::bindgen_prelude::{FnArgs, Function, Promise, Unknown};

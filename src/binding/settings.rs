@@ -118,7 +118,7 @@ pub fn print(loaded: &Loaded) -> String {
 fn parse(text: &str) -> Result<Value, ConfigErrors> {
     serde_json::from_str(text).map_err(|error| {
         ConfigError {
-            path: "options".into(),
+            path: "options",
             value: None,
             problem: format!("are not JSON: {error}"),
             allowed: String::new(),

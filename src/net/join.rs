@@ -66,10 +66,11 @@ impl JoinRequest {
         let denied = |error: HostError| {
             log::info!("connection {} to {room_id} refused: {error}", self.connection.0);
             match error {
-                HostError::Unauthenticated(_) => CloseReason::AuthFailed,
                 HostError::Denied => CloseReason::PermissionDenied,
-                // The host could not say; what it did not allow is denied, and the client may try again.
-                HostError::Timeout | HostError::Failed(_) => CloseReason::AuthFailed,
+                // A host that could not say did not allow it; the client may try again.
+                HostError::Unauthenticated(_) | HostError::Timeout | HostError::Failed(_) => {
+                    CloseReason::AuthFailed
+                }
             }
         };
         let time = Duration::from_millis(shared.config.auth.timeout_ms);

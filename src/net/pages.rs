@@ -70,14 +70,15 @@ impl Pages {
             _ => "application/octet-stream",
         };
         let hash = Sha256::digest(&bytes);
-        let tag: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let tag = hash.iter().take(8).fold(0_u64, |tag, byte| (tag << 8) | u64::from(*byte));
         let served_at = match path.strip_suffix(".html") {
             Some("/index") => "/".to_owned(),
             Some(page) => page.to_owned(),
             None => path.to_owned(),
         };
         let immutable = path.starts_with("/assets/");
-        let file = File { bytes: bytes.into(), content_type, tag: format!("\"{tag}\""), immutable };
+        let file =
+            File { bytes: bytes.into(), content_type, tag: format!("\"{tag:016x}\""), immutable };
         self.files.insert(served_at, file);
     }
 

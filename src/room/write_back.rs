@@ -26,12 +26,13 @@ use crate::{
 /// Shortest time between two write-backs that nobody asked for.
 const GAP: Duration = Duration::from_secs(2);
 /// Longest wait after failures in a row.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 /// Times one write-back starts over because the source changed under it.
 const ROUNDS_MAX: u32 = 5;
 
 /// State of a room's write-backs.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one machine")]
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{SnapshotInfo, hex};
@@ -80,10 +80,17 @@ pub(super) fn expire(folder: &Path, before_ms: u64, in_use: &[RoomId]) -> Result
         for copy in copies(&dir)? {
             let meta = dir.join(format!("{}{META}", copy.stem));
             let Ok(text) = fs::read_to_string(&meta) else { continue };
-            let Ok(meta_json) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
-            let is_record =
-                meta_json["room_id"].as_str().is_some_and(|room| room.starts_with("records:"));
-            if is_record && meta_json["created_at"].as_u64().is_some_and(|at| at < before_ms) {
+            let Ok(meta_json) = serde_json::from_str::<Value>(&text) else { continue };
+            let is_record = meta_json
+                .get("room_id")
+                .and_then(Value::as_str)
+                .is_some_and(|room| room.starts_with("records:"));
+            if is_record
+                && meta_json
+                    .get("created_at")
+                    .and_then(Value::as_u64)
+                    .is_some_and(|at| at < before_ms)
+            {
                 remove_if_there(&meta)?;
                 remove_if_there(&dir.join(format!("{}{DATA}", copy.stem)))?;
                 expired += 1;
@@ -189,7 +196,7 @@ mod tests {
             names(&dir),
             ["3-1003.meta.json", "3-1003.snapshot", "4-1004.meta.json", "4-1004.snapshot"]
         );
-        let meta: serde_json::Value =
+        let meta: Value =
             serde_json::from_slice(&fs::read(dir.join("4-1004.meta.json")).unwrap()).unwrap();
         assert_eq!(
             meta,

@@ -7,6 +7,8 @@
     clippy::indexing_slicing,
     reason = "tests"
 )]
+#![allow(clippy::disallowed_types, reason = "clients are plain threads on the real clock")]
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod acks;
 mod awareness;

@@ -237,8 +237,9 @@ fn a_record_removed_outside_is_not_written_again() {
 
 #[test]
 fn a_large_record_opens() {
-    let long: String =
+    let paragraphs: Vec<_> =
         (0..20_000).map(|line| format!("Paragraph {line} of a long record.\n\n")).collect();
+    let long = paragraphs.concat();
     let server = Server::with(config(), FakeHost::with_record("a", &long));
     let ada = Client::join(&server.url("records/a"), EDITOR);
     assert_eq!(blocks(&ada).len(), 20_000);

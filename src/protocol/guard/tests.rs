@@ -16,7 +16,7 @@ fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .bytes()
         .filter(u8::is_ascii_hexdigit)
-        .map(|b| (b as char).to_digit(16).unwrap() as u8)
+        .map(|b| u8::try_from((b as char).to_digit(16).unwrap()).unwrap())
         .collect();
     digits.chunks(2).map(|pair| (pair[0] << 4) | pair[1]).collect()
 }

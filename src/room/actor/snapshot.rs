@@ -68,7 +68,7 @@ impl Actor {
                 log::debug!("room {}: snapshot {} up to {upto_seq}", self.room, info.version);
             }
             Err(error) => {
-                log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room)
+                log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room);
             }
         }
     }

@@ -50,7 +50,7 @@ impl Actor {
                 let seq = self.log(bytes.clone()).await;
                 self.await_commit(session, seq, &bytes);
                 self.fan_out(&bytes, Some(session));
-                self.settle_held().await?;
+                self.settle_held()?;
             }
             Ok(Applied::Missing) => self.hold(session, update, scan).await?,
             Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
@@ -105,7 +105,7 @@ impl Actor {
         Ok(())
     }
 
-    pub(super) async fn settle_held(&mut self) -> Result<(), Ended> {
+    pub(super) fn settle_held(&mut self) -> Result<(), Ended> {
         if self.document.is_whole() {
             return Ok(());
         }

@@ -48,7 +48,8 @@ impl Server {
         config.system_data_dir = folder.path().into();
         let runtime = engine::runtime(&config).unwrap();
         let store = SqliteStore::open(SqliteOptions::from_config(&config).unwrap()).unwrap();
-        let started = Engine::start(config.clone(), host.clone(), Arc::new(store));
+        let shared: Arc<FakeHost> = Arc::clone(&host);
+        let started = Engine::start(config.clone(), shared, Arc::new(store));
         let engine = runtime.block_on(started).unwrap();
         let address = engine.address();
         Self { engine: Some(engine), runtime: Some(runtime), host, address, folder, config }
