@@ -18,7 +18,8 @@ it('opens by the printed link, shows the samples and leads to the editor by keyb
   const focused = (): Promise<string | null> =>
     page.evaluate(() => document.activeElement?.getAttribute('href') ?? null);
   const wanted = '/edit?record=welcome';
-  for (let presses = 0; presses < 40 && (await focused()) !== wanted; presses++) await page.keyboard.press('Tab');
+  for (let presses = 0; presses < 40 && (await focused()) !== wanted; presses++)
+    await page.keyboard.press('Tab');
   expect(await focused()).toBe(wanted);
   await page.keyboard.press('Enter');
   await page.getByTestId('editor').waitFor();

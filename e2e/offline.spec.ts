@@ -32,10 +32,9 @@ it('what both wrote while one was offline is there afterwards, once', async () =
   }
   const text = await ada.blocks();
   expect(await ben.blocks()).toEqual(text);
-  for (const part of ['together', 'train', 'desk']) {
-    expect(text.filter((block) => block === `Written ${part === 'train' ? 'on the' : part === 'desk' ? 'at the' : ''} ${part}.`.replace('  ', ' '))).toHaveLength(1);
-  }
-  expect(new Set(text.filter((block) => block.length > 20)).size).toBe(text.filter((block) => block.length > 20).length);
+  expect(new Set(text).size).toBe(text.length);
+  for (const line of ['Written together.', 'Written on the train.', 'Written at the desk.'])
+    expect(text).toContain(line);
 
   await ada.type(' And more.');
   await ben.sees('Written on the train. And more.');

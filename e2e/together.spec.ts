@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
 
-import { polling } from './support/person.js';
 import { stage } from './support/stage.js';
 
 const { server, arrive } = stage();
@@ -13,23 +12,26 @@ it('two people type at once and see each other', async () => {
 
   // In the very same sentence, one before it and one after it.
   await Promise.all([ada.goTo('The meeting place.', 'Home'), ben.goTo('The meeting place.', 'End')]);
-  await Promise.all([ada.type('Ada writes all this in front. '), ben.type(' Ben writes all this behind it.')]);
+  await Promise.all([
+    ada.type('Ada writes all this in front. '),
+    ben.type(' Ben writes all this behind it.'),
+  ]);
   const sentence = 'Ada writes all this in front. The meeting place. Ben writes all this behind it.';
   for (const person of [ada, ben]) {
     await person.sees(sentence);
     await person.reaches('saved');
     await person.seesMarkdown(sentence);
-    await expect.poll(() => person.people(), polling).toHaveLength(2);
+    await expect.poll(() => person.people()).toHaveLength(2);
   }
   expect(await ada.blocks()).toEqual(await ben.blocks());
-  await expect.poll(() => ada.cursors(), polling).toEqual(['Ben Okri']);
-  await expect.poll(() => ben.cursors(), polling).toEqual(['Ada Lovelace']);
+  await expect.poll(() => ada.cursors()).toEqual(['Ben Okri']);
+  await expect.poll(() => ben.cursors()).toEqual(['Ada Lovelace']);
   expect((await ada.people()).sort()).toEqual(['Ada Lovelace (you)', 'Ben Okri']);
   expect(await ada.page.locator('.people-count').textContent()).toBe('2 people here');
 
   await ben.context.close();
-  await expect.poll(() => ada.people(), polling).toEqual(['Ada Lovelace (you)']);
-  await expect.poll(() => ada.cursors(), polling).toEqual([]);
+  await expect.poll(() => ada.people()).toEqual(['Ada Lovelace (you)']);
+  await expect.poll(() => ada.cursors()).toEqual([]);
 });
 
 it('formats by keys and by the toolbar, and undoes only what oneself did', async () => {
@@ -46,14 +48,14 @@ it('formats by keys and by the toolbar, and undoes only what oneself did', async
   await ben.type('second');
   for (const person of [ada, ben]) {
     await person.seesMarkdown('plain **bold**');
-    await person.seesMarkdown('1. first\n2. second');
+    await person.seesMarkdown('1. first\n\n2. second');
   }
 
   await ada.page.getByRole('button', { name: 'Undo' }).click();
   for (let i = 0; i < 5 && (await ada.blocks()).join('\n').includes('plain'); i++) {
     await ada.page.keyboard.press('Control+z');
   }
-  await expect.poll(async () => (await ben.blocks()).join('\n'), polling).not.toContain('plain');
+  await expect.poll(async () => (await ben.blocks()).join('\n')).not.toContain('plain');
   await ben.sees('first');
   await ada.page.keyboard.press('Control+y');
   await ben.sees('plain');
@@ -100,6 +102,6 @@ it('the file says what the editor shows when the last one has left', async () =>
   await ada.seesMarkdown('The last word.');
   const shown = await ada.markdown();
   await ada.context.close();
-  await expect.poll(() => server.read(record), polling).toContain('The last word.');
+  await expect.poll(() => server.read(record)).toContain('The last word.');
   expect(server.read(record)).toContain(shown.trim());
 });

@@ -8,6 +8,7 @@ const CHECKS = [
   ['Clippy', () => run('cargo', ['clippy', '--all-targets', '--', '-D', 'warnings'])],
   ['Types of the adapter', () => runTool('typescript', ['--noEmit', '-p', 'tsconfig.json'])],
   ['Types of the tests', () => runTool('typescript', ['--noEmit', '-p', '__test__'])],
+  ['Types of the browser tests', () => runTool('typescript', ['--noEmit', '-p', 'e2e'])],
   ['Format (prettier)', () => runTool('prettier', ['--check', '.'])],
 ];
 

@@ -18,7 +18,10 @@ function rustTests() {
 
 const STEPS = {
   rust: { title: 'Rust tests', work: rustTests },
-  types: { title: 'Type tests', work: () => runTool('typescript', ['--noEmit', '-p', '__test__']) },
+  types: {
+    title: 'Type tests',
+    work: () => ['__test__', 'e2e'].forEach((tests) => runTool('typescript', ['--noEmit', '-p', tests])),
+  },
   addon: { title: 'Addon tests (real addon, real clients)', work: () => runTool('vitest', ['run']) },
   e2e: {
     title: 'Browser tests',

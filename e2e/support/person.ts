@@ -13,7 +13,7 @@ interface Watched extends Window {
 const DESKTOP = { width: 1440, height: 900 };
 /** What the browser prints by itself when it cannot reach a server. */
 const UNREACHABLE = /net::ERR_|WebSocket connection to .* failed/;
-export const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 20_000;
 
 export class Person {
   readonly problems: string[] = [];
@@ -92,7 +92,7 @@ export class Person {
   }
 
   async sees(text: string): Promise<void> {
-    await expect.poll(async () => (await this.blocks()).join('\n'), polling).toContain(text);
+    await expect.poll(async () => (await this.blocks()).join('\n')).toContain(text);
   }
 
   /** The Markdown pane as it is now. */
@@ -101,12 +101,21 @@ export class Person {
   }
 
   async seesMarkdown(text: string): Promise<void> {
-    await expect.poll(() => this.markdown(), polling).toContain(text);
+    await expect.poll(() => this.markdown()).toContain(text);
+  }
+
+  /** The same where the pane is beside the text; on phones it is another view. */
+  async seesMarkdownWhereShown(text: string): Promise<void> {
+    if (await this.page.locator('#markdown-pane').isVisible()) await this.seesMarkdown(text);
   }
 
   /** Writes a new paragraph at the end, as fast as a quick typist. */
   async append(text: string): Promise<void> {
-    await this.editor.focus();
+    if (!(await this.editor.evaluate((editor) => editor === document.activeElement))) {
+      await this.editor.focus();
+      // The editor puts its own cursor back in place a moment after it was focused.
+      await this.page.waitForTimeout(60);
+    }
     await this.page.keyboard.press('Control+End');
     await this.page.keyboard.press('Enter');
     await this.type(text);
@@ -158,12 +167,13 @@ export class Person {
 
   /** Sends raw bytes over the page's own connection, past everything the page checks. */
   async forge(frame: Uint8Array): Promise<void> {
-    await this.page.evaluate((bytes) => {
-      const socket = (globalThis as unknown as Watched).sockets.at(-1);
-      if (socket === undefined) throw new Error('no socket');
-      WebSocket.prototype.send.call(socket, new Uint8Array(bytes));
-    }, [...frame]);
+    await this.page.evaluate(
+      (bytes) => {
+        const socket = (globalThis as unknown as Watched).sockets.at(-1);
+        if (socket === undefined) throw new Error('no socket');
+        WebSocket.prototype.send.call(socket, new Uint8Array(bytes));
+      },
+      [...frame],
+    );
   }
 }
-
-export const polling = { timeout: PATIENCE_MS, interval: 50 };

@@ -25,11 +25,15 @@ export class Server {
   async start(): Promise<void> {
     // Without the folder of records: where that is missing the samples are put in place.
     mkdirSync(this.#path('data'), { recursive: true });
-    const child = spawn(process.execPath, [CLI, 'start', '--host', '127.0.0.1', '--port', String(this.#port)], {
-      cwd: this.folder,
-      env: this.#environment(),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [CLI, 'start', '--host', '127.0.0.1', '--port', String(this.#port)],
+      {
+        cwd: this.folder,
+        env: this.#environment(),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     this.#process = child;
     this.printed = '';
     await new Promise<void>((resolve, reject) => {

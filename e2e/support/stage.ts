@@ -35,7 +35,9 @@ export function stage(): Stage {
     const present = people.splice(0);
     await Promise.all(present.map((person) => person.context.close()));
     // Whatever a test is about: the console of every page stays clean.
-    expect(present.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`))).toEqual([]);
+    expect(present.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`))).toEqual(
+      [],
+    );
   });
   afterAll(async () => {
     await browser?.close();
