@@ -15,6 +15,7 @@ const CHECKS = [
   ['Types of the adapter', () => runTool('typescript', ['--noEmit', '-p', 'tsconfig.json'])],
   ['Types of the tests', () => runTool('typescript', ['--noEmit', '-p', '__test__'])],
   ['Types of the pages', () => runTool('typescript', ['--noEmit', '-p', 'web'])],
+  ['Types of the browser tests', () => runTool('typescript', ['--noEmit', '-p', 'e2e'])],
   ['Format (prettier)', () => runTool('prettier', ['--check', '.'])],
 ];
 

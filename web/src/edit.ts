@@ -4,6 +4,7 @@ import { byId } from './dom';
 import { editLink } from './editor/link-dialog';
 import { Toolbar } from './editor/toolbar';
 import { createEditor } from './editor/view';
+import { beforeExpiry } from './expiry';
 import { MarkdownPane } from './markdown-pane';
 import { showPeople } from './people';
 import type { Ending } from './realtime/closes';
@@ -21,6 +22,8 @@ let api: Api | null = null;
 let connection: Connection | null = null;
 let view: EditorView | null = null;
 let title = recordId;
+/** The title is the record's own and no stand-in. */
+let isNamed = false;
 /** The connection ended for good: what is typed from now on would be lost. */
 let isOver = false;
 
@@ -77,6 +80,7 @@ async function open(token: string): Promise<void> {
     return;
   }
   banner(null);
+  beforeExpiry(me.expiresAtMs, (text) => banner(text, { label: 'Sign in again', act: () => signIn(null) }));
   api = client;
   void nameRecord(client);
   if (connection === null) connection = connect(token, me);
@@ -109,6 +113,7 @@ function introduce({ provider }: Connection, me: Me): void {
 /** The editor appears when the document is complete, so that nobody types into an empty one. */
 function mount({ doc, provider, delivery }: Connection): void {
   markdown.stale();
+  if (!isNamed && api !== null) void nameRecord(api);
   if (view !== null) return;
   byId('loading').hidden = true;
   byId('editor').hidden = false;
@@ -138,6 +143,7 @@ function ended(end: Ending): void {
     forgetToken();
     banner(end.text, { label: 'Sign in again', act: () => signIn(null) });
   } else if (end.then === 'stop' && view === null) {
+    banner(null);
     showUnavailable('This record cannot be opened', end.text);
   } else if (end.then === 'stop') {
     isOver = true;
@@ -151,6 +157,7 @@ async function nameRecord(client: Api): Promise<void> {
   try {
     const record = (await client.records()).find(({ id }) => id === recordId);
     if (record === undefined) return;
+    isNamed = true;
     title = record.title;
     const chip = byId('record-status');
     chip.hidden = record.status === '';

@@ -1,0 +1,71 @@
+import { expect, it } from 'vitest';
+
+import { stage } from './support/stage.js';
+
+const { server, arrive } = stage();
+
+const REFUSED = [/status of 401/];
+
+it('a bad token leads to the sign-in, in plain words', async () => {
+  const someone = await arrive('Someone');
+  const { page } = someone;
+  someone.expected.push(...REFUSED);
+  for (const path of ['', 'edit?record=welcome']) {
+    await page.goto(`${server.url}${path}#token=aaaa.bbbb.cccc`);
+    const problem = page.locator('#sign-in-problem');
+    await expect.poll(() => problem.textContent()).toBe('Your session has ended. Please sign in again.');
+    expect(await page.locator('#sign-in-token').isVisible()).toBe(true);
+    expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
+  }
+});
+
+it('without a token both pages ask for one', async () => {
+  const { page } = await arrive('Someone');
+  for (const path of ['', 'edit?record=welcome']) {
+    await page.goto(`${server.url}${path}`);
+    await page.locator('#sign-in-token').waitFor();
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('sign-in-token');
+  }
+});
+
+it('a session that ends is announced, and a new sign-in goes on where it ended', async () => {
+  const ada = await arrive('Ada');
+  const { page } = ada;
+  ada.expected.push(...REFUSED);
+  const token = await server.token('Ada', 'editor', '6s');
+  await page.goto(`${server.url}edit?record=welcome#token=${token}`);
+  await ada.reaches('saved');
+  await ada.append('Before the end.');
+  await ada.reaches('saved');
+  const banner = page.locator('#banner-text');
+  await expect.poll(() => banner.textContent()).toContain('Your session ends at ');
+  await expect.poll(() => banner.textContent()).toContain('Your session has ended.');
+  await ada.reaches('offline');
+  await ada.append('After the end.');
+
+  await page.locator('#banner-action').click();
+  await page.locator('#sign-in-token').fill(await server.token('Ada', 'editor'));
+  await page.keyboard.press('Enter');
+  await ada.reaches('saved');
+  await ada.sees('Before the end.');
+  await ada.seesMarkdown('After the end.');
+  expect(await page.locator('#banner').isVisible()).toBe(false);
+});
+
+it('a record that does not exist is said to be missing', async () => {
+  const someone = await arrive('Someone');
+  const { page } = someone;
+  someone.expected.push(/^Permission denied to access /);
+  const token = await server.token('Ada', 'editor');
+  await page.goto(`${server.url}edit?record=no-such-record#token=${token}`);
+  await expect
+    .poll(() => page.locator('#unavailable-title').textContent())
+    .toBe('This record cannot be opened');
+  expect(await page.locator('#unavailable-text').textContent()).toMatch(/does not exist|no such record/i);
+  expect(await page.locator('#banner').isVisible()).toBe(false);
+  expect(await page.getByTestId('editor').count()).toBe(0);
+  await page.goto(`${server.url}edit?record=..%2Fsecret`);
+  await expect.poll(() => page.locator('#unavailable-title').textContent()).toBe('Which record?');
+  await page.getByRole('link', { name: 'Back to the records' }).click();
+  await page.getByTestId('record-link').first().waitFor();
+});
