@@ -12,7 +12,7 @@ import { begin, end, settle, verify, type Place, type Session } from './session.
 
 const SESSIONS = Number(process.env['SESSIONS'] ?? 2000);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1_000_000_000));
-const AT_ONCE = 50;
+const AT_ONCE = 100;
 
 it(`${SESSIONS} sessions converge (SEED=${SEED})`, { timeout: 120_000 + SESSIONS * 2_000 }, async () => {
   const open = await openServer({
