@@ -1,0 +1,130 @@
+/** A yjs client as small as can be: real documents, real sockets, and switches for bad luck. */
+
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
+import WebSocket from 'ws';
+import * as syncProtocol from 'y-protocols/sync';
+import * as Y from 'yjs';
+
+import type { Chance } from './random.js';
+
+const SYNC = 0;
+/** Applied with this origin, an update stays behind the server's back. */
+export const BEHIND = Symbol('behind the server');
+const FROM_SERVER = Symbol('from the server');
+
+export class Client {
+  readonly doc = new Y.Doc();
+  /** This client's own updates, as handed to others behind the server's back. */
+  readonly written: Uint8Array[] = [];
+  /** Close codes by how often they came; 1006 is a drop. */
+  readonly closes = new Map<number, number>();
+  texts = 0;
+
+  readonly #url: string;
+  readonly #chance: Chance;
+  #socket: WebSocket | undefined;
+  #wanted = false;
+  #gone = false;
+  #lagging: Uint8Array[] | undefined;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(url: string, chance: Chance) {
+    this.#url = url;
+    this.#chance = chance;
+    this.doc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin === FROM_SERVER || origin === BEHIND) return;
+      this.written.push(update);
+      if (!this.isOpen) return;
+      const frame = frameOf((encoder) => syncProtocol.writeUpdate(encoder, update));
+      if (this.#lagging) this.#lagging.push(frame);
+      else this.#socket!.send(frame);
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  connect(): void {
+    this.#wanted = true;
+    if (this.#socket || this.#gone) return;
+    const socket = new WebSocket(this.#url, ['auth.editor.ada']);
+    this.#socket = socket;
+    socket.on('open', () => {
+      socket.send(frameOf((encoder) => syncProtocol.writeSyncStep1(encoder, this.doc)));
+    });
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      if (socket !== this.#socket) return;
+      if (isBinary) this.#read(socket, data);
+      else this.texts += 1;
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', (code) => {
+      this.closes.set(code, (this.closes.get(code) ?? 0) + 1);
+      if (socket !== this.#socket) return;
+      this.#socket = undefined;
+      this.#lagging = undefined;
+      if (this.#wanted && !this.#gone) this.#retry = setTimeout(() => this.connect(), this.#chance.int(5, 80));
+    });
+  }
+
+  /** Closes politely and stays away. */
+  leave(): void {
+    this.#wanted = false;
+    clearTimeout(this.#retry);
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#lagging = undefined;
+  }
+
+  /** Loses the connection; comes back by itself. */
+  drop(): void {
+    this.#socket?.terminate();
+  }
+
+  /** From now on updates wait … */
+  lag(): void {
+    if (this.isOpen) this.#lagging ??= [];
+  }
+
+  /** … and then go out in any order. */
+  catchUp(): void {
+    const frames = this.#lagging;
+    this.#lagging = undefined;
+    if (!frames || !this.isOpen) return;
+    for (const frame of this.#chance.shuffle(frames)) this.#socket!.send(frame);
+  }
+
+  /** Asks for what is missing, as `resyncInterval` of stock clients does. */
+  resync(): void {
+    if (this.isOpen) this.#socket!.send(frameOf((encoder) => syncProtocol.writeSyncStep1(encoder, this.doc)));
+  }
+
+  destroy(): void {
+    this.#gone = true;
+    this.#wanted = false;
+    clearTimeout(this.#retry);
+    this.#socket?.terminate();
+    this.doc.destroy();
+  }
+
+  #read(socket: WebSocket, data: Buffer): void {
+    const decoder = decoding.createDecoder(data);
+    // Others are awareness and JSON, which no test here is about.
+    if (decoding.readVarUint(decoder) !== SYNC) return;
+    const answer = encoding.createEncoder();
+    encoding.writeVarUint(answer, SYNC);
+    syncProtocol.readSyncMessage(decoder, answer, this.doc, FROM_SERVER);
+    if (encoding.length(answer) > 1 && socket.readyState === WebSocket.OPEN) {
+      socket.send(encoding.toUint8Array(answer));
+    }
+  }
+}
+
+function frameOf(write: (encoder: encoding.Encoder) => void): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, SYNC);
+  write(encoder);
+  return encoding.toUint8Array(encoder);
+}
