@@ -202,3 +202,27 @@ fn a_revoked_user_is_told_and_gone() {
     bo.settle(Duration::from_millis(100));
     assert_eq!(bo.text(), "", "what came after the revocation is not applied");
 }
+
+#[test]
+fn a_session_ends_with_its_token() {
+    let server = Server::start();
+    let mut ada = Client::join(&server.url("notes/a"), "editor:ada:300");
+    assert_eq!(ada.until_closed(), (4001, r#"{"code":"TOKEN_EXPIRED"}"#.into()));
+    eventually("gone", || server.engine().health().connections.total == 0);
+}
+
+/// A cable that was pulled: nothing arrives any more, no close, no reset.
+#[test]
+fn a_peer_that_answers_no_ping_is_dropped() {
+    let mut config = config();
+    (config.limits.ping_interval, config.limits.pong_timeout) = (1, 1);
+    let server = Server::with(config, std::sync::Arc::default());
+    let url = server.url("notes/a");
+    let silent = Client::join(&url, EDITOR);
+    let mut alive = Client::join(&url, "editor:bo");
+    let reading = std::thread::spawn(move || alive.settle(Duration::from_secs(4)));
+    eventually("dropped", || server.engine().metrics().closes.get("PEER_DEAD") == 1);
+    assert_eq!(server.engine().health().connections.total, 1, "who answers stays");
+    reading.join().unwrap();
+    drop(silent);
+}

@@ -1,4 +1,4 @@
-//! A host in memory. A token is `role:name`, such as `editor:ada`.
+//! A host in memory. A token is `role:name`, such as `editor:ada`, or `role:name:ms` to expire in so long.
 
 use std::{
     collections::HashMap,
@@ -13,6 +13,7 @@ use civicpress_realtime::{
     future::BoxFuture,
     host::{Grant, Hook, Host, HostError, Identity, RecordSummary, RecordText, SaveOutcome},
     ids::RoomId,
+    time::unix_ms,
 };
 use parking_lot::Mutex;
 
@@ -56,13 +57,14 @@ impl FakeHost {
 }
 
 fn identity(token: &str) -> Result<Identity, HostError> {
-    let (role, name) =
+    let (role, rest) =
         token.split_once(':').ok_or_else(|| HostError::Unauthenticated("unknown token".into()))?;
+    let (name, life_ms) = rest.split_once(':').unwrap_or((rest, ""));
     Ok(Identity {
         user_id: name.into(),
         name: name.into(),
         role: role.into(),
-        expires_at_ms: None,
+        expires_at_ms: life_ms.parse().ok().map(|ms: u64| unix_ms() + ms),
         room_patterns: Vec::new(),
     })
 }
