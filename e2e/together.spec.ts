@@ -61,6 +61,24 @@ it('formats by keys and by the toolbar, and undoes only what oneself did', async
   await ben.sees('plain');
 });
 
+it('everyone has a colour of their own, in all their tabs', async () => {
+  // These three would have the same colour if each chose alone.
+  const people = await Promise.all(['Eve', 'Lea', 'Pia', 'Eve'].map((name) => arrive(name)));
+  for (const person of people) await person.edit('park-renovation-proposal');
+  for (const person of people) {
+    await expect.poll(() => person.page.locator('.people-count').textContent()).toBe('3 people here');
+    await expect
+      .poll(() =>
+        person.page
+          .locator('.avatar')
+          .evaluateAll(
+            (avatars) => new Set(avatars.map((avatar) => getComputedStyle(avatar).backgroundColor)).size,
+          ),
+      )
+      .toBe(3);
+  }
+});
+
 it('a file changed on disk appears in both, and the typing of both stays', async () => {
   const record = 'budget-2026-summary';
   const [ada, ben] = await Promise.all([arrive('Ada'), arrive('Ben')]);

@@ -5,10 +5,10 @@ import { editLink } from './editor/link-dialog';
 import { Toolbar } from './editor/toolbar';
 import { createEditor } from './editor/view';
 import { beforeExpiry } from './expiry';
+import { introduce } from './introduce';
 import { MarkdownPane } from './markdown-pane';
 import { showPeople } from './people';
 import type { Ending } from './realtime/closes';
-import { colorOf } from './realtime/colors';
 import { Connection } from './realtime/connection';
 import { adoptTokenFromUrl, currentToken, forgetToken } from './session';
 import { askForToken } from './sign-in';
@@ -85,7 +85,7 @@ async function open(token: string): Promise<void> {
   void nameRecord(client);
   if (connection === null) connection = connect(token, me);
   else {
-    introduce(connection, me);
+    introduce(connection.provider.awareness, me);
     connection.resume(token);
   }
 }
@@ -98,16 +98,12 @@ function connect(token: string, me: Me): Connection {
     notice: (text) => banner(text),
   });
   if (me.role === 'viewer') made.delivery.allowEditing(false);
-  introduce(made, me);
+  introduce(made.provider.awareness, me);
   showPeople(byId('people'), made.provider.awareness);
   made.doc.on('update', () => markdown.stale());
   show(made);
   made.connect();
   return made;
-}
-
-function introduce({ provider }: Connection, me: Me): void {
-  provider.awareness.setLocalStateField('user', { name: me.name, ...colorOf(me.userId) });
 }
 
 /** The editor appears when the document is complete, so that nobody types into an empty one. */

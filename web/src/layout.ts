@@ -22,8 +22,12 @@ export function layout(markdownShown: () => void): { isMarkdownShown(): boolean 
   });
   hide(remembered());
 
+  /** Both views scroll the page; each is found again where it was left. */
+  const scrolled = { editor: 0, markdown: 0 };
   const choose = (name: keyof typeof tabs): void => {
+    scrolled[body.dataset['view'] === 'markdown' ? 'markdown' : 'editor'] = scrollY;
     body.dataset['view'] = name;
+    scrollTo({ top: scrolled[name], behavior: 'instant' });
     for (const [other, tab] of Object.entries(tabs)) {
       tab.setAttribute('aria-selected', String(other === name));
       tab.tabIndex = other === name ? 0 : -1;

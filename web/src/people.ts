@@ -32,13 +32,13 @@ export function showPeople(root: HTMLElement, awareness: Awareness): void {
 function gather(awareness: Awareness, seen: Map<number, number>): Person[] {
   const people = new Map<string, Person>();
   for (const [id, state] of awareness.getStates()) {
-    const user = (state['user'] ?? null) as { name?: unknown; color?: unknown } | null;
+    const user = (state['user'] ?? null) as { name?: unknown; color?: unknown; key?: unknown } | null;
     if (user === null) continue;
     const name = String(user.name ?? 'Someone').slice(0, 60);
     const color = trustedColor(user.color, name);
     const isMe = id === awareness.clientID;
     const idle = state['away'] === true || (!isMe && Date.now() - (seen.get(id) ?? 0) > IDLE_MS);
-    const key = `${name}\n${color}`;
+    const key = `${name}\n${user.key === undefined ? color : String(user.key)}`;
     const known = people.get(key);
     people.set(key, { name, color, isMe: isMe || known?.isMe === true, idle: idle && known?.idle !== false });
   }

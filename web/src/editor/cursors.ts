@@ -12,10 +12,13 @@ interface User {
 
 /** Other people's carets with their names, and what they have selected. */
 export function cursors(awareness: Awareness): Plugin {
+  awareness.on('change', ({ updated }: { updated: number[] }) => {
+    for (const id of updated) showName(id);
+  });
   return yCursorPlugin(awareness, {
-    cursorBuilder: (user: User) => {
+    cursorBuilder: (user: User, client: number) => {
       const name = String(user.name ?? 'Someone').slice(0, 60);
-      const caret = h('span', { class: 'remote-caret' });
+      const caret = h('span', { 'class': 'remote-caret', 'data-client': String(client) });
       caret.style.setProperty('--user-color', trustedColor(user.color, name));
       // Word joiners keep the caret on the line of the text beside it.
       caret.append('\u2060', h('span', { class: 'remote-name' }, name), '\u2060');
@@ -26,4 +29,10 @@ export function cursors(awareness: Awareness): Plugin {
       style: `background-color: ${trustedColor(user.color, String(user.name ?? ''))}38`,
     }),
   }) as Plugin;
+}
+
+/** Names fade away, for they cover the line above; whoever moves is named again. */
+function showName(client: number): void {
+  const name = document.querySelector(`.remote-caret[data-client="${client}"] > .remote-name`);
+  for (const fading of name?.getAnimations() ?? []) fading.currentTime = 0;
 }

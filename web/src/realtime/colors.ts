@@ -10,13 +10,19 @@ const COLORS = [
   '#d1372c', '#507d24', '#b143b1', '#8c6c0b', '#5b65d6', '#427b71',
 ] as const;
 
-/** The same colour for the same person, everywhere and always. */
-export function colorOf(userId: string): UserColor {
-  // FNV-1a; ids that differ in one character must not look alike.
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < userId.length; i++) hash = Math.imul(hash ^ userId.charCodeAt(i), 0x01000193);
-  const color = COLORS[(hash >>> 0) % COLORS.length] ?? COLORS[0];
+/** The same colour for the same person, everywhere and always; another one only where that is `taken`. */
+export function colorOf(userId: string, taken: ReadonlySet<string> = new Set()): UserColor {
+  const own = hashOf(userId) % COLORS.length;
+  const inOrder = [...COLORS.slice(own), ...COLORS.slice(0, own)];
+  const color = inOrder.find((candidate) => !taken.has(candidate)) ?? COLORS[own] ?? COLORS[0];
   return { color, colorLight: `${color}38` };
+}
+
+/** FNV-1a: ids that differ in one character do not look alike. */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
 }
 
 /** A colour someone else claims to have; their own if it is one of ours, else a computed one. */
