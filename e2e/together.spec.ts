@@ -26,6 +26,11 @@ it('two people type at once and see each other', async () => {
   expect(await ada.blocks()).toEqual(await ben.blocks());
   await expect.poll(() => ada.cursors()).toEqual(['Ben Okri']);
   await expect.poll(() => ben.cursors()).toEqual(['Ada Lovelace']);
+  // The name goes after a while, for it covers text, and comes back as soon as its owner moves.
+  const name = ada.editor.locator('.remote-name');
+  await expect.poll(() => name.evaluate((label) => getComputedStyle(label).opacity)).toBe('0');
+  await ben.page.keyboard.press('ArrowLeft');
+  await expect.poll(() => name.evaluate((label) => getComputedStyle(label).opacity)).toBe('1');
   expect((await ada.people()).sort()).toEqual(['Ada Lovelace (you)', 'Ben Okri']);
   expect(await ada.page.locator('.people-count').textContent()).toBe('2 people here');
 
