@@ -3,9 +3,15 @@
 use std::{fs, path::Path};
 
 fn sources() -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut files);
+    let files = files_below("src");
     assert!(files.len() > 30, "the sources were found");
+    files
+}
+
+/// Rust files below a folder of the project, by name, without their comments.
+pub fn files_below(folder: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
     files
 }
 

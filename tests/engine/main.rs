@@ -13,6 +13,7 @@
 mod acks;
 mod awareness;
 mod bad_input;
+mod documents;
 mod http;
 mod invariants;
 mod lifecycle;
