@@ -22,7 +22,7 @@ export declare class RealtimeEngine {
   triggerSnapshot(room: string): Promise<SnapshotAnswer>
   /** Ends all sessions of a user at once; returns how many. */
   revokeUser(userId: string, reason: string): number
-  /** An open room's document as Markdown, front matter excluded. */
+  /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>
   /** Raw updates that rebuild the room from nothing: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Array<Buffer>>
