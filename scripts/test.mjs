@@ -1,7 +1,7 @@
 /**
  * Everything: packages, build, lints, Rust tests, tests of the pages, addon tests, browser tests.
  *
- * node scripts/test.mjs [--profile dev|release|dist] [--only lint,rust,pages,addon,e2e]
+ * node scripts/test.mjs [--profile dev|release|dist] [--only lint,rust,pages,addon,clients,convergence,e2e]
  */
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -26,7 +26,18 @@ const STEPS = {
   lint: { title: 'Format, lints, types', work: lint },
   rust: { title: 'Rust tests', work: rustTests },
   pages: { title: 'Tests of the pages', work: pagesTests },
-  addon: { title: 'Addon tests (real addon, real clients)', work: () => runTool('vitest', ['run']) },
+  addon: {
+    title: 'Addon tests',
+    work: () => runTool('vitest', ['run', '--exclude', '__test__/{clients,convergence}/**']),
+  },
+  clients: {
+    title: 'Tests with stock yjs clients',
+    work: () => runTool('vitest', ['run', '__test__/clients']),
+  },
+  convergence: {
+    title: 'Convergence of thousands of sessions',
+    work: () => runTool('vitest', ['run', '__test__/convergence']),
+  },
   e2e: {
     title: 'Browser tests',
     skip: () => !existsSync(inRoot('e2e/run.mjs')),

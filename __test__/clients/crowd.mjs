@@ -51,7 +51,10 @@ process.send({ joined: true });
 process.on('message', async (message) => {
   if (message.do === 'type') {
     await Promise.all(people.map(typeAll));
-    const typed = people.map(({ doc }) => [String(doc.clientID), doc.getMap('edits').get(String(doc.clientID))]);
+    const typed = people.map(({ doc }) => [
+      String(doc.clientID),
+      doc.getMap('edits').get(String(doc.clientID)),
+    ]);
     process.send({ typed });
   } else if (message.do === 'compare') {
     // Everybody has every edit of everybody.
@@ -65,7 +68,11 @@ process.on('message', async (message) => {
     ]);
     process.send({ states, closes: people.reduce((sum, { closes }) => sum + closes, 0) });
   } else {
-    for (const { provider } of people) provider.destroy();
+    for (const { provider, doc } of people) {
+      provider.destroy();
+      // Ends the awareness' timer too, which would keep the process.
+      doc.destroy();
+    }
     process.disconnect();
   }
 });

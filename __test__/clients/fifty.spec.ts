@@ -35,10 +35,11 @@ async function startServer() {
   const child = node([CLI, 'start', '--config', file], { cwd: folder, env: environment(folder) });
   const banner = await child.printed('Ctrl+C');
   const port = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(banner)![1]);
-  const health = async () => (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as {
-    connections: { total: number };
-    rooms: { total: number };
-  };
+  const health = async () =>
+    (await (await fetch(`http://127.0.0.1:${port}/health`)).json()) as {
+      connections: { total: number };
+      rooms: { total: number };
+    };
   return { child, port, health };
 }
 
@@ -100,24 +101,30 @@ async function round(port: number, room: string): Promise<void> {
   await Promise.all(left);
 }
 
-it('a room of fifty converges, and leaves nothing behind', { timeout: 180_000 + SECONDS * 4_000 }, async () => {
-  const { child, port, health } = await startServer();
-  const pid = child.process.pid!;
-  const evicted = async (): Promise<number> => {
-    await until(async () => {
-      const { connections, rooms } = await health();
-      return connections.total === 0 && rooms.total === 0;
-    });
-    return residentBytes(pid);
-  };
-  const start = residentBytes(pid);
-  await round(port, 'first');
-  const first = await evicted();
-  await round(port, 'second');
-  const second = await evicted();
-  const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
-  console.log(`server memory: ${mib(start)} at its start, ${mib(first)} after one round, ${mib(second)} after two`);
-  expect(second).toBeLessThan(Math.max(first * 1.2, first + 16 * MIB));
-  child.process.kill('SIGTERM');
-  expect((await child.ended).code).toBe(0);
-});
+it(
+  'a room of fifty converges, and leaves nothing behind',
+  { timeout: 180_000 + SECONDS * 4_000 },
+  async () => {
+    const { child, port, health } = await startServer();
+    const pid = child.process.pid!;
+    const evicted = async (): Promise<number> => {
+      await until(async () => {
+        const { connections, rooms } = await health();
+        return connections.total === 0 && rooms.total === 0;
+      });
+      return residentBytes(pid);
+    };
+    const start = residentBytes(pid);
+    await round(port, 'first');
+    const first = await evicted();
+    await round(port, 'second');
+    const second = await evicted();
+    const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
+    console.log(
+      `server memory: ${mib(start)} at its start, ${mib(first)} after one round, ${mib(second)} after two`,
+    );
+    expect(second).toBeLessThan(Math.max(first * 1.2, first + 16 * MIB));
+    child.process.kill('SIGTERM');
+    expect((await child.ended).code).toBe(0);
+  },
+);

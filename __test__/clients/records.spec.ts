@@ -94,7 +94,12 @@ function withoutTight(node: unknown): unknown {
 const paragraphs = (peer: Peer): string[] =>
   fragmentOf(peer)
     .toArray()
-    .map((node) => (node as Y.XmlElement).toArray().map((text) => String(text)).join(''));
+    .map((node) =>
+      (node as Y.XmlElement)
+        .toArray()
+        .map((text) => String(text))
+        .join(''),
+    );
 /** Types at the end of a block. */
 function append(peer: Peer, block: number, text: string): void {
   const node = (fragmentOf(peer).get(block) as Y.XmlElement).get(0) as Y.XmlText;

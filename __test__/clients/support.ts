@@ -140,7 +140,11 @@ export function bytesOf(data: WebSocket.RawData): Uint8Array {
 /** Everything a document says, in a form that compares. */
 export function contentOf(doc: Y.Doc): string {
   const roots = [...doc.share.keys()].sort();
-  return JSON.stringify([doc.getText('t').toDelta(), roots, [...Y.decodeStateVector(Y.encodeStateVector(doc))].sort()]);
+  return JSON.stringify([
+    doc.getText('t').toDelta(),
+    roots,
+    [...Y.decodeStateVector(Y.encodeStateVector(doc))].sort(),
+  ]);
 }
 
 export type Frame =

@@ -4,7 +4,17 @@ import { expect, it } from 'vitest';
 import * as Y from 'yjs';
 
 import { RealtimeServer, afterwards, environment, until } from '../support.js';
-import { decodeFrame, LATEST, openHost, openServer, peer, rawSocket, ROOMY, syncFrame, synced } from './support.js';
+import {
+  decodeFrame,
+  LATEST,
+  openHost,
+  openServer,
+  peer,
+  rawSocket,
+  ROOMY,
+  syncFrame,
+  synced,
+} from './support.js';
 
 /** A document whose updates are sent by hand. */
 function author() {
@@ -70,7 +80,9 @@ it('is not given to those who did not ask, nor for edits of a viewer', async () 
   // What comes after the refusal has passed everything before it.
   ada.text.insert(0, 'still ');
   await until(() => echoes(viewer).some((update) => update.includes(Buffer.from('still ').toString('hex'))));
-  expect(echoes(viewer).some((update) => update.includes(Buffer.from('not wanted').toString('hex')))).toBe(false);
+  expect(echoes(viewer).some((update) => update.includes(Buffer.from('not wanted').toString('hex')))).toBe(
+    false,
+  );
   expect(ada.traffic.binary.map(decodeFrame).some(({ kind }) => kind === 'update')).toBe(false);
 });
 

@@ -212,22 +212,26 @@ it('all versions work in one room', async () => {
   await same(...peers);
 });
 
-it('a lone idle client stays, whatever its version, and its cursor with it', { timeout: 150_000 }, async () => {
-  const { port } = await openServer();
-  const peers = VERSIONS.map((version, index) => peer(version, port, { room: `notes/lone-${index}` }));
-  await synced(...peers);
-  // y-websocket gives up on a server it has not heard for 30 s, and looks every 3 s.
-  await new Promise((resolve) => setTimeout(resolve, 68_000));
-  for (const { provider, traffic } of peers) {
-    expect(provider.wsconnected && provider.synced).toBe(true);
-    expect(traffic).toMatchObject({ opened: 1, closes: [], text: [] });
-  }
-  // They renewed their state all the while, so a newcomer sees them at once.
-  for (const [index, { doc }] of peers.entries()) {
-    const visitor = peer(LATEST, port, { room: `notes/lone-${index}` });
-    await until(() => visitor.provider.awareness.getStates().has(doc.clientID));
-  }
-});
+it(
+  'a lone idle client stays, whatever its version, and its cursor with it',
+  { timeout: 150_000 },
+  async () => {
+    const { port } = await openServer();
+    const peers = VERSIONS.map((version, index) => peer(version, port, { room: `notes/lone-${index}` }));
+    await synced(...peers);
+    // y-websocket gives up on a server it has not heard for 30 s, and looks every 3 s.
+    await new Promise((resolve) => setTimeout(resolve, 68_000));
+    for (const { provider, traffic } of peers) {
+      expect(provider.wsconnected && provider.synced).toBe(true);
+      expect(traffic).toMatchObject({ opened: 1, closes: [], text: [] });
+    }
+    // They renewed their state all the while, so a newcomer sees them at once.
+    for (const [index, { doc }] of peers.entries()) {
+      const visitor = peer(LATEST, port, { room: `notes/lone-${index}` });
+      await until(() => visitor.provider.awareness.getStates().has(doc.clientID));
+    }
+  },
+);
 
 it('3.1.0 stops at a code of 4400 to 4499 only', async () => {
   const { port } = await openServer({ limits: { document_bytes_max: 1_048_576 } });

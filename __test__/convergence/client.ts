@@ -22,6 +22,7 @@ export class Client {
   texts = 0;
 
   readonly #url: string;
+  readonly #token: string;
   readonly #chance: Chance;
   #socket: WebSocket | undefined;
   #wanted = false;
@@ -29,8 +30,9 @@ export class Client {
   #lagging: Uint8Array[] | undefined;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(url: string, chance: Chance) {
+  constructor(url: string, chance: Chance, token = 'editor.ada') {
     this.#url = url;
+    this.#token = token;
     this.#chance = chance;
     this.doc.on('update', (update: Uint8Array, origin: unknown) => {
       if (origin === FROM_SERVER || origin === BEHIND) return;
@@ -49,7 +51,7 @@ export class Client {
   connect(): void {
     this.#wanted = true;
     if (this.#socket || this.#gone) return;
-    const socket = new WebSocket(this.#url, ['auth.editor.ada']);
+    const socket = new WebSocket(this.#url, [`auth.${this.#token}`]);
     this.#socket = socket;
     socket.on('open', () => {
       socket.send(frameOf((encoder) => syncProtocol.writeSyncStep1(encoder, this.doc)));
@@ -65,7 +67,8 @@ export class Client {
       if (socket !== this.#socket) return;
       this.#socket = undefined;
       this.#lagging = undefined;
-      if (this.#wanted && !this.#gone) this.#retry = setTimeout(() => this.connect(), this.#chance.int(5, 80));
+      if (this.#wanted && !this.#gone)
+        this.#retry = setTimeout(() => this.connect(), this.#chance.int(5, 80));
     });
   }
 

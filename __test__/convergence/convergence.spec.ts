@@ -30,7 +30,9 @@ it(`${SESSIONS} sessions converge (SEED=${SEED})`, { timeout: 120_000 + SESSIONS
     const chance = new Chance(SEED + first);
     const sessions = Array.from({ length: count }, (_, index) => begin(SEED + first + index, place));
     try {
-      const restart = new Promise((resolve) => setTimeout(resolve, chance.int(100, 400))).then(() => open.restart());
+      const restart = new Promise((resolve) => setTimeout(resolve, chance.int(100, 400))).then(() =>
+        open.restart(),
+      );
       await Promise.all([restart, ...sessions.map(({ typed }) => typed)]);
       await Promise.all(sessions.map(settle));
       await Promise.all(sessions.map((session) => verify(session, place)));

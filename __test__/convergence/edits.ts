@@ -4,7 +4,17 @@ import * as Y from 'yjs';
 
 import type { Chance } from './random.js';
 
-const WORDS = ['a', 'council ', 'é', '😀', '👩‍👩‍👧', 'שלום', '\n', 'long enough to be split more than once ', '0'];
+const WORDS = [
+  'a',
+  'council ',
+  'é',
+  '😀',
+  '👩‍👩‍👧',
+  'שלום',
+  '\n',
+  'long enough to be split more than once ',
+  '0',
+];
 const KEYS = ['title', 'status', 'owner', 'x'];
 const MARKS = [
   { strong: {} },
@@ -77,7 +87,10 @@ const editArray: Edit = (doc, chance) => {
   } else if (chance.of(0.2)) {
     list.insert(at, [new Y.Map([[chance.pick(KEYS), value(chance)]]), new Y.Array()]);
   } else {
-    list.insert(at, Array.from({ length: chance.int(1, 3) }, () => value(chance)));
+    list.insert(
+      at,
+      Array.from({ length: chance.int(1, 3) }, () => value(chance)),
+    );
   }
 };
 

@@ -13,6 +13,7 @@ const CONVERGES_WITHIN_MS = 45_000;
 /** What a session needs to know of the server. */
 export interface Place {
   url(room: string): string;
+  token?: string;
   /** Updates of the room's log. */
   exportLog(room: string): Promise<Uint8Array[]>;
 }
@@ -37,7 +38,7 @@ export function begin(seed: number, place: Place, steps = 40): Session {
   const room = `s-${seed}`;
   const clients = Array.from(
     { length: chance.int(3, 5) },
-    () => new Client(place.url(room), new Chance(chance.int(0, 2 ** 31))),
+    () => new Client(place.url(room), new Chance(chance.int(0, 2 ** 31)), place.token),
   );
   for (const client of clients) if (chance.of(0.8)) client.connect();
   return { seed, room, clients, typed: type(clients, chance, steps) };
@@ -110,7 +111,7 @@ export async function verify({ seed, room, clients }: Session, place: Place): Pr
       await sleep(20);
     }
   };
-  const newcomer = new Client(place.url(room), new Chance(seed));
+  const newcomer = new Client(place.url(room), new Chance(seed), place.token);
   try {
     newcomer.connect();
     await agrees('a newcomer', async () => newcomer.doc);
@@ -132,7 +133,10 @@ function statesOf(clients: Client[]): Record<string, string> {
   return Object.fromEntries(
     clients.map((client, index) => {
       const closes = JSON.stringify([...client.closes]);
-      return [`client ${index} (open ${client.isOpen}, closes ${closes})`, `${pendingOf(client.doc)} ${contentOf(client.doc)}`];
+      return [
+        `client ${index} (open ${client.isOpen}, closes ${closes})`,
+        `${pendingOf(client.doc)} ${contentOf(client.doc)}`,
+      ];
     }),
   );
 }

@@ -18,7 +18,7 @@ use yrs::{
 use crate::{
     limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
     markdown::{self, MergeReport, Node},
-    protocol::guard::{self, Bounds, Refusal, Scan},
+    protocol::guard::{self, Bounds, Missing, Refusal, Scan},
 };
 
 /// What can go wrong with a document.
@@ -42,18 +42,31 @@ pub enum Applied {
     Changed(Bytes),
     /// Everything in it was known.
     Unchanged,
-    /// Something it builds on is missing; nothing happened.
+    /// Something it builds on is missing; nothing happened, see [`Document::apply_part`].
     Missing,
 }
 
-/// An update that waits for what it builds on.
+/// What became of an update that is not all applicable.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Exactly what changed, as update v1.
+    pub change: Option<Bytes>,
+    /// What has to wait.
+    pub rest: Option<Rest>,
+}
+
+/// The part of an update that waits for what it builds on.
 #[derive(Clone, Debug)]
-pub struct Held {
-    /// Its row in the log.
-    pub seq: u64,
-    /// Update v1.
-    pub bytes: Bytes,
-    scan: Scan,
+pub struct Rest {
+    bytes: Bytes,
+    needs: Vec<Missing>,
+}
+
+/// The rest of updates, and their rows in the log.
+#[derive(Clone, Debug)]
+struct Held {
+    seq: u64,
+    rest: Rest,
 }
 
 /// The document and the updates that wait for their dependencies.
@@ -98,11 +111,13 @@ impl Document {
         }
         for (seq, bytes) in rows {
             let scan = document.scan(bytes)?;
-            if document.apply(bytes, &scan)? == Applied::Missing {
-                document.hold(seq, bytes.clone(), scan)?;
-            } else {
-                document.settle()?;
+            if document.apply(bytes, &scan)? == Applied::Missing
+                && let Some(rest) = document.apply_part(bytes)?.rest
+            {
+                // Not bounded again: what is in the log was within the bounds when it came.
+                document.held.push(Held { seq, rest });
             }
+            document.settle()?;
         }
         Ok(document)
     }
@@ -118,7 +133,7 @@ impl Document {
         if scan.is_empty() {
             return Ok(Applied::Unchanged);
         }
-        if scan.missing(|client| self.clock(client)).is_some() {
+        if scan.has_holes || scan.missing(|client| self.clock(client)).is_some() {
             return Ok(Applied::Missing);
         }
         let applied = guarded(|| {
@@ -146,27 +161,53 @@ impl Document {
         Ok(applied)
     }
 
-    /// Keeps an update until what it builds on arrives.
-    pub fn hold(&mut self, seq: u64, bytes: Bytes, scan: Scan) -> Result<(), DocumentError> {
-        let held_bytes: usize = self.held.iter().map(|held| held.bytes.len()).sum();
-        if self.held.len() >= HELD_UPDATES_MAX || held_bytes + bytes.len() > HELD_BYTES_MAX {
+    /// Applies as much of an update as there are dependencies for; the rest can be held.
+    ///
+    /// Updates are not held as wholes, because two of them may each build on a part of the other.
+    pub fn apply_part(&mut self, bytes: &[u8]) -> Result<Part, DocumentError> {
+        let split = guard::split_update(bytes, &self.bounds, |client| self.clock(client))
+            .map_err(|refusal: Refusal| DocumentError::Refused(refusal.code()))?;
+        let rest = split.rest.map(|bytes| Rest { bytes, needs: split.needs });
+        let Some(now) = split.now else { return Ok(Part { change: None, rest }) };
+        let scan = self.scan(&now)?;
+        match self.apply(&now, &scan)? {
+            Applied::Changed(change) => Ok(Part { change: Some(change), rest }),
+            Applied::Unchanged => Ok(Part { change: None, rest }),
+            Applied::Missing => Err(DocumentError::Refused("UNSPLITTABLE")),
+        }
+    }
+
+    /// Keeps the rest of an update until what it builds on arrives.
+    pub fn hold(&mut self, seq: u64, rest: Rest) -> Result<(), DocumentError> {
+        let held_bytes: usize = self.held.iter().map(|held| held.rest.bytes.len()).sum();
+        if self.held.len() >= HELD_UPDATES_MAX || held_bytes + rest.bytes.len() > HELD_BYTES_MAX {
             return Err(DocumentError::TooManyHeld);
         }
-        self.held.push(Held { seq, bytes, scan });
+        self.held.push(Held { seq, rest });
         Ok(())
     }
 
-    /// Applies held updates whose dependencies are there now; returns them with what each changed.
-    pub fn settle(&mut self) -> Result<Vec<(u64, Applied)>, DocumentError> {
+    /// The row of an equal rest that is held already. A client that reconnects sends its rest again.
+    pub fn holds(&self, rest: &Rest) -> Option<u64> {
+        self.held.iter().find(|held| held.rest.bytes == rest.bytes).map(|held| held.seq)
+    }
+
+    /// Applies what is held as far as its dependencies are there now. Returns each row that is fully applied
+    /// or got further, with what changed.
+    pub fn settle(&mut self) -> Result<Vec<(u64, Option<Bytes>)>, DocumentError> {
         let mut settled = Vec::new();
         loop {
-            let position = self
-                .held
-                .iter()
-                .position(|held| held.scan.missing(|client| self.clock(client)).is_none());
+            let position = self.held.iter().position(|held| {
+                let met = |need: &Missing| self.clock(need.client) >= u64::from(need.clock);
+                held.rest.needs.iter().any(met)
+            });
             let Some(position) = position else { return Ok(settled) };
             let held = self.held.remove(position);
-            settled.push((held.seq, self.apply(&held.bytes, &held.scan)?));
+            let part = self.apply_part(&held.rest.bytes)?;
+            if let Some(rest) = part.rest {
+                self.held.push(Held { seq: held.seq, rest });
+            }
+            settled.push((held.seq, part.change));
         }
     }
 

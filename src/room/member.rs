@@ -93,6 +93,11 @@ impl Member {
         self.acks.waiting.push_back(Waiting { seq, echo });
     }
 
+    /// Whether it waits for the commit of row `seq`.
+    pub fn awaits(&self, seq: u64) -> bool {
+        self.acks.waiting.iter().any(|waiting| waiting.seq == seq)
+    }
+
     /// Notes that its next sync message is refused: nothing from here on is acknowledged.
     pub fn refuse(&mut self) {
         if self.acks.mode != AckMode::None && self.acks.waiting.len() < WAITING_MAX {

@@ -6,17 +6,19 @@
 //! proportion to what is really there, never to what is declared.
 //!
 //! What a scan promises of an accepted update, beyond its syntax:
-//! - each client has one section, without holes, that is not empty;
+//! - each client has one section that is not empty, and [`Scan::has_holes`] says whether one has a hole;
 //! - references point backward within their own client, and no cycle runs through several clients, so that
 //!   yrs integrates the whole update once [`Scan::missing`] says that nothing is missing;
 //! - values and shared types are nested to a bound, and the memory it will cost is estimated.
 
 mod order;
+mod split;
 mod structs;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use split::{Split, split_update};
 pub(crate) use value::depth_exceeded as json_depth_exceeded;
 
 use super::lib0::{DecodeError, Reader};
@@ -38,7 +40,7 @@ impl Bounds {
     }
 }
 
-/// The structs of one client in an update: the clocks `start..end`, all present.
+/// The structs of one client in an update: the clocks `start..end`, all present but for holes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
     /// The client that wrote them.
@@ -71,6 +73,9 @@ pub struct Scan {
     pub delete_ranges: usize,
     /// Estimated memory once integrated, in bytes; by kind of struct.
     pub estimated_bytes: u64,
+    /// Whether a section has holes (Skip structs), as states of clients have that wait for structs themselves.
+    /// Such an update must not reach yrs; [`split_update`] takes it apart.
+    pub has_holes: bool,
 }
 
 impl Scan {
@@ -120,9 +125,6 @@ pub enum Refusal {
     /// More clients than one update may name.
     #[error("the update names too many clients")]
     TooManyClients,
-    /// A struct that stands for a hole; only merged updates with gaps hold them.
-    #[error("the update holds a skip")]
-    Skip,
     /// Content of Yjs before 13, which yrs cannot read.
     #[error("the update holds legacy JSON content")]
     LegacyJson,
@@ -178,7 +180,6 @@ impl Refusal {
             Self::EmptySection => "empty_section",
             Self::RepeatedClient => "repeated_client",
             Self::TooManyClients => "too_many_clients",
-            Self::Skip => "skip",
             Self::LegacyJson => "legacy_json",
             Self::UnknownContent => "unknown_content",
             Self::UnknownType => "unknown_type",

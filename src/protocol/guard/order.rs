@@ -22,12 +22,18 @@ impl Link {
     pub(super) fn new(client: u32, clock: u32) -> Self {
         Self { client, clock }
     }
+
+    /// The client's number and the clock, if it points anywhere.
+    pub(super) fn target(self) -> Option<(u32, u32)> {
+        (self.client != u32::MAX).then_some((self.client, self.clock))
+    }
 }
 
 /// One struct: where it starts and what it refers to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
-    clock: u32,
+    /// First clock.
+    pub(super) clock: u32,
     /// The left origin, or the parent when [`Node::within_left`].
     pub(super) left: Link,
     /// The right origin.
@@ -36,6 +42,8 @@ pub(super) struct Node {
     pub(super) within_left: bool,
     /// Whether others may be inside it.
     pub(super) is_type: bool,
+    /// Whether it only stands for structs that are not in the update.
+    pub(super) is_hole: bool,
     /// Shared types around it, as far as this update tells.
     depth: u16,
 }
@@ -49,8 +57,14 @@ impl Node {
             right: Link::NONE,
             within_left: false,
             is_type: false,
+            is_hole: false,
             depth: 0,
         }
+    }
+
+    /// A stretch of clocks whose structs are not in the update.
+    pub(super) fn hole(clock: u32) -> Self {
+        Self { is_hole: true, ..Self::leaf(clock) }
     }
 }
 

@@ -56,12 +56,47 @@ mod cost {
 
 pub(super) fn scan(bytes: &[u8], bounds: &Bounds) -> Result<Scan, Refusal> {
     let mut scanner = Scanner::new(bytes, bounds);
-    scanner.sections()?;
-    scanner.deletes()?;
-    if !scanner.reader.is_empty() {
-        return Err(Refusal::Trailing);
-    }
+    scanner.walk()?;
     scanner.finish()
+}
+
+/// Where everything in an update is, for taking it apart.
+pub(super) struct Layout {
+    pub(super) sections: Vec<SectionNodes>,
+    pub(super) nodes: Vec<Node>,
+    /// Each node's first byte.
+    pub(super) starts: Vec<usize>,
+    /// The byte after each section.
+    pub(super) ends: Vec<usize>,
+    /// Deleted ranges: number of the client, first clock, clock after the last.
+    pub(super) deletes: Vec<(u32, u32, u32)>,
+    /// Client ids by number.
+    pub(super) ids: Vec<u64>,
+    /// For each client's number, the number of its section.
+    pub(super) section_of: Vec<Option<u32>>,
+}
+
+pub(super) fn layout(bytes: &[u8], bounds: &Bounds) -> Result<Layout, Refusal> {
+    let mut scanner = Scanner::new(bytes, bounds);
+    scanner.places = Some(Places::default());
+    scanner.walk()?;
+    let Places { starts, ends, deletes } = scanner.places.take().unwrap_or_default();
+    Ok(Layout {
+        starts,
+        ends,
+        deletes,
+        ids: scanner.clients.entries.iter().map(|entry| entry.id).collect(),
+        section_of: scanner.clients.section_of(),
+        sections: scanner.sections,
+        nodes: scanner.nodes,
+    })
+}
+
+#[derive(Default)]
+struct Places {
+    starts: Vec<usize>,
+    ends: Vec<usize>,
+    deletes: Vec<(u32, u32, u32)>,
 }
 
 struct Scanner<'a> {
@@ -74,6 +109,9 @@ struct Scanner<'a> {
     types: usize,
     delete_ranges: usize,
     bytes: u64,
+    has_holes: bool,
+    /// Only noted where an update is to be taken apart.
+    places: Option<Places>,
 }
 
 impl<'a> Scanner<'a> {
@@ -88,7 +126,15 @@ impl<'a> Scanner<'a> {
             types: 0,
             delete_ranges: 0,
             bytes: 0,
+            has_holes: false,
+            places: None,
         }
+    }
+
+    fn walk(&mut self) -> Result<(), Refusal> {
+        self.sections()?;
+        self.deletes()?;
+        if self.reader.is_empty() { Ok(()) } else { Err(Refusal::Trailing) }
     }
 
     fn sections(&mut self) -> Result<(), Refusal> {
@@ -128,6 +174,9 @@ impl<'a> Scanner<'a> {
             end: next,
             nodes: first..self.nodes.len(),
         });
+        if let Some(places) = &mut self.places {
+            places.ends.push(self.reader.position());
+        }
         Ok(())
     }
 
@@ -136,13 +185,19 @@ impl<'a> Scanner<'a> {
         if self.nodes.len() + self.delete_ranges >= self.bounds.structs_max {
             return Err(Refusal::TooManyStructs);
         }
+        if let Some(places) = &mut self.places {
+            places.starts.push(self.reader.position());
+        }
         let info = self.reader.u8()?;
         let (len, node) = match info {
             GC => {
                 self.charge(cost::COLLECTED)?;
                 (u64::from(clock(&mut self.reader)?), Node::leaf(at))
             }
-            SKIP => return Err(Refusal::Skip),
+            SKIP => {
+                self.has_holes = true;
+                (u64::from(clock(&mut self.reader)?), Node::hole(at))
+            }
             _ => self.item(info, own, at)?,
         };
         if len == 0 {
@@ -279,6 +334,9 @@ impl<'a> Scanner<'a> {
                 let end = clock_end(start, u64::from(len))?;
                 self.clients.need(index, end);
                 self.charge(cost::DELETE_RANGE)?;
+                if let Some(places) = &mut self.places {
+                    places.deletes.push((index, start, end));
+                }
             }
         }
         Ok(())
@@ -311,6 +369,7 @@ impl<'a> Scanner<'a> {
             structs: self.nodes.len(),
             delete_ranges: self.delete_ranges,
             estimated_bytes: self.bytes,
+            has_holes: self.has_holes,
         })
     }
 

@@ -146,7 +146,7 @@ fn each_rule_has_its_name() {
     for (bytes, refusal) in [
         (vec![], Refusal::Truncated),
         (vec![0, 0, 0], Refusal::Trailing),
-        (section(1, &[10, 3]), Refusal::Skip),
+        (section(1, &[10, 0]), Refusal::ZeroLength),
         (section(1, &[0, 0]), Refusal::ZeroLength),
         (section(1, &[4, 1, 1, b't', 0]), Refusal::ZeroLength),
         (section(1, &[8, 1, 1, b't', 0]), Refusal::ZeroLength),

@@ -12,7 +12,7 @@ use crate::{
     ids::SessionId,
     limits::INLINE_UPDATE_BYTES_MAX,
     protocol::{guard::Scan, sync, ws_frame},
-    room::document::{Applied, DocumentError},
+    room::document::{Applied, DocumentError, Part},
     store::Append,
     time::unix_ms,
 };
@@ -52,7 +52,7 @@ impl Actor {
                 self.fan_out(&bytes, Some(session));
                 self.settle_held()?;
             }
-            Ok(Applied::Missing) => self.hold(session, update, scan).await?,
+            Ok(Applied::Missing) => self.take_part(session, update).await?,
             Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
             Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
             Err(DocumentError::TooManyHeld) => self.refuse_frame(session, "TOO_MANY_HELD"),
@@ -82,25 +82,48 @@ impl Actor {
         }
     }
 
-    pub(super) async fn hold(
+    /// Takes what it can of an update that builds on something missing, and keeps the rest.
+    pub(super) async fn take_part(
         &mut self,
         session: SessionId,
         update: Bytes,
-        scan: Scan,
     ) -> Result<(), Ended> {
-        let seq = self.last_seq + 1;
-        if self.document.hold(seq, update.clone(), scan).is_err() {
+        let bytes = update.clone();
+        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
+        let part = self.on_document(heavy, move |document| document.apply_part(&bytes)).await?;
+        let Part { change, rest } = match part {
+            Ok(part) => part,
+            Err(DocumentError::Refused(code)) => {
+                self.refuse_frame(session, code);
+                return Ok(());
+            }
+            Err(_) => return Err(self.fail(Some(session))),
+        };
+        let asks = rest.is_some();
+        let known = rest.as_ref().and_then(|rest| self.document.holds(rest));
+        if let (None, Some(seq)) = (&change, known) {
+            self.await_commit(session, seq, &update);
+        } else if rest.is_none_or(|rest| self.document.hold(self.last_seq + 1, rest).is_ok()) {
+            self.context.metrics.updates_held.add(u64::from(asks));
+            let seq = self.log(update.clone()).await;
+            self.await_commit(session, seq, &update);
+        } else {
             log::warn!("room {}: too many updates with missing dependencies", self.room);
             self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
+            if let Some(change) = &change {
+                self.log(change.clone()).await;
+            }
             self.close_member(session, CloseReason::RoomFailed);
-            return Ok(());
         }
-        self.context.metrics.updates_held.inc();
-        self.log(update.clone()).await;
-        self.await_commit(session, seq, &update);
-        let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
-        if let Some(member) = self.members.get(&session) {
-            member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
+        if let Some(change) = change {
+            self.fan_out(&change, Some(session));
+            self.settle_held()?;
+        }
+        if asks {
+            let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
+            if let Some(member) = self.members.get(&session) {
+                member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
+            }
         }
         Ok(())
     }
@@ -111,9 +134,12 @@ impl Actor {
         }
         let settled = self.document.settle().map_err(|_| self.fail(None))?;
         self.tell_again |= !settled.is_empty();
-        for (_, applied) in settled {
-            if let Applied::Changed(change) = applied {
-                self.fan_out(&change, None);
+        for (seq, change) in settled {
+            // Its author has it; an echo before its commit would be taken for an acknowledgement.
+            let author = self.members.iter().find(|(_, member)| member.awaits(seq));
+            let author = author.map(|(session, _)| *session);
+            if let Some(change) = change {
+                self.fan_out(&change, author);
             }
         }
         Ok(())
