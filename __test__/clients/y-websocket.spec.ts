@@ -233,22 +233,23 @@ it(
   },
 );
 
-it('3.1.0 stops at a code of 4400 to 4499 only', async () => {
+it('3.1.0 stops for good at a document that is too large', async () => {
   const { port } = await openServer({ limits: { document_bytes_max: 1_048_576 } });
   const ada = peer(LATEST, port);
   const closed: number[] = [];
   ada.provider.on('closed', ({ code }) => closed.push(code));
   await synced(ada);
   ada.text.insert(0, 'x'.repeat(3_000_000));
-  await until(() => ada.traffic.closes.length > 0);
-  const { code } = ada.traffic.closes[0]!;
-  if (code >= 4400 && code <= 4499) {
-    await until(() => closed.length > 0);
-    expect(ada.provider.shouldConnect).toBe(false);
-  } else {
-    expect(closed).toEqual([]);
-    expect(ada.provider.shouldConnect).toBe(true);
-  }
+  await until(() => closed.length > 0);
+  expect(closed).toEqual([4413]);
+  expect(ada.traffic.closes.map(({ code }) => code)).toEqual([4413]);
+  expect(ada.provider.shouldConnect).toBe(false);
+  // The older ones try for ever.
+  const bo = peer(VERSIONS[1]!, port);
+  await synced(bo);
+  bo.text.insert(0, 'x'.repeat(3_000_000));
+  await until(() => bo.traffic.closes.length >= 2);
+  expect(bo.traffic.closes.every(({ code }) => code === 4413)).toBe(true);
 });
 
 it('answers a query for awareness with all states', async () => {

@@ -44,8 +44,12 @@ pub(super) struct WriteBack {
     updates: u64,
     failures: u32,
     started_at: Instant,
-    waiters: Vec<oneshot::Sender<Result<SnapshotReport, EngineError>>>,
+    /// Who waits for the next write-back, and who for the one that runs.
+    waiters: Vec<Waiter>,
+    served: Vec<Waiter>,
 }
+
+type Waiter = oneshot::Sender<Result<SnapshotReport, EngineError>>;
 
 impl WriteBack {
     pub(super) fn new(now: Instant) -> Self {
@@ -61,6 +65,7 @@ impl WriteBack {
             failures: 0,
             started_at: now,
             waiters: Vec::new(),
+            served: Vec::new(),
         }
     }
 
@@ -128,6 +133,9 @@ impl Actor {
         }
         self.write_back.running = true;
         self.write_back.again = false;
+        // Who asks from here on wants what is typed from here on, so only the next run answers them.
+        self.write_back.served = std::mem::take(&mut self.write_back.waiters);
+        self.write_back.copy |= !self.write_back.served.is_empty();
         self.write_back.rounds = 0;
         self.write_back.started_at = Instant::now();
         self.read_source();
@@ -353,14 +361,15 @@ impl Actor {
         self.write_back.dirty = true;
         self.write_back.failures = self.write_back.failures.saturating_add(1);
         self.write_back.running = false;
-        for waiter in self.write_back.waiters.drain(..) {
+        let state = &mut self.write_back;
+        for waiter in state.served.drain(..).chain(state.waiters.drain(..)) {
             drop(waiter.send(Err(EngineError::Host(error.clone()))));
         }
     }
 
     fn finish(&mut self, version: Option<u64>) {
         self.write_back.running = false;
-        for waiter in self.write_back.waiters.drain(..) {
+        for waiter in self.write_back.served.drain(..) {
             let report = SnapshotReport { snapshot_created: true, version, timestamp: unix_ms() };
             drop(waiter.send(Ok(report)));
         }
