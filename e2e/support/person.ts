@@ -113,8 +113,8 @@ export class Person {
   async append(text: string): Promise<void> {
     if (!(await this.editor.evaluate((editor) => editor === document.activeElement))) {
       await this.editor.focus();
-      // The editor puts its own cursor back in place a moment after it was focused.
-      await this.page.waitForTimeout(60);
+      // The editor puts its own cursor back in place by a timer of 20 ms; the page's later one comes after it.
+      await this.page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 40)));
     }
     await this.page.keyboard.press('Control+End');
     await this.page.keyboard.press('Enter');
