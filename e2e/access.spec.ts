@@ -6,12 +6,14 @@ const { server, arrive } = stage();
 
 const REFUSED = [/status of 401/];
 
-it('a bad token leads to the sign-in, in plain words', async () => {
+it.each(['bad', 'expired'])('a token that is %s leads to the sign-in, in plain words', async (kind) => {
   const someone = await arrive('Someone');
   const { page } = someone;
   someone.expected.push(...REFUSED);
+  const token = kind === 'bad' ? 'aaaa.bbbb.cccc' : await server.token('Ada', 'editor', '1s');
+  if (kind === 'expired') await page.waitForTimeout(1100);
   for (const path of ['', 'edit?record=welcome']) {
-    await page.goto(`${server.url}${path}#token=aaaa.bbbb.cccc`);
+    await page.goto(`${server.url}${path}#token=${token}`);
     const problem = page.locator('#sign-in-problem');
     await expect.poll(() => problem.textContent()).toBe('Your session has ended. Please sign in again.');
     expect(await page.locator('#sign-in-token').isVisible()).toBe(true);
@@ -68,4 +70,26 @@ it('a record that does not exist is said to be missing', async () => {
   await expect.poll(() => page.locator('#unavailable-title').textContent()).toBe('Which record?');
   await page.getByRole('link', { name: 'Back to the records' }).click();
   await page.getByTestId('record-link').first().waitFor();
+});
+
+it('what others wrote, and how they call themselves, runs nothing', async () => {
+  const image = '<img src=x onerror="window.ran = 1">';
+  server.write(
+    'hostile',
+    `# Hostile\n\n${image}\n\n[a link](javascript:window.ran=1) <script>window.ran = 1</script>\n`,
+  );
+  const [ada, mallory] = await Promise.all([arrive('Ada'), arrive(image)]);
+  await Promise.all([ada.edit('hostile'), mallory.edit('hostile')]);
+  await mallory.append(image);
+  await ada.sees(image);
+  await ada.seesMarkdown(image);
+  await expect.poll(() => ada.cursors()).toEqual([image]);
+  const link = ada.editor.getByText('a link');
+  await link.click({ modifiers: ['ControlOrMeta'] });
+  expect(await link.evaluate((element) => element.closest('a')?.getAttribute('href') ?? null)).toBe(null);
+  for (const { page } of [ada, mallory]) {
+    expect(await page.locator('img[src]').count()).toBe(0);
+    expect(await page.evaluate(() => 'ran' in window)).toBe(false);
+    expect(page.context().pages()).toHaveLength(1);
+  }
 });

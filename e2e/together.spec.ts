@@ -39,6 +39,22 @@ it('two people type at once and see each other', async () => {
   await expect.poll(() => ada.cursors()).toEqual([]);
 });
 
+it('two people type at the very same place, and not a letter is lost', async () => {
+  const [ada, ben] = await Promise.all([arrive('Ada'), arrive('Ben')]);
+  await Promise.all([ada.edit('minutes/2026-03-council'), ben.edit('minutes/2026-03-council')]);
+  await ada.append('Here:');
+  await ben.sees('Here:');
+  await ben.goTo('Here:', 'End');
+  await Promise.all([ada.type('abcdefghijklmnopqrstuvwxyz'), ben.type('ABCDEFGHIJKLMNOPQRSTUVWXYZ')]);
+  await Promise.all([ada.reaches('saved'), ben.reaches('saved')]);
+  await expect.poll(async () => (await ada.blocks()).at(-1)?.length).toBe('Here:'.length + 2 * 26);
+  await expect.poll(() => ben.blocks()).toEqual(await ada.blocks());
+  const typed = (await ada.blocks()).at(-1)?.slice('Here:'.length) ?? '';
+  expect(typed.replace(/[A-Z]/g, '')).toBe('abcdefghijklmnopqrstuvwxyz');
+  expect(typed.replace(/[a-z]/g, '')).toBe('ABCDEFGHIJKLMNOPQRSTUVWXYZ');
+  await expect.poll(async () => (await ada.markdown()).includes(typed)).toBe(true);
+});
+
 it('formats by keys and by the toolbar, and undoes only what oneself did', async () => {
   const [ada, ben] = await Promise.all([arrive('Ada'), arrive('Ben')]);
   await Promise.all([ada.edit('noise-by-law'), ben.edit('noise-by-law')]);

@@ -59,3 +59,21 @@ it('a viewer sees edits and cursors, and can change nothing', async () => {
   await ada.seesMarkdown('Still live.');
   expect(await ada.markdown()).not.toContain('Forged');
 });
+
+it('a viewer reads on after a restart', async () => {
+  const eve = await arrive('Eve');
+  await eve.edit('noise-by-law', 'viewer');
+  const before = await eve.blocks();
+  eve.unreachable = true;
+  await server.stop('SIGTERM');
+  await eve.reaches('offline');
+  await server.start();
+  await eve.reaches('readonly');
+  eve.unreachable = false;
+  const ada = await arrive('Ada');
+  await ada.edit('noise-by-law');
+  await ada.append('After the restart.');
+  await eve.sees('After the restart.');
+  expect(await eve.blocks()).toEqual([...before, 'After the restart.']);
+  await eve.seesMarkdown('After the restart.');
+});

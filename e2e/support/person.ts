@@ -111,14 +111,26 @@ export class Person {
 
   /** Writes a new paragraph at the end, as fast as a quick typist. */
   async append(text: string): Promise<void> {
-    if (!(await this.editor.evaluate((editor) => editor === document.activeElement))) {
-      await this.editor.focus();
-      // The editor puts its own cursor back in place a moment after it was focused.
-      await this.page.waitForTimeout(60);
-    }
-    await this.page.keyboard.press('Control+End');
+    await this.#goToEnd();
     await this.page.keyboard.press('Enter');
     await this.type(text);
+  }
+
+  /**
+   * Control+End, until it holds. The editor hears of a new selection one frame later, and puts its own back in
+   * place just after it was focused: a key pressed by a program can be faster than both.
+   */
+  async #goToEnd(): Promise<void> {
+    await this.editor.focus();
+    await expect
+      .poll(async () => {
+        await this.page.keyboard.press('Control+End');
+        return await this.editor.evaluate(async (editor) => {
+          await new Promise((resolve) => setTimeout(resolve, 60));
+          return editor.lastElementChild?.contains(getSelection()?.focusNode ?? null) ?? false;
+        });
+      })
+      .toBe(true);
   }
 
   /** Puts the cursor at the start or end of the first block that contains this text. */

@@ -74,7 +74,7 @@ export class Server {
 
   /** A token for someone, from the command line. */
   async token(name: string, role: Role, expires = '1h'): Promise<string> {
-    const user = name.toLowerCase().replace(/\W+/g, '-');
+    const user = name.toLowerCase().replace(/\W+/g, '');
     const args = [CLI, 'token', '--user', user, '--name', name, '--role', role, '--expires', expires];
     const options = { cwd: this.folder, env: this.#environment() };
     const { stdout } = await promisify(execFile)(process.execPath, args, options);

@@ -27,7 +27,11 @@ let isNamed = false;
 /** The connection ended for good: what is typed from now on would be lost. */
 let isOver = false;
 
-const toolbar = new Toolbar(byId('toolbar'), () => view, () => view && editLink(view));
+const toolbar = new Toolbar(
+  byId('toolbar'),
+  () => view,
+  () => view && editLink(view),
+);
 const markdown = new MarkdownPane(
   (signal) => (api ? api.markdown(recordId, signal) : Promise.reject(new Error('not signed in'))),
   () => pane.isMarkdownShown() && view !== null,

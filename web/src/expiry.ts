@@ -12,7 +12,10 @@ export function beforeExpiry(expiresAtMs: number, warn: (text: string) => void):
   const look = (): void => {
     const wait = expiresAtMs - NOTICE_MS - Date.now();
     if (wait > 0) timer = setTimeout(look, Math.min(wait, WAIT_MS_MAX));
-    else if (expiresAtMs > Date.now()) warn(`Your session ends at ${timeOf(expiresAtMs)}. Sign in again before that to go on without a break.`);
+    else if (expiresAtMs > Date.now())
+      warn(
+        `Your session ends at ${timeOf(expiresAtMs)}. Sign in again before that to go on without a break.`,
+      );
   };
   look();
 }

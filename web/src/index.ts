@@ -44,7 +44,9 @@ async function load(token: string): Promise<void> {
   byId('empty').hidden = true;
   byId('result-count').textContent = 'Loading…';
   list.setAttribute('aria-busy', 'true');
-  list.replaceChildren(...Array.from({ length: 4 }, () => h('li', { class: 'record skeleton', 'aria-hidden': 'true' })));
+  list.replaceChildren(
+    ...Array.from({ length: 4 }, () => h('li', { class: 'record skeleton', 'aria-hidden': 'true' })),
+  );
   try {
     const [me, found] = await Promise.all([api.me(), api.records()]);
     showAccount(me);
@@ -77,11 +79,16 @@ function showStatuses(): void {
   if (!counts.has(status)) status = ALL;
   const names = [...counts.keys()].filter((name) => name !== '').sort();
   const chip = (name: string, label: string, count: number): HTMLElement => {
-    const button = h('button', { type: 'button', class: 'chip', 'aria-pressed': String(name === status) }, label);
+    const button = h(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(name === status) },
+      label,
+    );
     button.append(h('span', { class: 'chip-count' }, String(count)));
     button.addEventListener('click', () => {
       status = name;
-      for (const other of byId('statuses').children) other.setAttribute('aria-pressed', String(other === button));
+      for (const other of byId('statuses').children)
+        other.setAttribute('aria-pressed', String(other === button));
       show();
     });
     return button;
@@ -118,7 +125,11 @@ function show(): void {
 function line(record: RecordSummary): HTMLElement {
   const link = h(
     'a',
-    { class: 'record-link', 'data-testid': 'record-link', href: `/edit?record=${encodeURIComponent(record.id)}` },
+    {
+      class: 'record-link',
+      'data-testid': 'record-link',
+      href: `/edit?record=${encodeURIComponent(record.id)}`,
+    },
     record.title,
   );
   const facts = h('p', { class: 'record-facts' });
@@ -130,7 +141,8 @@ function line(record: RecordSummary): HTMLElement {
     facts.append(time);
   }
   const item = h('li', { class: 'record' }, h('div', { class: 'record-text' }, h('h2', {}, link), facts));
-  if (record.status !== '') item.append(h('span', { class: 'status', 'data-status': record.status }, label(record.status)));
+  if (record.status !== '')
+    item.append(h('span', { class: 'status', 'data-status': record.status }, label(record.status)));
   return item;
 }
 

@@ -76,7 +76,8 @@ function remember(hidden: boolean): void {
 
 /** Keeps `--header-height` true: the header grows with banners and wraps on phones. */
 export function trackHeader(header: HTMLElement): void {
-  const measure = (): void => document.documentElement.style.setProperty('--header-height', `${header.offsetHeight}px`);
+  const measure = (): void =>
+    document.documentElement.style.setProperty('--header-height', `${header.offsetHeight}px`);
   new ResizeObserver(measure).observe(header);
   measure();
 }

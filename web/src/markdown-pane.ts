@@ -51,7 +51,9 @@ export class MarkdownPane {
     this.#request = request;
     this.#isStale = false;
     try {
-      const text = await this.load(AbortSignal.any?.([request.signal, AbortSignal.timeout(15_000)]) ?? request.signal);
+      const text = await this.load(
+        AbortSignal.any?.([request.signal, AbortSignal.timeout(15_000)]) ?? request.signal,
+      );
       if (this.#text.textContent !== text) this.#text.textContent = text;
       this.#note.textContent = '';
       this.#retryMs = RETRY_MS;
@@ -59,7 +61,8 @@ export class MarkdownPane {
       if (request.signal.aborted) return;
       this.#isStale = true;
       // While offline the header already says so; the last text stays readable.
-      this.#note.textContent = error instanceof ApiError && error.status === 0 ? 'Not up to date' : explain(error);
+      this.#note.textContent =
+        error instanceof ApiError && error.status === 0 ? 'Not up to date' : explain(error);
       this.#retry(error);
     } finally {
       if (this.#request === request) this.#request = null;
@@ -68,7 +71,8 @@ export class MarkdownPane {
 
   /** A server that is away or busy is asked again; what it refuses, it refuses again. */
   #retry(error: unknown): void {
-    const mayPass = !(error instanceof ApiError) || error.status === 0 || error.status === 429 || error.status >= 500;
+    const mayPass =
+      !(error instanceof ApiError) || error.status === 0 || error.status === 429 || error.status >= 500;
     // A change that came meanwhile has set its own timer.
     if (!mayPass || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {

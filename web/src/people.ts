@@ -50,12 +50,18 @@ function render(root: HTMLElement, people: Person[]): void {
   for (const person of people.slice(0, SHOWN_MAX)) {
     const label = `${person.name}${person.isMe ? ' (you)' : ''}${person.idle ? ', idle' : ''}`;
     const avatar = h('li', { class: person.idle ? 'avatar idle' : 'avatar', title: label });
-    avatar.append(h('span', { 'aria-hidden': 'true' }, initials(person.name)), h('span', { class: 'visually-hidden' }, label));
+    avatar.append(
+      h('span', { 'aria-hidden': 'true' }, initials(person.name)),
+      h('span', { class: 'visually-hidden' }, label),
+    );
     avatar.style.setProperty('--user-color', person.color);
     list.append(avatar);
   }
   if (people.length > SHOWN_MAX) {
-    const rest = people.slice(SHOWN_MAX).map((person) => person.name).join(', ');
+    const rest = people
+      .slice(SHOWN_MAX)
+      .map((person) => person.name)
+      .join(', ');
     list.append(h('li', { class: 'avatar more', title: rest }, `+${people.length - SHOWN_MAX}`));
   }
   const count = people.length === 1 ? 'Only you here' : `${people.length} people here`;
@@ -63,7 +69,12 @@ function render(root: HTMLElement, people: Person[]): void {
 }
 
 function initials(name: string): string {
-  const words = name.trim().split(/[\s._-]+/).filter(Boolean);
-  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => [...(word ?? '')][0] ?? '');
+  const words = name
+    .trim()
+    .split(/[\s._-]+/)
+    .filter(Boolean);
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map(
+    (word) => [...(word ?? '')][0] ?? '',
+  );
   return letters.join('').toLocaleUpperCase() || '?';
 }

@@ -45,12 +45,12 @@ const civicRef: NodeSpec = {
     return [
       'span',
       {
-        'class': 'civic-ref',
+        class: 'civic-ref',
         'data-civic-ref': 'true',
         'data-ref-type': refType,
         'data-id': id,
         'data-label': label,
-        'title': `${refType}: ${id}`,
+        title: `${refType}: ${id}`,
       },
       label || id || 'reference',
     ];

@@ -24,7 +24,8 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 export function showState(delivery: Delivery): void {
   const { state, dirty } = delivery;
   const element = byId('connection-state');
-  const offline = dirty && !delivery.stopped ? 'Your changes are kept in this tab and will be sent' : HINTS.offline;
+  const offline =
+    dirty && !delivery.stopped ? 'Your changes are kept in this tab and will be sent' : HINTS.offline;
   const hint = state === 'offline' ? offline : HINTS[state];
   if (element.dataset['state'] !== state) {
     element.dataset['state'] = state;

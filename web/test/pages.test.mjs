@@ -12,7 +12,14 @@ const scratch = await mkdtemp(join(source, '../.test-'));
 after(() => rm(scratch, { recursive: true, force: true }));
 await build({
   absWorkingDir: source,
-  entryPoints: ['schema.ts', 'session.ts', 'relative-date.ts', 'realtime/delivery.ts', 'realtime/closes.ts', 'realtime/colors.ts'],
+  entryPoints: [
+    'schema.ts',
+    'session.ts',
+    'relative-date.ts',
+    'realtime/delivery.ts',
+    'realtime/closes.ts',
+    'realtime/colors.ts',
+  ],
   outdir: scratch,
   outExtension: { '.js': '.mjs' },
   bundle: true,
@@ -29,23 +36,52 @@ const { ending } = await load('realtime/closes');
 const { colorOf, trustedColor } = await load('realtime/colors');
 
 test('the schema has the names, attributes and defaults of the server', () => {
-  const attributes = (spec) => Object.fromEntries(Object.entries(spec.attrs ?? {}).map(([name, { default: value }]) => [name, value]));
-  const nodes = Object.fromEntries(Object.entries(schema.nodes).map(([name, { spec }]) => [name, attributes(spec)]));
+  const attributes = (spec) =>
+    Object.fromEntries(Object.entries(spec.attrs ?? {}).map(([name, { default: value }]) => [name, value]));
+  const nodes = Object.fromEntries(
+    Object.entries(schema.nodes).map(([name, { spec }]) => [name, attributes(spec)]),
+  );
   const cell = { colspan: 1, rowspan: 1, colwidth: null, align: null };
   assert.deepEqual(nodes, {
-    doc: {}, paragraph: {}, blockquote: {}, horizontal_rule: {}, heading: { level: 1 }, code_block: { params: '' },
-    text: {}, image: { src: undefined, alt: null, title: null }, hard_break: {}, ordered_list: { order: 1 },
-    bullet_list: {}, list_item: {}, table: {}, table_row: {}, table_cell: cell, table_header: cell,
+    doc: {},
+    paragraph: {},
+    blockquote: {},
+    horizontal_rule: {},
+    heading: { level: 1 },
+    code_block: { params: '' },
+    text: {},
+    image: { src: undefined, alt: null, title: null },
+    hard_break: {},
+    ordered_list: { order: 1 },
+    bullet_list: {},
+    list_item: {},
+    table: {},
+    table_row: {},
+    table_cell: cell,
+    table_header: cell,
     civicRef: { refType: 'record', id: '', label: '' },
   });
   assert.deepEqual(Object.keys(schema.marks), ['link', 'em', 'strong', 'code']);
 });
 
 test('links that could run a script lead nowhere', () => {
-  for (const href of ['javascript:alert(1)', ' JaVa\nScript:alert(1)', 'data:text/html,x', 'vbscript:x', null]) {
+  for (const href of [
+    'javascript:alert(1)',
+    ' JaVa\nScript:alert(1)',
+    'data:text/html,x',
+    'vbscript:x',
+    null,
+  ]) {
     assert.equal(safeHref(href), null, String(href));
   }
-  for (const href of ['https://example.org/a:b', 'mailto:a@b.c', '/records/1', '#part', 'minutes.md', 'tel:+1']) {
+  for (const href of [
+    'https://example.org/a:b',
+    'mailto:a@b.c',
+    '/records/1',
+    '#part',
+    'minutes.md',
+    'tel:+1',
+  ]) {
     assert.equal(safeHref(href), href);
   }
 });
@@ -114,9 +150,12 @@ test('each close code says what happens next', () => {
 
 test('a person’s colour is stable and readable', () => {
   assert.deepEqual(colorOf('u1'), colorOf('u1'));
-  const linear = (byte) => (byte / 255 <= 0.03928 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4);
+  const linear = (byte) =>
+    byte / 255 <= 0.03928 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4;
   for (let i = 0; i < 200; i++) {
-    const [r, g, b] = colorOf(`user-${i}`).color.match(/\w\w/g).map((hex) => linear(parseInt(hex, 16)));
+    const [r, g, b] = colorOf(`user-${i}`)
+      .color.match(/\w\w/g)
+      .map((hex) => linear(parseInt(hex, 16)));
     assert.ok(1.05 / (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05) >= 4.5);
   }
   assert.match(trustedColor('red;background:url(x)', 'A'), /^#[0-9a-f]{6}$/);

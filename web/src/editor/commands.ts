@@ -6,7 +6,8 @@ import { isInTable } from 'prosemirror-tables';
 import { liftTarget } from 'prosemirror-transform';
 import { safeHref, schema } from '../schema';
 
-const { bullet_list, list_item, ordered_list, blockquote, paragraph, hard_break, horizontal_rule } = schema.nodes;
+const { bullet_list, list_item, ordered_list, blockquote, paragraph, hard_break, horizontal_rule } =
+  schema.nodes;
 
 /** Whether the mark is on the selection, or would be on the next letter. */
 export function markActive(state: EditorState, type: MarkType): boolean {
@@ -56,7 +57,8 @@ export const toggleQuote: Command = (state, dispatch, view) => {
 
 /** A line break within the block. */
 export const insertBreak: Command = (state, dispatch) => {
-  if (!state.selection.$from.parent.inlineContent || state.selection.$from.parent.type.spec.code) return false;
+  if (!state.selection.$from.parent.inlineContent || state.selection.$from.parent.type.spec.code)
+    return false;
   dispatch?.(state.tr.replaceSelectionWith(hard_break.create()).scrollIntoView());
   return true;
 };
@@ -72,7 +74,11 @@ export const insertRule: Command = (state, dispatch) => {
 export const insertTable: Command = (state, dispatch) => {
   if (isInTable(state)) return false;
   const { table, table_row, table_cell, table_header } = schema.nodes;
-  const row = (cell: NodeType) => table_row.create(null, [0, 1, 2].map(() => cell.create(null, paragraph.create())));
+  const row = (cell: NodeType) =>
+    table_row.create(
+      null,
+      [0, 1, 2].map(() => cell.create(null, paragraph.create())),
+    );
   const node = table.create(null, [row(table_header), row(table_cell), row(table_cell)]);
   const { $from } = state.selection;
   if (dispatch) {
@@ -94,7 +100,8 @@ export const insertTable: Command = (state, dispatch) => {
 export function linkAt(state: EditorState): { from: number; to: number; href: string } | null {
   const { $from, empty } = state.selection;
   const type = schema.marks.link;
-  const mark = type.isInSet($from.marks()) ?? (empty ? undefined : type.isInSet($from.nodeAfter?.marks ?? []));
+  const mark =
+    type.isInSet($from.marks()) ?? (empty ? undefined : type.isInSet($from.nodeAfter?.marks ?? []));
   if (mark === undefined) return null;
   const start = $from.start();
   let from = $from.pos;

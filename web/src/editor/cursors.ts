@@ -22,7 +22,7 @@ export function cursors(awareness: Awareness): Plugin {
   });
   return yCursorPlugin(awareness, {
     cursorBuilder: (user: User, client: number) => {
-      const caret = h('span', { 'class': 'remote-caret', 'data-client': String(client) });
+      const caret = h('span', { class: 'remote-caret', 'data-client': String(client) });
       // Word joiners keep the caret on the line of the text beside it.
       caret.append('\u2060', h('span', { class: 'remote-name' }, nameOf(user)), '\u2060');
       names.drawn(client, caret, user);
@@ -55,11 +55,14 @@ class Names {
     this.#quiet.delete(client);
     caretOf(client)?.classList.remove('quiet');
     caretOf(client)?.style.setProperty('--user-color', trustedColor(user.color, nameOf(user)));
-    this.#timers.set(client, setTimeout(() => {
-      this.#timers.delete(client);
-      this.#quiet.add(client);
-      caretOf(client)?.classList.add('quiet');
-    }, NAMED_MS));
+    this.#timers.set(
+      client,
+      setTimeout(() => {
+        this.#timers.delete(client);
+        this.#quiet.add(client);
+        caretOf(client)?.classList.add('quiet');
+      }, NAMED_MS),
+    );
   }
 
   left(client: number): void {

@@ -1,10 +1,4 @@
-import {
-  baseKeymap,
-  chainCommands,
-  exitCode,
-  setBlockType,
-  toggleMark,
-} from 'prosemirror-commands';
+import { baseKeymap, chainCommands, exitCode, setBlockType, toggleMark } from 'prosemirror-commands';
 import { keymap } from 'prosemirror-keymap';
 import { undoInputRule } from 'prosemirror-inputrules';
 import { liftListItem, sinkListItem, splitListItem } from 'prosemirror-schema-list';
@@ -61,11 +55,11 @@ export function keys(actions: KeyActions): Plugin[] {
     'Mod-Shift-7': toggleList(nodes.ordered_list),
     'Mod-Shift-8': toggleList(nodes.bullet_list),
     'Mod-Shift-9': toggleQuote,
-    'Backspace': undoInputRule,
-    'Enter': splitListItem(nodes.list_item),
+    Backspace: undoInputRule,
+    Enter: splitListItem(nodes.list_item),
     'Shift-Enter': chainCommands(exitCode, insertBreak),
     'Mod-Enter': exitCode,
-    'Tab': unlessLeaving(chainCommands(sinkListItem(nodes.list_item), goToNextCell(1), rowAtEnd)),
+    Tab: unlessLeaving(chainCommands(sinkListItem(nodes.list_item), goToNextCell(1), rowAtEnd)),
     'Shift-Tab': unlessLeaving(chainCommands(goToNextCell(-1), liftListItem(nodes.list_item))),
   };
   return [escape, keymap(bindings), keymap(baseKeymap)];

@@ -37,6 +37,7 @@ export function editLink(view: EditorView): void {
 /** People type `example.org` and `name@example.org`; both are meant as full addresses. */
 function complete(text: string): string {
   if (/^[^\s@/:]+@[^\s@/:]+\.[a-z]{2,}$/i.test(text)) return `mailto:${text}`;
-  if (/^(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[/?#]|$)/i.test(text) && !/\.(?:md|html?|pdf)$/i.test(text)) return `https://${text}`;
+  if (/^(?:[a-z0-9-]+\.)+[a-z]{2,}(?:[/?#]|$)/i.test(text) && !/\.(?:md|html?|pdf)$/i.test(text))
+    return `https://${text}`;
   return safeHref(text) ?? '';
 }

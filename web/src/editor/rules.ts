@@ -1,16 +1,12 @@
-import {
-  InputRule,
-  inputRules,
-  textblockTypeInputRule,
-  wrappingInputRule,
-} from 'prosemirror-inputrules';
+import { InputRule, inputRules, textblockTypeInputRule, wrappingInputRule } from 'prosemirror-inputrules';
 import type { Plugin } from 'prosemirror-state';
 import { isInTable } from 'prosemirror-tables';
 import { schema } from '../schema';
 
 /** Markdown typed at the start of a line becomes what it means. */
 export function rules(): Plugin {
-  const { heading, bullet_list, ordered_list, blockquote, code_block, horizontal_rule, paragraph } = schema.nodes;
+  const { heading, bullet_list, ordered_list, blockquote, code_block, horizontal_rule, paragraph } =
+    schema.nodes;
   return inputRules({
     rules: [
       textblockTypeInputRule(/^(#{1,6})\s$/, heading, (match) => ({ level: match[1]?.length ?? 1 })),

@@ -31,8 +31,14 @@ interface Item {
 const { marks, nodes } = schema;
 const MAC = /Mac|iPhone|iPad/.test(navigator.platform);
 
-const mark = (type: MarkType) => ({ command: toggleMark(type), active: (s: EditorState) => markActive(s, type) });
-const block = (type: NodeType, command: Command) => ({ command, active: (s: EditorState) => inside(s, type) });
+const mark = (type: MarkType) => ({
+  command: toggleMark(type),
+  active: (s: EditorState) => markActive(s, type),
+});
+const block = (type: NodeType, command: Command) => ({
+  command,
+  active: (s: EditorState) => inside(s, type),
+});
 const inTable = { visible: (state: EditorState) => isInTable(state) };
 const toggleCodeBlock: Command = (state, dispatch, view) =>
   setBlockType(inside(state, nodes.code_block) ? nodes.paragraph : nodes.code_block)(state, dispatch, view);
@@ -54,8 +60,18 @@ function groups(editLink: () => void): Item[][] {
       { icon: 'link', label: 'Link', keys: 'Mod+K', command: link, active: (s) => markActive(s, marks.link) },
     ],
     [
-      { icon: 'bulletList', label: 'Bullet list', keys: 'Mod+Shift+8', ...block(nodes.bullet_list, toggleList(nodes.bullet_list)) },
-      { icon: 'orderedList', label: 'Numbered list', keys: 'Mod+Shift+7', ...block(nodes.ordered_list, toggleList(nodes.ordered_list)) },
+      {
+        icon: 'bulletList',
+        label: 'Bullet list',
+        keys: 'Mod+Shift+8',
+        ...block(nodes.bullet_list, toggleList(nodes.bullet_list)),
+      },
+      {
+        icon: 'orderedList',
+        label: 'Numbered list',
+        keys: 'Mod+Shift+7',
+        ...block(nodes.ordered_list, toggleList(nodes.ordered_list)),
+      },
       { icon: 'quote', label: 'Quote', keys: 'Mod+Shift+9', ...block(nodes.blockquote, toggleQuote) },
       { icon: 'codeBlock', label: 'Code block', ...block(nodes.code_block, toggleCodeBlock) },
     ],
@@ -82,7 +98,9 @@ export class Toolbar {
     editLink: () => void,
   ) {
     this.#select = this.#blockSelect();
-    const all = groups(editLink).map((items) => h('div', { class: 'tool-group', role: 'group' }, ...items.map((item) => this.#button(item))));
+    const all = groups(editLink).map((items) =>
+      h('div', { class: 'tool-group', role: 'group' }, ...items.map((item) => this.#button(item))),
+    );
     all.splice(1, 0, h('div', { class: 'tool-group' }, this.#select));
     root.replaceChildren(...all);
     root.addEventListener('keydown', (event) => this.#walk(event));
@@ -108,7 +126,8 @@ export class Toolbar {
     }
     const { parent } = state.selection.$from;
     const level = parent.type === nodes.heading ? Number(parent.attrs['level']) : 0;
-    for (const option of this.#select.options) option.hidden = Number(option.value) > 3 && Number(option.value) !== level;
+    for (const option of this.#select.options)
+      option.hidden = Number(option.value) > 3 && Number(option.value) !== level;
     this.#select.value = String(level);
     this.#select.disabled = !editable || (parent.type !== nodes.heading && parent.type !== nodes.paragraph);
     if (!this.#tools().some((tool) => tool.tabIndex === 0)) this.#stopAt(this.#tools()[0]);
@@ -117,11 +136,11 @@ export class Toolbar {
   #button(item: Item): HTMLButtonElement {
     const keys = item.keys?.replace('Mod', MAC ? '⌘' : 'Ctrl');
     const button = h('button', {
-      'type': 'button',
-      'class': 'tool',
-      'tabindex': '-1',
+      type: 'button',
+      class: 'tool',
+      tabindex: '-1',
       'aria-label': item.label,
-      'title': keys === undefined ? item.label : `${item.label} (${keys})`,
+      title: keys === undefined ? item.label : `${item.label} (${keys})`,
       'aria-keyshortcuts': item.keys?.replace('Mod', MAC ? 'Meta' : 'Control'),
       'aria-pressed': item.active ? 'false' : undefined,
     });
@@ -140,9 +159,15 @@ export class Toolbar {
   }
 
   #blockSelect(): HTMLSelectElement {
-    const names = ['Paragraph', 1, 2, 3, 4, 5, 6].map((name) => (typeof name === 'number' ? `Heading ${name}` : name));
+    const names = ['Paragraph', 1, 2, 3, 4, 5, 6].map((name) =>
+      typeof name === 'number' ? `Heading ${name}` : name,
+    );
     const options = names.map((name, level) => h('option', { value: String(level) }, name));
-    const select = h('select', { 'class': 'tool-select', 'aria-label': 'Kind of paragraph', 'tabindex': '-1' }, ...options);
+    const select = h(
+      'select',
+      { class: 'tool-select', 'aria-label': 'Kind of paragraph', tabindex: '-1' },
+      ...options,
+    );
     select.addEventListener('change', () => {
       const view = this.view();
       if (view === null) return;
@@ -175,6 +200,7 @@ export class Toolbar {
 
   #stopAt(tool: HTMLElement | undefined): void {
     if (tool === undefined) return;
-    for (const other of this.root.querySelectorAll<HTMLElement>('.tool, .tool-select')) other.tabIndex = other === tool ? 0 : -1;
+    for (const other of this.root.querySelectorAll<HTMLElement>('.tool, .tool-select'))
+      other.tabIndex = other === tool ? 0 : -1;
   }
 }

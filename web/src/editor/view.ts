@@ -49,16 +49,16 @@ export function createEditor(parts: EditorParts): EditorView {
       nodeViews: { image: imageView, table: tableView },
       editable: parts.canEdit,
       attributes: () => ({
-        'class': 'record-text-body',
+        class: 'record-text-body',
         'data-testid': 'editor',
-        'role': 'textbox',
+        role: 'textbox',
         'aria-multiline': 'true',
         'aria-label': 'Text of the record',
         'aria-describedby': 'editor-help',
         'aria-readonly': String(!parts.canEdit()),
-        'spellcheck': 'true',
+        spellcheck: 'true',
         // Readers scroll and select with the keyboard too.
-        'tabindex': '0',
+        tabindex: '0',
       }),
       transformPasted: withoutEmbeddedImages,
       handleClick: (_view, _pos, event) => openLink(event, parts.canEdit()),
@@ -82,7 +82,7 @@ function placeholder(): Plugin {
         const only = doc.childCount === 1 ? doc.firstChild : null;
         if (only === null || !only.isTextblock || only.content.size > 0) return null;
         return DecorationSet.create(doc, [
-          Decoration.node(0, only.nodeSize, { 'class': 'is-empty', 'data-placeholder': 'Start writing…' }),
+          Decoration.node(0, only.nodeSize, { class: 'is-empty', 'data-placeholder': 'Start writing…' }),
         ]);
       },
     },
@@ -94,7 +94,8 @@ function withoutEmbeddedImages(slice: Slice): Slice {
   const clean = (fragment: Fragment): Fragment => {
     const kept: Node[] = [];
     fragment.forEach((node) => {
-      const embedded = node.type === schema.nodes.image && !/^(?:https?:|\/|\.|[^:]*$)/i.test(String(node.attrs['src']));
+      const embedded =
+        node.type === schema.nodes.image && !/^(?:https?:|\/|\.|[^:]*$)/i.test(String(node.attrs['src']));
       if (!embedded) kept.push(node.isLeaf ? node : node.copy(clean(node.content)));
     });
     return Fragment.fromArray(kept);

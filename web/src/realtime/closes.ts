@@ -7,11 +7,20 @@ export interface Ending {
 
 const ENDINGS: Record<number, Ending> = {
   1008: { text: 'The server refused a message from this tab. Reconnecting…', then: 'retry' },
-  1009: { text: 'A change was too large for the server. Undo it, or make it in smaller steps.', then: 'retry' },
-  4001: { text: 'Your session has ended. Sign in again to go on; your changes are kept in this tab.', then: 'sign-in' },
+  1009: {
+    text: 'A change was too large for the server. Undo it, or make it in smaller steps.',
+    then: 'retry',
+  },
+  4001: {
+    text: 'Your session has ended. Sign in again to go on; your changes are kept in this tab.',
+    then: 'sign-in',
+  },
   4003: { text: 'This record does not exist, or you do not have permission to open it.', then: 'stop' },
   4004: { text: 'There is no such record.', then: 'stop' },
-  4029: { text: 'You have too many records open at once. Close another tab; this one will connect by itself.', then: 'retry' },
+  4029: {
+    text: 'You have too many records open at once. Close another tab; this one will connect by itself.',
+    then: 'retry',
+  },
   4413: {
     text: 'This record has reached its size limit, and your latest changes could not be stored. Copy them before you leave, then reload.',
     then: 'stop',

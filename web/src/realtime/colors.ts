@@ -6,8 +6,18 @@ export interface UserColor {
 
 /** Each carries white text at 4.8:1 or better, and stands out from both page backgrounds at 3.5:1. */
 const COLORS = [
-  '#2471ca', '#d22d64', '#1b814e', '#b7550f', '#8957ce', '#137d87',
-  '#d1372c', '#507d24', '#b143b1', '#8c6c0b', '#5b65d6', '#427b71',
+  '#2471ca',
+  '#d22d64',
+  '#1b814e',
+  '#b7550f',
+  '#8957ce',
+  '#137d87',
+  '#d1372c',
+  '#507d24',
+  '#b143b1',
+  '#8c6c0b',
+  '#5b65d6',
+  '#427b71',
 ] as const;
 
 /** The same colour for the same person, everywhere and always; another one only where that is `taken`. */

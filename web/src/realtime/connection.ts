@@ -114,7 +114,10 @@ export class Connection {
     this.#ended = true;
     if (code === 4001 && this.#revoked !== null) this.listener.ended({ ...end, text: this.#revoked });
     else if (end.then === 'retry' && !this.#shouldReconnect(code)) {
-      this.listener.ended({ then: 'stop', text: 'The server keeps refusing a change from this tab. Copy what you need, then reload.' });
+      this.listener.ended({
+        then: 'stop',
+        text: 'The server keeps refusing a change from this tab. Copy what you need, then reload.',
+      });
     } else this.listener.ended(end);
   }
 

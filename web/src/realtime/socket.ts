@@ -61,7 +61,8 @@ export function countingSocket(listener: SocketListener): typeof WebSocket {
 function controlMessage(data: unknown): ControlMessage | null {
   let text: string;
   if (typeof data === 'string') text = data;
-  else if (data instanceof ArrayBuffer && new Uint8Array(data)[0] === BRACE) text = new TextDecoder().decode(data);
+  else if (data instanceof ArrayBuffer && new Uint8Array(data)[0] === BRACE)
+    text = new TextDecoder().decode(data);
   else return null;
   try {
     const message: unknown = JSON.parse(text);
