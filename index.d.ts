@@ -127,7 +127,7 @@ export declare class RealtimeServer {
   triggerRecordSnapshot(recordId: string): Promise<SnapshotReport>;
   /** Ends all sessions of a user at once; returns how many. */
   revokeUserConnections(userId: string | number, reason?: string): number;
-  /** An open room's document as Markdown, front matter excluded. */
+  /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>;
   /** Raw yjs updates (v1) that rebuild the room: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Uint8Array[]>;

@@ -41,6 +41,13 @@ it('lets in whom the host lets in, and writes back what they wrote', async () =>
   expect(names).toContain('realtime:client:connected');
 });
 
+it('keeps a user to the rooms the token was limited to', async () => {
+  const { host } = memoryHost();
+  const limited = { ...host, authenticate: async () => ({ id: 1, role: 'editor', rooms: ['records:b*'] }) };
+  const { port } = await serverOf(limited);
+  expect(await outcome(connect(port, 'records:a', 'editor'))).toMatchObject({ code: 4003 });
+});
+
 it('ends the sessions of a revoked user', async () => {
   const { server, port } = await serverOf(memoryHost().host);
   const client = connect(port, 'records:a', 'editor');

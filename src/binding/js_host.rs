@@ -225,6 +225,10 @@ impl Host for JsHost {
         room: &'a RoomId,
     ) -> BoxFuture<'a, Result<Grant, HostError>> {
         Box::pin(async {
+            // The host may have forgotten by now what its own token was limited to.
+            if !crate::auth::grant::allows(&identity.room_patterns, room) {
+                return Err(HostError::Denied);
+            }
             let caller = Caller {
                 user_id: identity.user_id.clone(),
                 name: identity.name.clone(),
