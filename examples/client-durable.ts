@@ -15,6 +15,8 @@ const provider = new WebsocketProvider('ws://127.0.0.1:3001/realtime/notes', 'sh
   params: { ack: 'json' },
 });
 
+provider.once('sync', () => doc.getArray('list').push(['pears']));
+
 // Frames that begin with `{` are JSON. To y-websocket this is message type 123.
 provider.messageHandlers[123] = (_encoder, decoder) => {
   const message = JSON.parse(new TextDecoder().decode(decoder.arr)) as { type: string; updates?: number };
