@@ -92,8 +92,12 @@ export class Server {
   }
 
   #environment(): NodeJS.ProcessEnv {
+    // Nothing of the developer's own settings; what measures coverage follows into the process.
+    const { PATH, NODE_V8_COVERAGE, LLVM_PROFILE_FILE } = process.env;
     return {
-      PATH: process.env['PATH'] ?? '',
+      PATH,
+      ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
+      ...(LLVM_PROFILE_FILE === undefined ? {} : { LLVM_PROFILE_FILE }),
       CIVIC_DATA_DIR: this.#path('data'),
       CIVIC_SYSTEM_DATA_DIR: this.#path('system'),
     };
