@@ -42,6 +42,10 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
 pub const ROOM_MAILBOX_MAX: usize = 256;
+/// Commands a room handles before it tells its members what came of them.
+pub const ROOM_BATCH_MAX: usize = ROOM_MAILBOX_MAX;
+/// Bytes of updates a room gathers before it queues them for its members.
+pub const FAN_OUT_BYTES_MAX: usize = 64 * 1024;
 /// Updates of one room whose dependencies are missing.
 pub const HELD_UPDATES_MAX: usize = 64;
 /// Bytes of these updates.

@@ -22,7 +22,7 @@ pub(crate) fn raise_open_files() -> usize {
 
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    drop(setrlimit(Resource::Nofile, limit));
+    let _ = setrlimit(Resource::Nofile, limit);
     let now = getrlimit(Resource::Nofile).current;
     now.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }

@@ -20,13 +20,14 @@ use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
     ids::{RoomId, SessionId},
-    limits::{INLINE_UPDATE_BYTES_MAX, MESSAGES_PER_WAKE_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
+    limits::{INLINE_UPDATE_BYTES_MAX, ROOM_BATCH_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
     markdown,
     protocol::{guard::Scan, sync, ws_frame},
     room::{
         JoinError, NewMember, Participant, RoomCommand, RoomContext,
         awareness::AwarenessTable,
-        document::{Applied, Document, DocumentError},
+        document::{Applied, Document, DocumentError, Exact},
+        fan_out::FanOut,
         load::{Loaded, load},
         member::Member,
         registry::Registry,
@@ -59,6 +60,7 @@ pub(super) struct Actor {
 
     pub(super) document: Document,
     pub(super) members: HashMap<SessionId, Member>,
+    fan_out: FanOut,
     awareness: AwarenessTable,
     awareness_dirty: HashSet<u64>,
     awareness_sent_at: Instant,
@@ -107,6 +109,7 @@ impl Actor {
             mailbox,
             own,
             members: HashMap::new(),
+            fan_out: FanOut::default(),
             awareness,
             awareness_dirty: HashSet::new(),
             awareness_sent_at: now,
@@ -141,12 +144,12 @@ impl Actor {
                 return;
             }
         }
-        let mut batch = Vec::with_capacity(MESSAGES_PER_WAKE_MAX);
+        let mut batch = Vec::new();
         let watch = Arc::clone(&self.watch);
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
-                taken = self.mailbox.recv_many(&mut batch, MESSAGES_PER_WAKE_MAX) => {
+                taken = self.mailbox.recv_many(&mut batch, ROOM_BATCH_MAX) => {
                     if taken == 0 {
                         return;
                     }
@@ -155,6 +158,7 @@ impl Actor {
                             return self.end_failed().await;
                         }
                     }
+                    self.flush_fan_out();
                 }
                 () = watch.advanced.notified() => {}
                 () = sleep_until(deadline) => {}
@@ -198,6 +202,10 @@ impl Actor {
     }
 
     async fn handle(&mut self, command: RoomCommand) -> Result<(), Ended> {
+        if !matches!(command, RoomCommand::Update { .. }) {
+            // What a member is sent stays in the order of what happened.
+            self.flush_fan_out();
+        }
         match command {
             RoomCommand::Update { session, update, scan, answer } => {
                 self.update(session, update, scan, answer).await?;
@@ -289,10 +297,15 @@ impl Actor {
             return Ok(());
         }
         member.active_at_ms = unix_ms();
-        let (bytes, seen) = (update.clone(), scan.clone());
-        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
-        let applied =
-            self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
+        // An answer to our step 1 can hold much that is known; only what changed goes on.
+        let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
+        let applied = if update.len() > INLINE_UPDATE_BYTES_MAX {
+            self.flush_fan_out();
+            let (bytes, seen) = (update.clone(), scan.clone());
+            self.on_document(true, move |document| document.apply(&bytes, &seen, exact)).await?
+        } else {
+            self.document.apply(&update, &scan, exact)
+        };
         match applied {
             Ok(Applied::Unchanged) => {
                 self.context.metrics.updates_unchanged.inc();
@@ -300,8 +313,7 @@ impl Actor {
                 self.await_commit(session, self.last_seq, &update);
             }
             Ok(Applied::Changed(change)) => {
-                // An answer to our step 1 can hold much that is known; only what changed goes on.
-                let bytes = if answer { change } else { update };
+                let bytes = change.unwrap_or(update);
                 let seq = self.log(bytes.clone()).await;
                 self.await_commit(session, seq, &bytes);
                 self.fan_out(&bytes, Some(session));
@@ -362,7 +374,7 @@ impl Actor {
         let settled = self.document.settle().map_err(|_| self.fail(None))?;
         self.tell_again |= !settled.is_empty();
         for (_, applied) in settled {
-            if let Applied::Changed(change) = applied {
+            if let Applied::Changed(Some(change)) = applied {
                 self.fan_out(&change, None);
             }
         }
@@ -384,6 +396,7 @@ impl Actor {
             watch: Arc::clone(&self.watch),
         };
         if let Err(append) = self.context.store.try_append(append) {
+            self.flush_fan_out();
             // Only a closed store fails here; then nothing is acknowledged any more.
             if let Err(error) = self.context.store.append(append).await {
                 log::error!("room {}: an update was not logged: {error}", self.room);
@@ -393,16 +406,13 @@ impl Actor {
     }
 
     pub(super) fn fan_out(&mut self, update: &[u8], author: Option<SessionId>) {
-        let mut frame: Option<Bytes> = None;
-        let mut deliveries = 0;
-        for (session, member) in &self.members {
-            if Some(*session) == author || !member.synced {
-                continue;
-            }
-            let frame = frame.get_or_insert_with(|| ws_frame::binary(&sync::update(update)));
-            member.outbox.push(frame.clone());
-            deliveries += 1;
+        if self.fan_out.add(update, author) {
+            self.flush_fan_out();
         }
+    }
+
+    fn flush_fan_out(&mut self) {
+        let deliveries = self.fan_out.flush(&self.members);
         self.context.metrics.deliveries.add(deliveries);
     }
 
@@ -701,6 +711,7 @@ impl Actor {
     }
 
     fn close_member(&mut self, session: SessionId, reason: CloseReason) {
+        self.flush_fan_out();
         if let Some(member) = self.members.get(&session) {
             member.outbox.close(reason);
         }
@@ -709,6 +720,7 @@ impl Actor {
     /// The document is lost: everybody reconnects to a room rebuilt from the log, but for the offender's
     /// update, which never reached it.
     pub(super) fn fail(&mut self, offender: Option<SessionId>) -> Ended {
+        self.flush_fan_out();
         self.context.metrics.rooms_failed.inc();
         log::error!("room {}: dropped after a fault; it is rebuilt from its log", self.room);
         if let Some(session) = offender {

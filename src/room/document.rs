@@ -38,12 +38,21 @@ pub enum DocumentError {
 /// What an update did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It changed the document. Holds exactly what changed, as update v1.
-    Changed(Bytes),
+    /// It changed the document. Holds exactly what changed, as update v1, if that was [`Exact::Wanted`].
+    Changed(Option<Bytes>),
     /// Everything in it was known.
     Unchanged,
     /// Something it builds on is missing; nothing happened.
     Missing,
+}
+
+/// Whether what an update changed is to be encoded: it costs more than a typed letter's application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exact {
+    /// Encode it.
+    Wanted,
+    /// The update itself will do.
+    NotWanted,
 }
 
 /// An update that waits for what it builds on.
@@ -92,13 +101,13 @@ impl Document {
         let mut document = Self::new(document_bytes_max);
         if let Some(state) = snapshot {
             let scan = document.scan(state)?;
-            if document.apply(state, &scan)? == Applied::Missing {
+            if document.apply(state, &scan, Exact::NotWanted)? == Applied::Missing {
                 return Err(DocumentError::Refused("SNAPSHOT_INCOMPLETE"));
             }
         }
         for (seq, bytes) in rows {
             let scan = document.scan(bytes)?;
-            if document.apply(bytes, &scan)? == Applied::Missing {
+            if document.apply(bytes, &scan, Exact::NotWanted)? == Applied::Missing {
                 document.hold(seq, bytes.clone(), scan)?;
             } else {
                 document.settle()?;
@@ -114,7 +123,12 @@ impl Document {
     }
 
     /// Applies an update that passed the guard, if all it builds on is there.
-    pub fn apply(&mut self, bytes: &[u8], scan: &Scan) -> Result<Applied, DocumentError> {
+    pub fn apply(
+        &mut self,
+        bytes: &[u8],
+        scan: &Scan,
+        exact: Exact,
+    ) -> Result<Applied, DocumentError> {
         if scan.is_empty() {
             return Ok(Applied::Unchanged);
         }
@@ -135,7 +149,8 @@ impl Document {
             if !txn.has_changes() {
                 return Ok(Applied::Unchanged);
             }
-            Ok(Applied::Changed(txn.encode_update_v1().into()))
+            let change = (exact == Exact::Wanted).then(|| txn.encode_update_v1().into());
+            Ok(Applied::Changed(change))
         })?;
         if matches!(applied, Applied::Changed(_)) {
             for section in &scan.sections {
@@ -166,7 +181,7 @@ impl Document {
                 .position(|held| held.scan.missing(|client| self.clock(client)).is_none());
             let Some(position) = position else { return Ok(settled) };
             let held = self.held.remove(position);
-            settled.push((held.seq, self.apply(&held.bytes, &held.scan)?));
+            settled.push((held.seq, self.apply(&held.bytes, &held.scan, Exact::Wanted)?));
         }
     }
 
