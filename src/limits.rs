@@ -84,6 +84,9 @@ pub const AWARENESS_TOMBSTONE_MS: u64 = 120_000;
 pub const STORE_QUEUE_MAX: usize = 8192;
 /// Appends written in one transaction.
 pub const STORE_BATCH_MAX: usize = 1024;
+/// Least time between the beginnings of two commits of appends; bounds how long an acknowledgement waits for
+/// company.
+pub const STORE_COMMIT_GAP: Duration = Duration::from_millis(20);
 /// Bytes after which no further append joins a transaction.
 pub const STORE_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Appends the store's writer holds while commits fail; over it they stay in the queue.
