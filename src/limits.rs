@@ -38,6 +38,10 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
 pub const ROOM_MAILBOX_MAX: usize = 256;
+/// Commands a room handles before it tells its members what came of them.
+pub const ROOM_BATCH_MAX: usize = ROOM_MAILBOX_MAX;
+/// Bytes of updates a room gathers before it queues them for its members.
+pub const FAN_OUT_BYTES_MAX: usize = 64 * 1024;
 /// Updates of one room whose dependencies are missing.
 pub const HELD_UPDATES_MAX: usize = 64;
 /// Bytes of these updates.
@@ -76,6 +80,9 @@ pub const AWARENESS_TOMBSTONE_MS: u64 = 120_000;
 pub const STORE_QUEUE_MAX: usize = 8192;
 /// Appends written in one transaction.
 pub const STORE_BATCH_MAX: usize = 1024;
+/// Least time between the beginnings of two commits of appends; bounds how long an acknowledgement waits for
+/// company.
+pub const STORE_COMMIT_GAP: Duration = Duration::from_millis(20);
 /// Bytes after which no further append joins a transaction.
 pub const STORE_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Appends the store's writer holds while commits fail; over it they stay in the queue.

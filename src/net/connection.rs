@@ -155,6 +155,8 @@ impl<'a> Connection<'a> {
         self.socket.queue(ws_frame::binary(&ack.to_bytes()));
         self.hook(self.joined, "realtime:client:connected");
         let mut stopped = self.shared.stopped.clone();
+        let stop = stopped.changed();
+        tokio::pin!(stop);
         let timer = sleep_until(self.next_deadline());
         tokio::pin!(timer);
         let mut may_read = true;
@@ -185,7 +187,7 @@ impl<'a> Connection<'a> {
             tokio::select! {
                 () = self.outbox.ready() => {}
                 ready = self.socket.ready(read) => match ready {
-                    Ok((readable, _)) => may_read |= readable,
+                    Ok(readable) => may_read |= readable,
                     Err(_) => return None,
                 },
                 () = &mut timer => {
@@ -194,7 +196,7 @@ impl<'a> Connection<'a> {
                     }
                     timer.as_mut().reset(self.next_deadline());
                 }
-                _ = stopped.changed() => return Some(CloseReason::ShuttingDown),
+                _ = &mut stop => return Some(CloseReason::ShuttingDown),
             }
         }
     }

@@ -153,12 +153,26 @@ pub fn auth_denied(reason: &str) -> Vec<u8> {
     out
 }
 
+/// Length of [`update`]'s frame, in bytes.
+pub fn update_len(update: &[u8]) -> usize {
+    2 + prefixed_len(update)
+}
+
+/// Appends what [`update`] gives.
+pub fn append_update(out: &mut Vec<u8>, update: &[u8]) {
+    append_sync_frame(out, UPDATE, update);
+}
+
 fn sync_frame(kind: u64, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(2 + prefixed_len(body));
-    write_var_uint(&mut out, SYNC);
-    write_var_uint(&mut out, kind);
-    write_bytes(&mut out, body);
+    append_sync_frame(&mut out, kind, body);
     out
+}
+
+fn append_sync_frame(out: &mut Vec<u8>, kind: u64, body: &[u8]) {
+    write_var_uint(out, SYNC);
+    write_var_uint(out, kind);
+    write_bytes(out, body);
 }
 
 fn prefixed_len(body: &[u8]) -> usize {

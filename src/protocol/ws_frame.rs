@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 const FIN: u8 = 0x80;
+const HEAD_BYTES_MAX: usize = 10;
 
 /// A complete binary frame.
 pub fn binary(payload: &[u8]) -> Bytes {
@@ -29,10 +30,23 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     frame(0x8, &payload)
 }
 
+/// Appends a complete binary frame whose payload of `length` bytes is appended by `payload`.
+pub fn append_binary(out: &mut Vec<u8>, length: usize, payload: impl FnOnce(&mut Vec<u8>)) {
+    out.reserve(length + HEAD_BYTES_MAX);
+    append_head(out, 0x2, length);
+    payload(out);
+}
+
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(payload.len() + 10);
+    let mut out = Vec::with_capacity(payload.len() + HEAD_BYTES_MAX);
+    append_head(&mut out, opcode, payload.len());
+    out.extend_from_slice(payload);
+    out.into()
+}
+
+fn append_head(out: &mut Vec<u8>, opcode: u8, length: usize) {
     out.push(FIN | opcode);
-    match payload.len() {
+    match length {
         #[allow(clippy::cast_possible_truncation, reason = "bounded by the pattern")]
         short @ 0..=125 => out.push(short as u8),
         #[allow(clippy::cast_possible_truncation, reason = "bounded by the pattern")]
@@ -45,8 +59,6 @@ fn frame(opcode: u8, payload: &[u8]) -> Bytes {
             out.extend_from_slice(&(long as u64).to_be_bytes());
         }
     }
-    out.extend_from_slice(payload);
-    out.into()
 }
 
 #[cfg(test)]

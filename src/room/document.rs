@@ -38,12 +38,21 @@ pub enum DocumentError {
 /// What an update did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It changed the document. Holds exactly what changed, as update v1.
-    Changed(Bytes),
+    /// It changed the document. Holds exactly what changed, as update v1, if that was [`Exact::Wanted`].
+    Changed(Option<Bytes>),
     /// Everything in it was known.
     Unchanged,
     /// Something it builds on is missing; nothing happened, see [`Document::apply_part`].
     Missing,
+}
+
+/// Whether what an update changed is to be encoded: it costs more than a typed letter's application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exact {
+    /// Encode it.
+    Wanted,
+    /// The update itself will do.
+    NotWanted,
 }
 
 /// What became of an update that is not all applicable.
@@ -105,13 +114,13 @@ impl Document {
         let mut document = Self::new(document_bytes_max);
         if let Some(state) = snapshot {
             let scan = document.scan(state)?;
-            if document.apply(state, &scan)? == Applied::Missing {
+            if document.apply(state, &scan, Exact::NotWanted)? == Applied::Missing {
                 return Err(DocumentError::Refused("SNAPSHOT_INCOMPLETE"));
             }
         }
         for (seq, bytes) in rows {
             let scan = document.scan(bytes)?;
-            if document.apply(bytes, &scan)? == Applied::Missing
+            if document.apply(bytes, &scan, Exact::NotWanted)? == Applied::Missing
                 && let Some(rest) = document.apply_part(bytes)?.rest
             {
                 // Not bounded again: what is in the log was within the bounds when it came.
@@ -129,7 +138,12 @@ impl Document {
     }
 
     /// Applies an update that passed the guard, if all it builds on is there.
-    pub fn apply(&mut self, bytes: &[u8], scan: &Scan) -> Result<Applied, DocumentError> {
+    pub fn apply(
+        &mut self,
+        bytes: &[u8],
+        scan: &Scan,
+        exact: Exact,
+    ) -> Result<Applied, DocumentError> {
         if scan.is_empty() {
             return Ok(Applied::Unchanged);
         }
@@ -150,7 +164,8 @@ impl Document {
             if !txn.has_changes() {
                 return Ok(Applied::Unchanged);
             }
-            Ok(Applied::Changed(txn.encode_update_v1().into()))
+            let change = (exact == Exact::Wanted).then(|| txn.encode_update_v1().into());
+            Ok(Applied::Changed(change))
         })?;
         if matches!(applied, Applied::Changed(_)) {
             for section in &scan.sections {
@@ -170,8 +185,8 @@ impl Document {
         let rest = split.rest.map(|bytes| Rest { bytes, needs: split.needs });
         let Some(now) = split.now else { return Ok(Part { change: None, rest }) };
         let scan = self.scan(&now)?;
-        match self.apply(&now, &scan)? {
-            Applied::Changed(change) => Ok(Part { change: Some(change), rest }),
+        match self.apply(&now, &scan, Exact::Wanted)? {
+            Applied::Changed(change) => Ok(Part { change, rest }),
             Applied::Unchanged => Ok(Part { change: None, rest }),
             Applied::Missing => Err(DocumentError::Refused("UNSPLITTABLE")),
         }

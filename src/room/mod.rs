@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod awareness;
 pub mod document;
+mod fan_out;
 pub mod load;
 pub mod member;
 pub mod outbox;

@@ -5,11 +5,14 @@
 //! Awareness is worth only its newest state: a reader that lags gets none queued and asks for the present
 //! states once its queue is empty.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    task::{Poll, Waker},
+};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     error::CloseReason,
@@ -33,7 +36,6 @@ pub enum Pushed {
 #[derive(Debug, Default)]
 pub struct Outbox {
     state: Mutex<State>,
-    ready: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,18 @@ struct State {
     answers: usize,
     awareness_deferred: bool,
     closing: Option<CloseReason>,
+    /// Something came since the connection last heard of it.
+    news: bool,
+    /// The connection, while it waits. Here and not in a `Notify`, because each push holds this lock anyway.
+    waiting: Option<Waker>,
+}
+
+impl State {
+    /// What to wake once the lock is let go.
+    fn announce(&mut self) -> Option<Waker> {
+        self.news = true;
+        self.waiting.take()
+    }
 }
 
 /// Everything that was queued.
@@ -69,17 +83,17 @@ impl Outbox {
         }
         if state.bytes + frame.len() > OUTBOX_BYTES_MAX || state.frames.len() >= OUTBOX_FRAMES_MAX {
             // What is queued would arrive too late to be of use: the client resyncs anyway.
-            *state = State { closing: Some(CloseReason::SlowConsumer), ..State::default() };
-            drop(state);
-            self.ready.notify_one();
+            let waiting = state.waiting.take();
+            *state =
+                State { closing: Some(CloseReason::SlowConsumer), waiting, ..State::default() };
+            wake(state);
             return Pushed::Overflow;
         }
         let first = state.frames.is_empty();
         state.bytes += frame.len();
         state.frames.push_back(frame);
-        drop(state);
         if first {
-            self.ready.notify_one();
+            wake(state);
         }
         Pushed::Queued
     }
@@ -92,8 +106,7 @@ impl Outbox {
         }
         state.answers += 1;
         state.frames.push_back(frame);
-        drop(state);
-        self.ready.notify_one();
+        wake(state);
         Pushed::Queued
     }
 
@@ -114,8 +127,7 @@ impl Outbox {
         let mut state = self.state.lock();
         if state.closing.is_none() {
             state.closing = Some(reason);
-            drop(state);
-            self.ready.notify_one();
+            wake(state);
         }
     }
 
@@ -129,9 +141,20 @@ impl Outbox {
         self.state.lock().closing.clone()
     }
 
-    /// Waits until something may be there to take. Cancel-safe.
+    /// Waits until something came since the last wait. Cancel-safe; for one waiter.
     pub async fn ready(&self) {
-        self.ready.notified().await;
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if std::mem::take(&mut state.news) {
+                return Poll::Ready(());
+            }
+            match &mut state.waiting {
+                Some(waker) => waker.clone_from(context.waker()),
+                none @ None => *none = Some(context.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Takes everything.
@@ -144,6 +167,15 @@ impl Outbox {
             awareness_deferred: std::mem::take(&mut state.awareness_deferred),
             closing: state.closing.clone(),
         }
+    }
+}
+
+/// Tells the connection, after the lock is let go: it may run on this very thread next.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let waiting = state.announce();
+    drop(state);
+    if let Some(waker) = waiting {
+        waker.wake();
     }
 }
 
@@ -190,5 +222,20 @@ mod tests {
         outbox.close(CloseReason::TokenExpired);
         outbox.close(CloseReason::ShuttingDown);
         assert_eq!(outbox.take().closing, Some(CloseReason::TokenExpired));
+    }
+
+    #[tokio::test]
+    async fn a_push_before_or_during_the_wait_ends_it() {
+        let outbox = std::sync::Arc::new(Outbox::default());
+        outbox.push(Bytes::from_static(b"x"));
+        outbox.ready().await;
+        let waiting = tokio::spawn({
+            let outbox = std::sync::Arc::clone(&outbox);
+            async move { outbox.ready().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "what is known already is no news");
+        outbox.close(CloseReason::ShuttingDown);
+        waiting.await.unwrap();
     }
 }

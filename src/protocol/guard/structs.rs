@@ -7,7 +7,7 @@
 //! deletes  = count(clients) { client count(ranges) { clock len }* }*
 //! ```
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Bounds, Missing, Refusal, Scan, Section, client_id, clock, clock_end,
@@ -379,6 +379,9 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Clients found by looking through a list; a typed letter names one or two.
+const LISTED_CLIENTS_MAX: usize = 16;
+
 /// The clients an update names, numbered as they appear, so that a reference takes eight bytes.
 #[derive(Default)]
 struct Clients {
@@ -404,15 +407,28 @@ impl Clients {
             return Ok(index);
         }
         let next = u32::try_from(self.entries.len()).map_err(|_| Refusal::TooManyClients)?;
-        let index = match self.index.entry(id) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.entries.push(ClientEntry { id, section: None, deletes: false, need: 0 });
-                *new.insert(next)
-            }
+        let known = if self.entries.len() <= LISTED_CLIENTS_MAX {
+            self.entries.iter().zip(0..).find(|(entry, _)| entry.id == id).map(|(_, index)| index)
+        } else {
+            self.index.get(&id).copied()
         };
+        let index = known.unwrap_or(next);
+        if known.is_none() {
+            self.entries.push(ClientEntry { id, section: None, deletes: false, need: 0 });
+            self.extend_index();
+        }
         self.last = Some((id, index));
         Ok(index)
+    }
+
+    /// Keeps the index of all entries, once there are enough of them to need one.
+    fn extend_index(&mut self) {
+        if self.entries.len() > LISTED_CLIENTS_MAX {
+            let indexed = self.index.len();
+            let new = self.entries.get(indexed..).unwrap_or_default().iter().zip(indexed..);
+            let numbers = new.filter_map(|(entry, at)| Some((entry.id, u32::try_from(at).ok()?)));
+            self.index.extend(numbers);
+        }
     }
 
     fn entry(&mut self, index: u32) -> Option<&mut ClientEntry> {

@@ -23,13 +23,14 @@ use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
     ids::{RoomId, SessionId},
-    limits::{MESSAGES_PER_WAKE_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
+    limits::{ROOM_BATCH_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
     markdown,
     protocol::{sync, ws_frame},
     room::{
         JoinError, NewMember, RoomCommand, RoomContext,
         awareness::AwarenessTable,
         document::{Document, DocumentError},
+        fan_out::FanOut,
         load::{Loaded, load},
         member::Member,
         registry::Registry,
@@ -62,6 +63,7 @@ pub(super) struct Actor {
 
     pub(super) document: Document,
     pub(super) members: HashMap<SessionId, Member>,
+    fan_out: FanOut,
     awareness: AwarenessTable,
     awareness_dirty: HashSet<u64>,
     awareness_sent_at: Instant,
@@ -110,6 +112,7 @@ impl Actor {
             mailbox,
             own,
             members: HashMap::new(),
+            fan_out: FanOut::default(),
             awareness,
             awareness_dirty: HashSet::new(),
             awareness_sent_at: now,
@@ -144,12 +147,12 @@ impl Actor {
                 return;
             }
         }
-        let mut batch = Vec::with_capacity(MESSAGES_PER_WAKE_MAX);
+        let mut batch = Vec::new();
         let watch = Arc::clone(&self.watch);
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
-                taken = self.mailbox.recv_many(&mut batch, MESSAGES_PER_WAKE_MAX) => {
+                taken = self.mailbox.recv_many(&mut batch, ROOM_BATCH_MAX) => {
                     if taken == 0 {
                         return;
                     }
@@ -158,6 +161,7 @@ impl Actor {
                             return self.end_failed().await;
                         }
                     }
+                    self.flush_fan_out();
                 }
                 () = watch.advanced.notified() => {}
                 () = sleep_until(deadline) => {}
@@ -201,6 +205,10 @@ impl Actor {
     }
 
     async fn handle(&mut self, command: RoomCommand) -> Result<(), Ended> {
+        if !matches!(command, RoomCommand::Update { .. }) {
+            // What a member is sent stays in the order of what happened.
+            self.flush_fan_out();
+        }
         match command {
             RoomCommand::Update { session, update, scan, answer } => {
                 self.update(session, update, scan, answer).await?;
@@ -364,6 +372,7 @@ impl Actor {
     }
 
     fn close_member(&mut self, session: SessionId, reason: CloseReason) {
+        self.flush_fan_out();
         if let Some(member) = self.members.get(&session) {
             member.outbox.close(reason);
         }
@@ -372,6 +381,7 @@ impl Actor {
     /// The document is lost: everybody reconnects to a room rebuilt from the log, but for the offender's
     /// update, which never reached it.
     pub(super) fn fail(&mut self, offender: Option<SessionId>) -> Ended {
+        self.flush_fan_out();
         self.context.metrics.rooms_failed.inc();
         log::error!("room {}: dropped after a fault; it is rebuilt from its log", self.room);
         if let Some(session) = offender {

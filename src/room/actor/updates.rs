@@ -12,7 +12,7 @@ use crate::{
     ids::SessionId,
     limits::INLINE_UPDATE_BYTES_MAX,
     protocol::{guard::Scan, sync, ws_frame},
-    room::document::{Applied, DocumentError, Part},
+    room::document::{Applied, DocumentError, Exact, Part},
     store::Append,
     time::unix_ms,
 };
@@ -34,10 +34,15 @@ impl Actor {
             return Ok(());
         }
         member.active_at_ms = unix_ms();
-        let (bytes, seen) = (update.clone(), scan.clone());
-        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
-        let applied =
-            self.on_document(heavy, move |document| document.apply(&bytes, &seen)).await?;
+        // An answer to our step 1 can hold much that is known; only what changed goes on.
+        let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
+        let applied = if update.len() > INLINE_UPDATE_BYTES_MAX {
+            self.flush_fan_out();
+            let (bytes, seen) = (update.clone(), scan.clone());
+            self.on_document(true, move |document| document.apply(&bytes, &seen, exact)).await?
+        } else {
+            self.document.apply(&update, &scan, exact)
+        };
         match applied {
             Ok(Applied::Unchanged) => {
                 self.context.metrics.updates_unchanged.inc();
@@ -45,8 +50,7 @@ impl Actor {
                 self.await_commit(session, self.last_seq, &update);
             }
             Ok(Applied::Changed(change)) => {
-                // An answer to our step 1 can hold much that is known; only what changed goes on.
-                let bytes = if answer { change } else { update };
+                let bytes = change.unwrap_or(update);
                 let seq = self.log(bytes.clone()).await;
                 self.await_commit(session, seq, &bytes);
                 self.fan_out(&bytes, Some(session));
@@ -88,6 +92,7 @@ impl Actor {
         session: SessionId,
         update: Bytes,
     ) -> Result<(), Ended> {
+        self.flush_fan_out();
         let bytes = update.clone();
         let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
         let part = self.on_document(heavy, move |document| document.apply_part(&bytes)).await?;
@@ -120,6 +125,7 @@ impl Actor {
             self.settle_held()?;
         }
         if asks {
+            self.flush_fan_out();
             let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
             if let Some(member) = self.members.get(&session) {
                 member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
@@ -161,6 +167,7 @@ impl Actor {
             watch: Arc::clone(&self.watch),
         };
         if let Err(append) = self.context.store.try_append(append) {
+            self.flush_fan_out();
             // Only a closed store fails here; then nothing is acknowledged any more.
             if let Err(error) = self.context.store.append(append).await {
                 log::error!("room {}: an update was not logged: {error}", self.room);
@@ -170,16 +177,13 @@ impl Actor {
     }
 
     pub(in crate::room) fn fan_out(&mut self, update: &[u8], author: Option<SessionId>) {
-        let mut frame: Option<Bytes> = None;
-        let mut deliveries = 0;
-        for (session, member) in &self.members {
-            if Some(*session) == author || !member.synced {
-                continue;
-            }
-            let frame = frame.get_or_insert_with(|| ws_frame::binary(&sync::update(update)));
-            member.outbox.push(frame.clone());
-            deliveries += 1;
+        if self.fan_out.add(update, author) {
+            self.flush_fan_out();
         }
+    }
+
+    pub(super) fn flush_fan_out(&mut self) {
+        let deliveries = self.fan_out.flush(&self.members);
         self.context.metrics.deliveries.add(deliveries);
     }
 

@@ -1,0 +1,142 @@
+//! Updates on their way to everybody else, gathered while the room works through its mailbox.
+//!
+//! Each update keeps its own WebSocket frame; only the bytes of neighbouring frames lie in one shared buffer.
+//! So a busy room costs each reader one push, one wake and one write per batch instead of one per edit.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::{
+    ids::SessionId,
+    limits::FAN_OUT_BYTES_MAX,
+    protocol::{sync, ws_frame},
+    room::member::Member,
+};
+
+/// The frames gathered since the last flush.
+#[derive(Debug, Default)]
+pub(super) struct FanOut {
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// Who must not get it back; `None` = nobody's.
+    author: Option<SessionId>,
+    end: usize,
+}
+
+impl FanOut {
+    /// Adds an update v1; `true` if it is time to flush.
+    pub(super) fn add(&mut self, update: &[u8], author: Option<SessionId>) -> bool {
+        ws_frame::append_binary(&mut self.bytes, sync::update_len(update), |out| {
+            sync::append_update(out, update);
+        });
+        self.frames.push(Frame { author, end: self.bytes.len() });
+        self.bytes.len() >= FAN_OUT_BYTES_MAX
+    }
+
+    /// Queues what was gathered for every synced member but each frame's author; returns how many deliveries
+    /// that makes.
+    pub(super) fn flush(&mut self, members: &HashMap<SessionId, Member>) -> u64 {
+        if self.frames.is_empty() {
+            return 0;
+        }
+        let all = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut deliveries = 0;
+        for (session, member) in members.iter().filter(|(_, member)| member.synced) {
+            let own = self.frames.iter().filter(|frame| frame.author == Some(*session)).count();
+            deliveries += (self.frames.len() - own) as u64;
+            if own == 0 {
+                member.outbox.push(all.clone());
+            } else if own < self.frames.len() {
+                member.outbox.push(self.without(*session, &all));
+            }
+        }
+        self.frames.clear();
+        deliveries
+    }
+
+    /// The frames that are not `session`'s. A copy: a slice would pin everybody's bytes in one outbox.
+    fn without(&self, session: SessionId, all: &[u8]) -> Bytes {
+        let mut others = Vec::with_capacity(all.len());
+        let mut start = 0;
+        for frame in &self.frames {
+            if frame.author != Some(session) {
+                others.extend_from_slice(all.get(start..frame.end).unwrap_or_default());
+            }
+            start = frame.end;
+        }
+        others.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        host::{Grant, Identity},
+        room::{member::AckMode, outbox::Outbox},
+    };
+
+    fn member(synced: bool) -> (Member, Arc<Outbox>) {
+        let outbox = Arc::new(Outbox::default());
+        let identity = Identity {
+            user_id: "u".into(),
+            name: "u".into(),
+            role: "editor".into(),
+            expires_at_ms: None,
+            room_patterns: Vec::new(),
+        };
+        let grant = Grant { can_edit: true };
+        let mut member = Member::new(identity, grant, Arc::clone(&outbox), AckMode::None, 0);
+        member.synced = synced;
+        (member, outbox)
+    }
+
+    fn bytes_of(outbox: &Outbox) -> Vec<u8> {
+        outbox.take().frames.iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn everybody_gets_every_frame_but_their_own() {
+        let (ada, for_ada) = member(true);
+        let (ben, for_ben) = member(true);
+        let (cy, for_cy) = member(true);
+        let (late, for_late) = member(false);
+        let members: HashMap<_, _> =
+            [ada, ben, cy, late].into_iter().zip(1..).map(|(m, id)| (SessionId(id), m)).collect();
+        let mut fan_out = FanOut::default();
+        fan_out.add(&[1, 1], Some(SessionId(1)));
+        fan_out.add(&[2], Some(SessionId(2)));
+        fan_out.add(&[3], None);
+        assert_eq!(fan_out.flush(&members), 2 + 2 + 3);
+        let frame = |update: &[u8]| ws_frame::binary(&sync::update(update)).to_vec();
+        assert_eq!(bytes_of(&for_ada), [frame(&[2]), frame(&[3])].concat());
+        assert_eq!(bytes_of(&for_ben), [frame(&[1, 1]), frame(&[3])].concat());
+        assert_eq!(bytes_of(&for_cy), [frame(&[1, 1]), frame(&[2]), frame(&[3])].concat());
+        assert!(bytes_of(&for_late).is_empty(), "its first answer will hold them");
+        assert_eq!(fan_out.flush(&members), 0);
+    }
+
+    #[test]
+    fn an_author_alone_in_the_batch_gets_nothing() {
+        let (ada, for_ada) = member(true);
+        let members = HashMap::from([(SessionId(1), ada)]);
+        let mut fan_out = FanOut::default();
+        fan_out.add(&[1], Some(SessionId(1)));
+        assert_eq!(fan_out.flush(&members), 0);
+        assert!(for_ada.take().frames.is_empty());
+    }
+
+    #[test]
+    fn a_large_batch_asks_to_be_flushed() {
+        let mut fan_out = FanOut::default();
+        assert!(!fan_out.add(&[0; 10], None));
+        assert!(fan_out.add(&vec![0; FAN_OUT_BYTES_MAX], None));
+    }
+}
