@@ -24,7 +24,8 @@ use crate::{
 const WRITERS: usize = 10;
 /// Edits of one writer that not everybody has yet.
 const WINDOW: usize = 64;
-const DELIVERIES: usize = 2_000_000;
+const DELIVERIES: usize = 5_000_000;
+const SATURATING_EDITS_MAX: usize = 50_000;
 const PACED_SECONDS: usize = 4;
 /// For the log's last commit, which belongs to the edits.
 const AFTERWARDS: Duration = Duration::from_millis(150);
@@ -46,7 +47,8 @@ impl Load {
             50..500 => 100,
             _ => 10,
         };
-        let saturating = if edits > 0 { edits } else { (DELIVERIES / (clients - 1)).min(30_000) };
+        let saturating =
+            if edits > 0 { edits } else { (DELIVERIES / (clients - 1)).min(SATURATING_EDITS_MAX) };
         let total = if paced { pace * PACED_SECONDS } else { saturating };
         let edits = (0..writers).map(|writer| Edits::type_letters(writer, total / writers));
         Self { clients, pace: paced.then_some(pace), edits: edits.collect() }
@@ -151,6 +153,10 @@ pub(crate) async fn run(child: &Child, kind: Kind, load: &Rc<Load>) -> Figures {
     let wall = begun.elapsed();
     sleep(AFTERWARDS).await;
     let cpu = child.cpu_seconds() - cpu;
+    // What came after the last delivery was one too many.
+    while let Some(ended) = tasks.try_join_next() {
+        ended.expect("a client that counts right").expect("a client that stays");
+    }
     if kind == Kind::Engine {
         let (_, answer) = Peer::join(child.address, kind, "room", load.clients).await;
         let whole = edits::holds_all(&answer, load.edits.len(), load.each());

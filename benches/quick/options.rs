@@ -8,7 +8,7 @@ pub(crate) struct Options {
     pub(crate) clients: Vec<usize>,
     /// Idle connections.
     pub(crate) idle: usize,
-    /// Edits of a saturated run; 0 = as many as two million deliveries take.
+    /// Edits of a saturated run; 0 = as many as five million deliveries take, at most 50 000.
     pub(crate) edits: usize,
     only: Option<String>,
 }
