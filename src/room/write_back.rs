@@ -361,8 +361,8 @@ impl Actor {
         self.write_back.dirty = true;
         self.write_back.failures = self.write_back.failures.saturating_add(1);
         self.write_back.running = false;
-        let state = &mut self.write_back;
-        for waiter in state.served.drain(..).chain(state.waiters.drain(..)) {
+        let asked = &mut self.write_back;
+        for waiter in asked.served.drain(..).chain(asked.waiters.drain(..)) {
             drop(waiter.send(Err(EngineError::Host(error.clone()))));
         }
     }
