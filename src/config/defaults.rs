@@ -51,11 +51,7 @@ impl Default for Config {
                 connections_per_ip: 100,
                 connections_per_user: 10,
             },
-            connection_cleanup: ConnectionCleanup {
-                enabled: true,
-                check_interval: 60,
-                stale_threshold: 600,
-            },
+            connection_cleanup: ConnectionCleanup { enabled: true, stale_threshold: 600 },
             presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
             allowed_origins: Vec::new(),
             limits: LimitsConfig {

@@ -116,7 +116,7 @@ static TABLE: &[Key] = keys! {
     "rate_limiting.connections_per_user": COUNT, "10" => Built(|c, v| c.rate_limiting.connections_per_user = v.usize()), "connections of one user";
 
     "connection_cleanup.enabled": Bool, "true" => Built(|c, v| c.connection_cleanup.enabled = v.bool()), "whether dead peers are looked for";
-    "connection_cleanup.check_interval": SECONDS, "60" => Built(|c, v| c.connection_cleanup.check_interval = v.u64()), "seconds between looks";
+    "connection_cleanup.check_interval": SECONDS, "60" => Silent, "seconds between looks; every connection watches its own peer, so there are none";
     "connection_cleanup.stale_threshold": SECONDS, "600" => Built(|c, v| c.connection_cleanup.stale_threshold = v.u64()), "silence after which a connection is closed, in seconds";
 
     "tls.enabled": Bool, "false" => Refused, "encrypted connections without a proxy in front";

@@ -159,8 +159,6 @@ pub struct RateLimiting {
 pub struct ConnectionCleanup {
     /// Whether dead peers are looked for.
     pub enabled: bool,
-    /// Seconds between looks.
-    pub check_interval: u64,
     /// Silence after which a connection is closed, in seconds.
     pub stale_threshold: u64,
 }
