@@ -29,7 +29,7 @@ const SATURATING_EDITS_MAX: usize = 50_000;
 const PACED_SECONDS: usize = 4;
 /// For the log's last commit, which belongs to the edits.
 const AFTERWARDS: Duration = Duration::from_millis(150);
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is done to the room.
 pub(crate) struct Load {

@@ -48,14 +48,12 @@ impl Report {
     }
 
     fn add(&mut self, kind: Kind, name: String, target: &'static str, figure: f64) {
-        let line = match self.lines.iter().position(|line| line.name == name) {
-            Some(index) => &mut self.lines[index],
-            None => {
-                self.lines.push(Line { name, target, figures: Default::default() });
-                self.lines.last_mut().unwrap()
-            }
-        };
-        line.figures[kind as usize].push(figure);
+        let known = self.lines.iter().position(|line| line.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.lines.push(Line { name, target, figures: Default::default() });
+            self.lines.len() - 1
+        });
+        self.lines[index].figures[kind as usize].push(figure);
     }
 
     pub(crate) fn print(&mut self, rounds: usize) {
