@@ -63,7 +63,7 @@ it('ends at once by a signal nobody handles', async () => {
 });
 
 it('ends gracefully by a signal that is handled', async () => {
-  const child = start(`process.on('SIGTERM', () => server.shutdown().then(() => console.log('down')));`);
+  const child = start('', `process.on('SIGTERM', () => server.shutdown().then(() => console.log('down')));`);
   await child.printed('up');
   child.process.kill('SIGTERM');
   // The handler itself holds nothing: the process ends once the server let go.

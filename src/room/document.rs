@@ -1,6 +1,6 @@
 //! A room's yrs document: the only place where peers' bytes reach yrs, always behind the guard.
 //!
-//! yrs never holds pending state here: an update whose dependencies are missing waits in [`Held`] until they
+//! yrs never holds pending state here: an update whose dependencies are missing waits here until they
 //! arrive, because pending state inside yrs can stay for ever or corrupt the document. Every call into yrs
 //! runs inside `catch_unwind`; a document that panicked is [`DocumentError::Broken`] and must be dropped.
 
