@@ -184,6 +184,11 @@ impl<'a> Connection<'a> {
                     continue;
                 }
             }
+            // What the room queued while the socket was full announced itself then; nobody will again.
+            if self.socket.is_drained() && self.outbox.has_frames() {
+                tokio::task::yield_now().await;
+                continue;
+            }
             tokio::select! {
                 () = self.outbox.ready() => {}
                 ready = self.socket.ready(read) => match ready {

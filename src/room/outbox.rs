@@ -131,6 +131,11 @@ impl Outbox {
         }
     }
 
+    /// Whether something can be taken.
+    pub fn has_frames(&self) -> bool {
+        !self.state.lock().frames.is_empty()
+    }
+
     /// Whether the session is ending.
     pub fn is_closing(&self) -> bool {
         self.state.lock().closing.is_some()

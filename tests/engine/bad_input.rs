@@ -206,6 +206,33 @@ fn a_reader_that_stops_is_cut_off_and_others_are_not_held_up() {
     drop(stuck);
 }
 
+/// More than the kernel buffers, less than the outbox may hold: nothing is lost, and nothing waits for the
+/// next event once the reader is back.
+#[test]
+fn a_reader_that_pauses_gets_everything_at_once_when_it_is_back() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut slow) = (Client::join(&url, EDITOR), Client::join(&url, "editor:slow"));
+    let chunk = "x".repeat(64 * 1024);
+    let mut sent = 0;
+    while server.engine().metrics().updates_applied.get() < 115 {
+        if sent < 115 {
+            ada.type_text(&chunk);
+            sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(server.engine().metrics().closes.get("SLOW_CONSUMER"), 0);
+    slow.socket.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let updates = |client: &Client| {
+        client.seen.iter().filter(|frame| matches!(frame, Frame::Update(_))).count()
+    };
+    while updates(&slow) < 115 {
+        slow.next();
+    }
+    assert_eq!(slow.text().len(), 115 * chunk.len());
+}
+
 fn raw(server: &Server, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
