@@ -17,6 +17,10 @@ use crate::{
 /// Longest pause after failed accepts, such as when file descriptors run out.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// The answer to a request beyond [`crate::limits::HANDSHAKES_MAX`] half-open ones.
+const TOO_MANY_HANDSHAKES: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n\
+    Content-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// Binds the configured address.
 pub async fn bind(config: &Config) -> Result<TcpListener, EngineError> {
     let named = format!("{}:{}", config.host, config.port);
@@ -58,8 +62,11 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, mut accepting: watc
 
 fn admit(stream: tokio::net::TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-        // Too many half-open requests: nobody waits for an answer that costs more than the refusal.
         shared.metrics.requests_refused.inc("handshakes");
+        // Said if the kernel takes it at once; nobody waits for a flood to read its refusal.
+        if let Err(error) = stream.try_write(TOO_MANY_HANDSHAKES) {
+            log::debug!("a half-open request was refused without a word: {error}");
+        }
         return;
     };
     if shared.config.network.tcp_no_delay

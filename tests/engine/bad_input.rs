@@ -270,3 +270,24 @@ fn odd_requests_get_their_status() {
     }
     still_serves(&server, "notes/a");
 }
+
+#[test]
+fn half_open_requests_beyond_the_limit_are_told_429() {
+    // Both ends of each connection are in this process, and many systems begin at 1,024 descriptors.
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let server = Server::start();
+    let connect = || TcpStream::connect(server.address).unwrap();
+    let mut silent: Vec<_> =
+        (0..civicpress_realtime::limits::HANDSHAKES_MAX).map(|_| connect()).collect();
+    crate::support::eventually("the next is told", || {
+        let mut next = connect();
+        next.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut answer = [0; 12];
+        next.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 429"
+    });
+    assert!(server.engine().metrics().requests_refused.get("handshakes") > 0);
+    silent.clear();
+    still_serves(&server, "notes/a");
+}
