@@ -17,6 +17,8 @@ mod documents;
 mod http;
 mod invariants;
 mod lifecycle;
+#[cfg(target_os = "linux")]
+mod memory;
 mod records;
 mod support;
 mod sync;
