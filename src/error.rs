@@ -1,7 +1,5 @@
 //! One error enum with stable codes, and the reasons a connection is closed for.
 
-use std::net::SocketAddr;
-
 /// What can go wrong when an engine starts or is asked for something. [`EngineError::code`] is stable API.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -69,11 +67,6 @@ impl EngineError {
             Self::Host(error) => error.http_status(),
             _ => 500,
         }
-    }
-
-    /// A bind failure at `address`.
-    pub fn bind(address: SocketAddr, source: std::io::Error) -> Self {
-        Self::Bind { address: address.to_string(), source }
     }
 }
 

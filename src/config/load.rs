@@ -33,16 +33,6 @@ pub struct Sources {
     pub standalone: bool,
 }
 
-impl Sources {
-    /// The sources of this process. Variables that are not UTF-8 are left out.
-    pub fn of_process(file: Option<PathBuf>, standalone: bool) -> Self {
-        let env = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self { file, env, cwd: PathBuf::new(), standalone }
-    }
-}
-
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The environment holds secrets.

@@ -92,13 +92,6 @@ impl Sessions {
         outboxes.len()
     }
 
-    /// Ends all sessions.
-    pub fn close_all(&self, reason: &CloseReason) {
-        for entry in self.table.lock().connections.values() {
-            entry.outbox.close(reason.clone());
-        }
-    }
-
     /// Connections, distinct users, distinct addresses.
     pub fn counts(&self) -> (usize, usize, usize) {
         let table = self.table.lock();
