@@ -24,7 +24,7 @@ use crate::{
     net::{Shared, http::ask, listener, pages::Pages},
     room::{Participant, RoomCommand, RoomContext, registry::Registry, types::RoomTypes},
     store::Store,
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, security::SecurityEvents},
     time::unix_ms,
 };
 
@@ -151,12 +151,14 @@ impl Engine {
             None => Pages::default(),
         };
         let compute = Compute::start(2).map_err(|error| internal("compute threads", error))?;
+        let metrics = Arc::<Metrics>::default();
         let registry = Registry::new(RoomContext {
             config: Arc::clone(&config),
             host: Arc::clone(&host),
             store: Arc::clone(&store),
             compute,
-            metrics: Arc::default(),
+            security: Arc::new(SecurityEvents::new(Arc::clone(&host), Arc::clone(&metrics))),
+            metrics,
             types: Arc::new(RoomTypes::of_config(&config)),
             broker: Arc::new(SingleNode),
         });

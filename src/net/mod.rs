@@ -24,8 +24,13 @@ use std::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::Config, host::Host, ids::ConnectionId, net::sessions::Sessions,
-    room::registry::Registry, store::Store, telemetry::metrics::Metrics,
+    config::Config,
+    host::Host,
+    ids::ConnectionId,
+    net::sessions::Sessions,
+    room::registry::Registry,
+    store::Store,
+    telemetry::{metrics::Metrics, security::SecurityEvents},
 };
 
 /// What every connection needs from the engine.
@@ -40,6 +45,8 @@ pub struct Shared {
     pub store: Arc<dyn Store>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Security events.
+    pub security: Arc<SecurityEvents>,
     /// Admitted connections.
     pub sessions: Arc<Sessions>,
     /// Static pages, in standalone mode.
@@ -77,6 +84,7 @@ impl Shared {
             host: context.host,
             store: context.store,
             metrics: context.metrics,
+            security: context.security,
             registry,
             pages,
             handshakes: Arc::new(Semaphore::new(crate::limits::HANDSHAKES_MAX)),

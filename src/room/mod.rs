@@ -28,7 +28,7 @@ use crate::{
     ids::SessionId,
     protocol::guard::Scan,
     store::{SnapshotInfo, Store, StoreError},
-    telemetry::metrics::Metrics,
+    telemetry::{metrics::Metrics, security::SecurityEvents},
 };
 
 /// What every room needs from the engine.
@@ -44,6 +44,8 @@ pub struct RoomContext {
     pub compute: Compute,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Security events.
+    pub security: Arc<SecurityEvents>,
     /// Registered room types.
     pub types: Arc<types::RoomTypes>,
     /// What carries rooms to other nodes.

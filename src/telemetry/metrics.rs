@@ -91,6 +91,8 @@ pub struct Metrics {
     pub snapshots: Counter,
     /// Write-backs by outcome.
     pub write_backs: Labelled,
+    /// Security events by [`crate::telemetry::security::Violation::kind`].
+    pub violations: Labelled,
     /// Outside changes merged into live documents.
     pub outside_changes: Counter,
 }
@@ -172,6 +174,7 @@ impl Metrics {
             &self.requests_refused,
         );
         text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
+        text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
         out
     }

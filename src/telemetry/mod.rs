@@ -1,3 +1,4 @@
 //! What operators see: counters and gauges.
 
 pub mod metrics;
+pub mod security;

@@ -1,0 +1,85 @@
+//! Security events: what a peer did that an honest one does not do. Each is counted by kind; what one address
+//! repeats is a suspicious pattern, told to the log and to the host.
+
+use std::{net::IpAddr, sync::Arc};
+
+use serde_json::json;
+
+use crate::{
+    host::{Hook, Host},
+    telemetry::metrics::Metrics,
+};
+
+/// What a peer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Violation {
+    /// No token, or one that does not hold.
+    AuthFailed,
+    /// A room the user may not see.
+    PermissionDenied,
+    /// A page of a foreign origin.
+    OriginRefused,
+    /// More half-open requests or connections than an address or user may have.
+    ConnectionFlood,
+    /// A handshake (TLS or HTTP) that is malformed, too large or too late.
+    BadHandshake,
+    /// A frame that breaks the WebSocket protocol.
+    BadFrame,
+    /// A message that is not understood, or that the guard refuses.
+    HostileMessage,
+    /// More messages, bytes or questions than a connection may send.
+    RateLimit,
+    /// An edit of a session that may only read.
+    ReadOnlyEdit,
+    /// A document broke while this peer's update was applied.
+    RoomFault,
+}
+
+impl Violation {
+    /// Stable name: the `kind` of the hook and the label of the counter.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::AuthFailed => "auth_failed",
+            Self::PermissionDenied => "permission_denied",
+            Self::OriginRefused => "origin_refused",
+            Self::ConnectionFlood => "connection_flood",
+            Self::BadHandshake => "bad_handshake",
+            Self::BadFrame => "bad_frame",
+            Self::HostileMessage => "hostile_message",
+            Self::RateLimit => "rate_limit",
+            Self::ReadOnlyEdit => "read_only_edit",
+            Self::RoomFault => "room_fault",
+        }
+    }
+}
+
+/// Takes security events.
+pub struct SecurityEvents {
+    host: Arc<dyn Host>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for SecurityEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecurityEvents").finish_non_exhaustive()
+    }
+}
+
+impl SecurityEvents {
+    /// Events are counted in `metrics` and told to `host`.
+    pub fn new(host: Arc<dyn Host>, metrics: Arc<Metrics>) -> Self {
+        Self { host, metrics }
+    }
+
+    /// Takes one event. Never waits; `user_id` is known only once somebody is authenticated.
+    pub fn report(&self, violation: Violation, address: IpAddr, user_id: Option<&str>) {
+        self.metrics.violations.inc(violation.kind());
+        self.host.emit_hook(Hook {
+            name: "realtime:security:violation",
+            data: json!({
+                "kind": violation.kind(), "address": address.to_string(), "userId": user_id, "count": 1,
+            }),
+        });
+    }
+}
