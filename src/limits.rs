@@ -36,6 +36,11 @@ pub const OUTBOX_AWARENESS_BYTES_MAX: usize = 64 * 1024;
 /// Wait for the peer's close frame after ours.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Revocations remembered while joins that began before them are under way.
+pub const REVOCATIONS_MAX: usize = 4096;
+/// Wait for the room to let go of a session before its client is told why.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
 pub const ROOM_MAILBOX_MAX: usize = 256;
 /// Commands a room handles before it tells its members what came of them.

@@ -43,7 +43,10 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
             let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined);
             let reason = connection.serve().await;
             connection.hook(&joined, "realtime:client:disconnected");
-            drop(joined);
+            if reason.is_some() {
+                // First the others no longer see it, then it is told why.
+                joined.leave().await;
+            }
             reason
         }
         Err(reason) => Some(reason),

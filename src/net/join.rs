@@ -3,17 +3,22 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use percent_encoding::percent_decode_str;
-use tokio::{sync::mpsc::error::TrySendError, time::timeout};
+use tokio::{
+    sync::{mpsc::error::TrySendError, oneshot},
+    time::timeout,
+};
 
 use crate::{
     auth::token::{ExtractedToken, TokenSource},
     error::CloseReason,
     host::{Grant, HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
+    limits::LEAVE_TIMEOUT,
     net::{Shared, sessions::Admission},
     room::{
         NewMember, RECORDS, RoomCommand, member::AckMode, outbox::Outbox, registry::RoomHandle,
     },
+    telemetry::security::Violation,
 };
 
 /// What a WebSocket request asks for. Made before the 101, judged after it, because browsers cannot see an
@@ -56,45 +61,62 @@ impl JoinRequest {
         if shared.registry.context().types.of_room(&room_id).is_none() {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
-        let token = self.token.ok_or(CloseReason::AuthFailed)?;
+        let address = self.peer.ip();
+        let Some(token) = self.token else {
+            shared.security.report(Violation::AuthFailed, address, None);
+            return Err(CloseReason::AuthFailed);
+        };
         if token.via == TokenSource::Query {
-            log::warn!(
-                "a token came in the URL of a request from {}; use a subprotocol",
-                self.peer.ip()
-            );
+            log::warn!("a token came in the URL of a request from {address}; use a subprotocol");
         }
-        let denied = |error: HostError| {
+        let joining = shared.sessions.begin();
+        let refused = |error: HostError, user: Option<&str>| {
             log::info!("connection {} to {room_id} refused: {error}", self.connection.0);
             match error {
-                HostError::Denied => CloseReason::PermissionDenied,
-                // A host that could not say did not allow it; the client may try again.
-                HostError::Unauthenticated(_) | HostError::Timeout | HostError::Failed(_) => {
+                HostError::Denied => {
+                    shared.security.report(Violation::PermissionDenied, address, user);
+                    CloseReason::PermissionDenied
+                }
+                HostError::Unauthenticated(_) => {
+                    shared.security.report(Violation::AuthFailed, address, user);
                     CloseReason::AuthFailed
                 }
+                // A host that could not say did not allow it; that is no fault of the peer.
+                HostError::Timeout | HostError::Failed(_) => CloseReason::AuthFailed,
             }
         };
         let time = Duration::from_millis(shared.config.auth.timeout_ms);
-        let late = |_| denied(HostError::Timeout);
         let identity = timeout(time, shared.host.authenticate(&token.token))
             .await
-            .map_err(late)?
-            .map_err(denied)?;
+            .unwrap_or(Err(HostError::Timeout))
+            .map_err(|error| refused(error, None))?;
+        let user = identity.user_id.as_str();
         let grant = timeout(time, shared.host.authorize(&identity, &room_id))
             .await
-            .map_err(late)?
-            .map_err(denied)?;
-        let admission = shared.sessions.admit(
-            self.connection,
-            self.peer.ip(),
-            &identity.user_id,
-            Arc::clone(&outbox),
-        )?;
+            .unwrap_or(Err(HostError::Timeout))
+            .map_err(|error| refused(error, Some(user)))?;
+        let admission = joining.admit(self.connection, address, user, Arc::clone(&outbox))?;
         let session = SessionId(self.connection.0);
-        let member =
-            NewMember { session, identity: identity.clone(), grant, outbox, ack: self.ack };
+        let member = NewMember {
+            session,
+            identity: identity.clone(),
+            grant,
+            outbox,
+            ack: self.ack,
+            address,
+        };
         let room = shared.registry.join(&room_id, Box::new(member)).await?;
-        let membership = Membership { session, room };
+        let membership = Membership { session, room, left: false };
         Ok(Joined { session, identity, grant, room_id, membership, admission })
+    }
+}
+
+impl Joined {
+    /// Gives the place back and leaves the room. Nobody there sees the session any more when this returns,
+    /// or [`LEAVE_TIMEOUT`] later if the room is busy.
+    pub async fn leave(self) {
+        drop(self.admission);
+        self.membership.leave().await;
     }
 }
 
@@ -104,6 +126,8 @@ impl JoinRequest {
 pub struct Membership {
     session: SessionId,
     room: RoomHandle,
+    /// The room has been told.
+    left: bool,
 }
 
 impl Membership {
@@ -111,11 +135,28 @@ impl Membership {
     pub fn room(&self) -> &RoomHandle {
         &self.room
     }
+
+    async fn leave(mut self) {
+        let (reply, gone) = oneshot::channel();
+        let leave = RoomCommand::Leave { session: self.session, reply: Some(reply) };
+        let left = async {
+            let sent = self.room.send(leave).await;
+            self.left = true;
+            // A room that ended meanwhile shows nobody.
+            if sent.is_ok() {
+                drop(gone.await);
+            }
+        };
+        drop(timeout(LEAVE_TIMEOUT, left).await);
+    }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let leave = RoomCommand::Leave { session: self.session };
+        if self.left {
+            return;
+        }
+        let leave = RoomCommand::Leave { session: self.session, reply: None };
         if let Err(TrySendError::Full(leave)) = self.room.try_send(leave) {
             let room = self.room.clone();
             // A room that ends meanwhile needs no farewell.

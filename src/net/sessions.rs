@@ -1,14 +1,21 @@
 //! Admitted connections: counted by address and user, and reachable by user for revocation.
+//!
+//! A revocation ends all sessions of a user that exist when it returns: those in rooms by their outbox, which
+//! rooms look at before each command; those that are still joining by what is remembered of it until the last
+//! join that began before has ended.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
 
 use parking_lot::Mutex;
 
-use crate::{config::Config, error::CloseReason, ids::ConnectionId, room::outbox::Outbox};
+use crate::{
+    config::Config, error::CloseReason, ids::ConnectionId, limits::REVOCATIONS_MAX,
+    room::outbox::Outbox,
+};
 
 /// The table of admitted connections.
 #[derive(Debug)]
@@ -23,6 +30,14 @@ struct Table {
     connections: HashMap<ConnectionId, Entry>,
     per_address: HashMap<IpAddr, usize>,
     per_user: HashMap<String, usize>,
+    /// Number of the latest revocation.
+    revocation: u64,
+    /// Joins under way, by the number of the latest revocation at their beginning.
+    joining: BTreeMap<u64, usize>,
+    /// Revocations that joins under way have to know of, oldest first.
+    revoked: VecDeque<Revocation>,
+    /// Revocations up to this one are not remembered, though a join may have begun before.
+    forgotten: u64,
 }
 
 #[derive(Debug)]
@@ -30,6 +45,20 @@ struct Entry {
     address: IpAddr,
     user_id: String,
     outbox: Arc<Outbox>,
+}
+
+#[derive(Debug)]
+struct Revocation {
+    number: u64,
+    user_id: String,
+    reason: String,
+}
+
+/// A join under way, from before its token is looked at.
+#[derive(Debug)]
+pub struct Joining {
+    sessions: Arc<Sessions>,
+    began: u64,
 }
 
 /// A place in the table; given back when dropped, on every path.
@@ -49,47 +78,27 @@ impl Sessions {
         }
     }
 
-    /// Takes a place for a connection, if its address and its user have one left.
-    pub fn admit(
-        self: &Arc<Self>,
-        connection: ConnectionId,
-        address: IpAddr,
-        user_id: &str,
-        outbox: Arc<Outbox>,
-    ) -> Result<Admission, CloseReason> {
-        let address = address_key(address);
+    /// Notes that a join begins: what is revoked from now on counts for it.
+    pub fn begin(self: &Arc<Self>) -> Joining {
         let mut table = self.table.lock();
-        if table.per_address.get(&address).is_some_and(|count| *count >= self.per_address_max) {
-            let limit = self.per_address_max;
-            return Err(CloseReason::ConnectionLimit(format!(
-                "per-IP connection limit reached ({limit})"
-            )));
-        }
-        if table.per_user.get(user_id).is_some_and(|count| *count >= self.per_user_max) {
-            let limit = self.per_user_max;
-            return Err(CloseReason::ConnectionLimit(format!(
-                "per-user connection limit reached ({limit})"
-            )));
-        }
-        *table.per_address.entry(address).or_default() += 1;
-        *table.per_user.entry(user_id.to_owned()).or_default() += 1;
-        table
-            .connections
-            .insert(connection, Entry { address, user_id: user_id.to_owned(), outbox });
-        Ok(Admission { sessions: Arc::clone(self), connection })
+        let began = table.revocation;
+        *table.joining.entry(began).or_default() += 1;
+        Joining { sessions: Arc::clone(self), began }
     }
 
-    /// Ends all sessions of a user; returns how many there were.
+    /// Ends all sessions of a user; returns how many there were. The table is clean and no room takes
+    /// anything of them any more when this returns.
     pub fn revoke(&self, user_id: &str, reason: &str) -> usize {
-        let outboxes: Vec<_> = {
-            let table = self.table.lock();
-            let of_user = table.connections.values().filter(|entry| entry.user_id == user_id);
-            of_user.map(|entry| Arc::clone(&entry.outbox)).collect()
-        };
-        for outbox in &outboxes {
-            outbox.close(CloseReason::SessionRevoked(reason.to_owned()));
+        let mut table = self.table.lock();
+        table.remember(user_id, reason);
+        let of_user = table.connections.iter().filter(|(_, entry)| entry.user_id == user_id);
+        let ids: Vec<_> = of_user.map(|(id, _)| *id).collect();
+        for id in &ids {
+            if let Some(entry) = table.remove(*id) {
+                entry.outbox.close(CloseReason::SessionRevoked(reason.to_owned()));
+            }
         }
-        outboxes.len()
+        ids.len()
     }
 
     /// Connections, distinct users, distinct addresses.
@@ -99,12 +108,95 @@ impl Sessions {
     }
 }
 
-impl Drop for Admission {
+impl Joining {
+    /// Takes a place for a connection, if its user was not revoked meanwhile and its address and its user
+    /// have one left.
+    pub fn admit(
+        self,
+        connection: ConnectionId,
+        address: IpAddr,
+        user_id: &str,
+        outbox: Arc<Outbox>,
+    ) -> Result<Admission, CloseReason> {
+        let address = address_key(address);
+        let sessions = Arc::clone(&self.sessions);
+        let mut table = sessions.table.lock();
+        if let Some(reason) = table.revoked_since(self.began, user_id) {
+            return Err(CloseReason::SessionRevoked(reason));
+        }
+        let per_address_max = sessions.per_address_max;
+        if table.per_address.get(&address).is_some_and(|count| *count >= per_address_max) {
+            return Err(CloseReason::ConnectionLimit(format!(
+                "per-IP connection limit reached ({per_address_max})"
+            )));
+        }
+        let per_user_max = sessions.per_user_max;
+        if table.per_user.get(user_id).is_some_and(|count| *count >= per_user_max) {
+            return Err(CloseReason::ConnectionLimit(format!(
+                "per-user connection limit reached ({per_user_max})"
+            )));
+        }
+        *table.per_address.entry(address).or_default() += 1;
+        *table.per_user.entry(user_id.to_owned()).or_default() += 1;
+        table
+            .connections
+            .insert(connection, Entry { address, user_id: user_id.to_owned(), outbox });
+        drop(table);
+        Ok(Admission { sessions, connection })
+    }
+}
+
+impl Drop for Joining {
     fn drop(&mut self) {
         let mut table = self.sessions.table.lock();
-        let Some(entry) = table.connections.remove(&self.connection) else { return };
-        count_down(&mut table.per_address, &entry.address);
-        count_down(&mut table.per_user, &entry.user_id);
+        if let Some(count) = table.joining.get_mut(&self.began) {
+            *count -= 1;
+            if *count == 0 {
+                table.joining.remove(&self.began);
+            }
+        }
+        let oldest = table.joining.first_key_value().map(|(began, _)| *began);
+        // Nobody asks for what the oldest join knew when it began.
+        table.revoked.retain(|revocation| oldest.is_some_and(|oldest| revocation.number > oldest));
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.sessions.table.lock().remove(self.connection);
+    }
+}
+
+impl Table {
+    fn remove(&mut self, connection: ConnectionId) -> Option<Entry> {
+        let entry = self.connections.remove(&connection)?;
+        count_down(&mut self.per_address, &entry.address);
+        count_down(&mut self.per_user, &entry.user_id);
+        Some(entry)
+    }
+
+    fn remember(&mut self, user_id: &str, reason: &str) {
+        self.revocation += 1;
+        if self.joining.is_empty() {
+            return;
+        }
+        if self.revoked.len() >= REVOCATIONS_MAX {
+            self.forgotten =
+                self.revoked.pop_front().map_or(self.forgotten, |oldest| oldest.number);
+        }
+        self.revoked.push_back(Revocation {
+            number: self.revocation,
+            user_id: user_id.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn revoked_since(&self, began: u64, user_id: &str) -> Option<String> {
+        if began < self.forgotten {
+            return Some("sessions were revoked during the join".into());
+        }
+        let mut since = self.revoked.iter().filter(|revocation| revocation.number > began);
+        since.find(|revocation| revocation.user_id == user_id).map(|found| found.reason.clone())
     }
 }
 
@@ -145,7 +237,7 @@ mod tests {
         address: &str,
         user: &str,
     ) -> Result<Admission, CloseReason> {
-        sessions.admit(ConnectionId(id), address.parse().unwrap(), user, Arc::default())
+        sessions.begin().admit(ConnectionId(id), address.parse().unwrap(), user, Arc::default())
     }
 
     #[test]
@@ -174,9 +266,45 @@ mod tests {
         let table = sessions(10, 10);
         let (a, b) = (Arc::new(Outbox::default()), Arc::new(Outbox::default()));
         let address = "10.0.0.1".parse().unwrap();
-        let _a = table.admit(ConnectionId(1), address, "a", Arc::clone(&a)).unwrap();
-        let _b = table.admit(ConnectionId(2), address, "b", Arc::clone(&b)).unwrap();
+        let _a = table.begin().admit(ConnectionId(1), address, "a", Arc::clone(&a)).unwrap();
+        let _b = table.begin().admit(ConnectionId(2), address, "b", Arc::clone(&b)).unwrap();
         assert_eq!(table.revoke("a", "password changed"), 1);
         assert!(a.is_closing() && !b.is_closing());
+        assert_eq!(table.counts(), (1, 1, 1), "clean when it returns");
+        assert_eq!(table.revoke("a", "again"), 0);
+    }
+
+    #[test]
+    fn a_revocation_counts_for_joins_that_began_before_it() {
+        let table = sessions(10, 10);
+        let address = "10.0.0.1".parse().unwrap();
+        let admit = |joining: Joining, user: &str| {
+            joining.admit(ConnectionId(1), address, user, Arc::default()).map(drop)
+        };
+        let (before, of_another) = (table.begin(), table.begin());
+        assert_eq!(table.revoke("a", "left the council"), 0);
+        let after = table.begin();
+        let refused = CloseReason::SessionRevoked("left the council".into());
+        assert_eq!(admit(before, "a"), Err(refused));
+        assert_eq!(admit(after, "a"), Ok(()));
+        assert_eq!(admit(of_another, "b"), Ok(()));
+        let table = table.table.lock();
+        assert!(
+            table.revoked.is_empty() && table.joining.is_empty(),
+            "remembered no longer than needed"
+        );
+    }
+
+    #[test]
+    fn what_is_forgotten_of_many_revocations_refuses() {
+        let table = sessions(10, 10);
+        let joining = table.begin();
+        for user in 0..=REVOCATIONS_MAX {
+            table.revoke(&user.to_string(), "all out");
+        }
+        assert_eq!(table.table.lock().revoked.len(), REVOCATIONS_MAX);
+        let address = "10.0.0.1".parse().unwrap();
+        let admitted = joining.admit(ConnectionId(1), address, "0", Arc::default());
+        assert!(matches!(admitted, Err(CloseReason::SessionRevoked(_))));
     }
 }

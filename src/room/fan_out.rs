@@ -80,7 +80,7 @@ mod tests {
     use super::*;
     use crate::{
         host::{Grant, Identity},
-        room::{member::AckMode, outbox::Outbox},
+        room::{NewMember, member::AckMode, outbox::Outbox},
     };
 
     fn member(synced: bool) -> (Member, Arc<Outbox>) {
@@ -93,7 +93,15 @@ mod tests {
             room_patterns: Vec::new(),
         };
         let grant = Grant { can_edit: true };
-        let mut member = Member::new(identity, grant, Arc::clone(&outbox), AckMode::None, 0);
+        let new = NewMember {
+            session: SessionId(0),
+            identity,
+            grant,
+            outbox: Arc::clone(&outbox),
+            ack: AckMode::None,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+        };
+        let mut member = Member::new(new, 0);
         member.synced = synced;
         (member, outbox)
     }

@@ -1,13 +1,13 @@
 //! One session in a room: what it may do, where its frames go, and which of its updates are durable.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
     host::{Grant, Identity},
     protocol::{control::ServerControl, sync, ws_frame},
-    room::outbox::Outbox,
+    room::{NewMember, outbox::Outbox},
 };
 
 /// How a client is told that its updates are durable.
@@ -30,6 +30,8 @@ pub struct Member {
     pub grant: Grant,
     /// Where its frames go.
     pub outbox: Arc<Outbox>,
+    /// The client's address, for security events.
+    pub address: IpAddr,
     /// Unix milliseconds of the join.
     pub joined_at_ms: u64,
     /// Unix milliseconds of its last edit or awareness change.
@@ -64,22 +66,18 @@ const WAITING_MAX: usize = 65_536;
 
 impl Member {
     /// A member that just joined.
-    pub fn new(
-        identity: Identity,
-        grant: Grant,
-        outbox: Arc<Outbox>,
-        mode: AckMode,
-        now_ms: u64,
-    ) -> Self {
+    pub fn new(new: NewMember, now_ms: u64) -> Self {
+        let NewMember { session: _, identity, grant, outbox, ack, address } = new;
         Self {
             identity,
             grant,
             outbox,
+            address,
             joined_at_ms: now_ms,
             active_at_ms: now_ms,
             synced: false,
             told_readonly: false,
-            acks: Acks { mode, durable: 0, waiting: VecDeque::new() },
+            acks: Acks { mode: ack, durable: 0, waiting: VecDeque::new() },
         }
     }
 

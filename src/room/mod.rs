@@ -12,7 +12,7 @@ pub mod registry;
 pub mod types;
 pub mod write_back;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -73,6 +73,8 @@ pub struct NewMember {
     pub outbox: Arc<outbox::Outbox>,
     /// How its updates are acknowledged.
     pub ack: member::AckMode,
+    /// The client's address, for security events.
+    pub address: IpAddr,
 }
 
 /// Why a join did not happen.
@@ -149,6 +151,8 @@ pub enum RoomCommand {
     Leave {
         /// The session.
         session: SessionId,
+        /// Told once nobody sees it any more.
+        reply: Option<oneshot::Sender<()>>,
     },
     /// Who is here.
     Presence {

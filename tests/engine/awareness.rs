@@ -11,7 +11,7 @@ use crate::support::{Client, Server, client::Frame, eventually};
 
 const EDITOR: &str = "editor:ada";
 
-fn state(id: u64, clock: u64, json: &str) -> Vec<u8> {
+pub fn state(id: u64, clock: u64, json: &str) -> Vec<u8> {
     let mut body = Vec::new();
     write_var_uint(&mut body, 1);
     write_var_uint(&mut body, id);

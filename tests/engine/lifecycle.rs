@@ -187,30 +187,6 @@ fn connection_limits_are_told_with_4029() {
     let _again = Client::join(&url, EDITOR);
 }
 
-#[test]
-fn a_revoked_user_is_told_and_gone() {
-    let server = Server::start();
-    let url = server.url("notes/a");
-    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
-    assert_eq!(server.engine().revoke_user("ada", "password changed"), 1);
-    ada.type_text("too late");
-    let (code, reason) = ada.until_closed();
-    assert_eq!(code, 4001);
-    assert!(reason.contains("SESSION_REVOKED"), "{reason}");
-    assert!(ada.seen.iter().any(|frame| matches!(frame, Frame::Json(json)
-        if json["event"] == "session.revoked" && json["reason"] == "password changed")));
-    bo.settle(Duration::from_millis(100));
-    assert_eq!(bo.text(), "", "what came after the revocation is not applied");
-}
-
-#[test]
-fn a_session_ends_with_its_token() {
-    let server = Server::start();
-    let mut ada = Client::join(&server.url("notes/a"), "editor:ada:300");
-    assert_eq!(ada.until_closed(), (4001, r#"{"code":"TOKEN_EXPIRED"}"#.into()));
-    eventually("gone", || server.engine().health().connections.total == 0);
-}
-
 /// A cable that was pulled: nothing arrives any more, no close, no reset.
 #[test]
 fn a_peer_that_answers_no_ping_is_dropped() {

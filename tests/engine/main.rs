@@ -20,5 +20,6 @@ mod lifecycle;
 #[cfg(target_os = "linux")]
 mod memory;
 mod records;
+mod sessions;
 mod support;
 mod sync;

@@ -4,6 +4,7 @@
 //! acknowledgement waits for the log's commit. The actor never waits for a client: it only pushes into
 //! outboxes. It waits for the store's queue, and thereby makes senders wait.
 
+mod members;
 mod presence;
 mod snapshot;
 mod updates;
@@ -25,11 +26,10 @@ use crate::{
     ids::{RoomId, SessionId},
     limits::{ROOM_BATCH_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
     markdown,
-    protocol::{sync, ws_frame},
     room::{
         JoinError, NewMember, RoomCommand, RoomContext,
         awareness::AwarenessTable,
-        document::{Document, DocumentError},
+        document::Document,
         fan_out::FanOut,
         load::{Loaded, load},
         member::Member,
@@ -37,7 +37,6 @@ use crate::{
         write_back::WriteBack,
     },
     store::CommitWatch,
-    time::unix_ms,
 };
 
 /// How often awareness is looked through: for states nobody renewed, and for ids whose silent owner has an
@@ -224,16 +223,15 @@ impl Actor {
             }
             RoomCommand::QueryAwareness { session } => self.send_all_awareness(session),
             RoomCommand::Join { member, reply } => {
-                let refused = self.stopping.then_some(CloseReason::ShuttingDown);
-                let answer = match refused {
-                    Some(reason) => Err(JoinError::Refused(reason)),
-                    None => {
-                        self.join(*member).map_err(|_| JoinError::Refused(CloseReason::RoomFailed))
-                    }
-                };
-                drop(reply.send(answer));
+                drop(reply.send(self.join(*member).map_err(JoinError::Refused)));
             }
-            RoomCommand::Leave { session } => self.leave(session),
+            RoomCommand::Leave { session, reply } => {
+                self.leave(session);
+                if let Some(reply) = reply {
+                    // Whoever asked may have given up waiting.
+                    let _ = reply.send(());
+                }
+            }
             RoomCommand::Presence { reply } => drop(reply.send(self.participants())),
             RoomCommand::Markdown { reply } => {
                 let text = self.markdown().await;
@@ -258,30 +256,6 @@ impl Actor {
             }
         }
         Ok(())
-    }
-
-    fn join(&mut self, new: NewMember) -> Result<(), DocumentError> {
-        let NewMember { session, identity, grant, outbox, ack } = new;
-        let step1 = sync::sync_step1(&self.document.state_vector()?);
-        outbox.push(ws_frame::binary(&step1));
-        self.empty_since = None;
-        // A reconnecting user takes over the ids of their own half-open session, nobody else's.
-        self.awareness.register(session, &identity.user_id);
-        self.members.insert(session, Member::new(identity, grant, outbox, ack, unix_ms()));
-        Ok(())
-    }
-
-    fn leave(&mut self, session: SessionId) {
-        let Some(_member) = self.members.remove(&session) else { return };
-        let gone = self.awareness.remove_session(session, self.clock_ms());
-        if !gone.is_empty() {
-            self.awareness_dirty.extend(gone);
-            self.flush_awareness(None);
-        }
-        if self.members.is_empty() {
-            self.empty_since = Some(Instant::now());
-            self.start_write_back();
-        }
     }
 
     async fn markdown(&mut self) -> Result<String, Ended> {

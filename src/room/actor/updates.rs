@@ -14,6 +14,7 @@ use crate::{
     protocol::{guard::Scan, sync, ws_frame},
     room::document::{Applied, DocumentError, Exact, Part},
     store::Append,
+    telemetry::security::Violation,
     time::unix_ms,
 };
 
@@ -78,6 +79,8 @@ impl Actor {
         if !member.told_readonly {
             member.told_readonly = true;
             member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
+            let user = member.identity.user_id.as_str();
+            self.context.security.report(Violation::ReadOnlyEdit, member.address, Some(user));
             log::info!(
                 "room {}: an edit of read-only user {} was refused",
                 self.room,
@@ -192,6 +195,9 @@ impl Actor {
         session: SessionId,
         state_vector: &[u8],
     ) -> Result<(), Ended> {
+        if self.members.get(&session).is_none_or(|member| member.outbox.is_closing()) {
+            return Ok(());
+        }
         let known = state_vector.to_vec();
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
         let diff = match self.on_document(heavy, move |document| document.diff(&known)).await? {

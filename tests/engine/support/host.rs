@@ -27,6 +27,16 @@ pub struct FakeHost {
     pub saves: AtomicU64,
     pub load_delay_ms: AtomicU64,
     pub auth_delay_ms: AtomicU64,
+    pub authorize_delay_ms: AtomicU64,
+    /// Roles that differ from their tokens' by now, by user; `gone` = the token no longer holds.
+    pub roles: Mutex<HashMap<String, String>>,
+    pub authentications: AtomicU64,
+    pub authorizations: AtomicU64,
+    /// Calls of both kinds under way, and the most there ever were.
+    pub deciding: AtomicU64,
+    pub deciding_max: AtomicU64,
+    /// Both kinds fail, as a database that is down makes them.
+    pub fail_auth: AtomicBool,
     pub fail_loads: AtomicBool,
     pub fail_saves: AtomicBool,
     changed: Mutex<Option<Changed>>,
@@ -47,12 +57,39 @@ impl FakeHost {
         }
     }
 
+    async fn decide(&self, delay_ms: &AtomicU64) -> Result<(), HostError> {
+        let deciding = Deciding::new(self);
+        tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+        drop(deciding);
+        if self.fail_auth.load(Ordering::Relaxed) {
+            return Err(HostError::Failed("on purpose".into()));
+        }
+        Ok(())
+    }
+
     pub fn record(&self, id: &str) -> String {
         self.records.lock().get(id).cloned().unwrap_or_default()
     }
 
     pub fn hook_names(&self) -> Vec<&'static str> {
         self.hooks.lock().iter().map(|hook| hook.name).collect()
+    }
+}
+
+/// A call under way; given back also when nobody waits for its end.
+struct Deciding<'a>(&'a FakeHost);
+
+impl<'a> Deciding<'a> {
+    fn new(host: &'a FakeHost) -> Self {
+        let now = host.deciding.fetch_add(1, Ordering::Relaxed) + 1;
+        host.deciding_max.fetch_max(now, Ordering::Relaxed);
+        Self(host)
+    }
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.0.deciding.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -72,9 +109,16 @@ fn identity(token: &str) -> Result<Identity, HostError> {
 impl Host for FakeHost {
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, HostError>> {
         Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(self.auth_delay_ms.load(Ordering::Relaxed)))
-                .await;
-            identity(token)
+            self.authentications.fetch_add(1, Ordering::Relaxed);
+            self.decide(&self.auth_delay_ms).await?;
+            let mut identity = identity(token)?;
+            if let Some(role) = self.roles.lock().get(&identity.user_id) {
+                if role == "gone" {
+                    return Err(HostError::Unauthenticated("logged out".into()));
+                }
+                identity.role.clone_from(role);
+            }
+            Ok(identity)
         })
     }
 
@@ -84,6 +128,8 @@ impl Host for FakeHost {
         room: &'a RoomId,
     ) -> BoxFuture<'a, Result<Grant, HostError>> {
         Box::pin(async move {
+            self.authorizations.fetch_add(1, Ordering::Relaxed);
+            self.decide(&self.authorize_delay_ms).await?;
             if room.kind() == "records" && !self.records.lock().contains_key(room.id()) {
                 return Err(HostError::Denied);
             }
