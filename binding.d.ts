@@ -114,6 +114,8 @@ export interface ConfigSummary {
   databaseFile: string
   /** Tokens are verified with a secret the engine made for itself, because none is configured. */
   ownSecret: boolean
+  /** How log lines are written. */
+  logFormat: 'auto' | 'text' | 'json'
 }
 
 /** Connection counts. */
@@ -229,10 +231,10 @@ export interface LoadAnswer {
 export interface LogEntry {
   /** `error`, `warn`, `info` or `debug`. */
   level: string
-  /** The module it is from. */
-  target: string
   /** The line, control characters escaped. */
   message: string
+  /** What the line says, for machines: JSON text of an object. An event has its name in `event`. */
+  fields?: string
 }
 
 /** The effective configuration with the source of each value, secrets masked. */

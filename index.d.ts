@@ -60,12 +60,21 @@ export interface RealtimeHost {
   emitHook?(name: string, data: Record<string, unknown>): unknown;
 }
 
+/** What a log line says, for machines; `docs/logging.md` lists events and fields. */
+export interface LogFields {
+  component: 'realtime';
+  /** `realtime:<event>`, the form CivicPress's own log lines use. */
+  operation?: string;
+  event?: string;
+  [name: string]: unknown;
+}
+
 /** Where log lines go. */
 export interface RealtimeLogger {
-  debug(message: string): void;
-  info(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
 }
 
 export interface RealtimeServerOptions {

@@ -1,10 +1,12 @@
 import { expect, it } from 'vitest';
 
-import { connect, makeServer, memoryHost, outcome, until } from './support.js';
+import type { LogFields } from '../index.js';
+import { CLI, connect, makeServer, memoryHost, node, outcome, temporaryFolder, until } from './support.js';
 
 function recorder() {
-  const lines: { level: string; message: string }[] = [];
-  const at = (level: string) => (message: string) => void lines.push({ level, message });
+  const lines: { level: string; message: string; fields: LogFields | undefined }[] = [];
+  const at = (level: string) => (message: string, fields?: LogFields) =>
+    void lines.push({ level, message, fields });
   return {
     lines,
     logger: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
@@ -69,8 +71,48 @@ it('shows neither tokens nor text, and no forged lines', async () => {
   await server.triggerRecordSnapshot('a');
   await server.shutdown();
   expect(heard.lines.length).toBeGreaterThan(0);
-  for (const { message } of heard.lines) {
-    expect(message).not.toContain(secret);
-    expect(message).not.toMatch(/[\r\n\x1b]/);
+  for (const { message, fields } of heard.lines) {
+    const line = `${message} ${JSON.stringify(fields)}`;
+    expect(line).not.toContain(secret);
+    expect(line).not.toMatch(/[\r\n\x1b]/);
   }
+});
+
+it('says of every line that it is of realtime, and names events', async () => {
+  const heard = recorder();
+  const server = makeServer({ logger: heard.logger });
+  const { port } = await server.initialize();
+  await server.shutdown();
+  for (const { fields } of heard.lines) expect(fields).toMatchObject({ component: 'realtime' });
+  expect(heard.lines.map(({ fields }) => fields)).toContainEqual(
+    expect.objectContaining({
+      event: 'listening',
+      operation: 'realtime:listening',
+      address: `127.0.0.1:${port}`,
+    }),
+  );
+});
+
+const stderrOf = async (args: string[]): Promise<string[]> => {
+  const child = node([CLI, 'start', '--port', '0', ...args], { cwd: temporaryFolder() });
+  await child.printed('SIGTERM stops it');
+  child.process.kill('SIGTERM');
+  return (await child.ended).stderr.trimEnd().split('\n');
+};
+
+it('writes JSON lines where nobody looks, and text if asked to', async () => {
+  const lines = (await stderrOf([])).map((line) => JSON.parse(line) as Record<string, unknown>);
+  for (const line of lines) {
+    expect(line).toMatchObject({
+      component: 'realtime',
+      level: expect.any(String),
+      message: expect.any(String),
+    });
+    expect(new Date(String(line['time'])).getTime()).not.toBeNaN();
+  }
+  expect(lines.map(({ event }) => event)).toEqual(
+    expect.arrayContaining(['listening', 'stop_requested', 'stopped']),
+  );
+  const text = await stderrOf(['--log-format', 'text']);
+  for (const line of text) expect(line).toMatch(/^\d{4}-\d\d-\d\dT\S+Z (debug|info |warn |error) /);
 });

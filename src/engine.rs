@@ -170,7 +170,7 @@ impl Engine {
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }
-        log::info!("listening on {address}");
+        log::info!(event = "listening", address:% = address; "listening on {address}");
         Ok(Self {
             shared,
             address,
@@ -262,7 +262,7 @@ impl Engine {
             }
         })
         .await;
-        log::info!("stopped");
+        log::info!(event = "stopped"; "stopped");
     }
 }
 

@@ -118,6 +118,22 @@ pub const HOST_CALLS_MAX: usize = 64;
 /// Host calls, hooks or log entries waiting for the JavaScript thread.
 pub const HOST_QUEUE_MAX: usize = 1024;
 
+/// Longest message of a log line, in bytes.
+pub const LOG_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Fields of one log line.
+pub const LOG_FIELDS_MAX: usize = 24;
+/// Longest text field of a log line, in bytes.
+pub const LOG_FIELD_BYTES_MAX: usize = 512;
+
+/// Time over which one address's security events of a kind are counted.
+pub const SECURITY_WINDOW: Duration = Duration::from_mins(1);
+/// Events of one kind and address within [`SECURITY_WINDOW`] that are a suspicious pattern.
+pub const SECURITY_PATTERN_MIN: u64 = 10;
+/// Kinds and addresses counted at once; the longest known go first.
+pub const SECURITY_TABLE_MAX: usize = 4096;
+/// Security events told to log and host within [`SECURITY_WINDOW`], over all addresses; the rest is only counted.
+pub const SECURITY_TOLD_MAX: u64 = 240;
+
 /// Largest record file, in bytes.
 pub const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Files looked at when the records' folder is listed.

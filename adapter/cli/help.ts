@@ -41,6 +41,7 @@ Options:
 ${CONFIG_FILE}
   --port PORT         port to listen on; 0 = any free one (also CIVIC_REALTIME_PORT)
   --host ADDRESS      address to listen on; 0.0.0.0 = every one (also CIVIC_REALTIME_HOST)
+  --log-format FORM   log lines as text or json; auto = text on a terminal (also CIVIC_REALTIME_LOG_FORMAT)
 ${HELP}
 
 A first signal stops gracefully: rooms are saved, records written, connections closed. A second one stops at

@@ -16,10 +16,11 @@ export function commandSources(
   });
 }
 
-/** Ends the command if the configuration does not hold; warnings go to stderr. */
-export function requireValid(sources: ConfigSources): void {
+/** Ends the command if the configuration does not hold; warnings go to stderr, unless an engine will log them. */
+export function requireValid(sources: ConfigSources, engineFollows = false): void {
   const { errors, warnings } = checkConfig(sources);
-  for (const warning of warnings) fail(`${styled('yellow', 'warning:', process.stderr)} ${warning}`);
+  for (const warning of engineFollows ? [] : warnings)
+    fail(`${styled('yellow', 'warning:', process.stderr)} ${warning}`);
   if (errors.length > 0) {
     throw new CommandFailed(
       'The configuration does not hold:',

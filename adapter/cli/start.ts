@@ -5,31 +5,17 @@ import { parseArgs } from 'node:util';
 
 import type { ConfigSources, ConfigSummary } from '../../binding.js';
 import type { RealtimeLogger, ServerAddress } from '../../index.js';
+import { logFields } from '../logging.js';
 import { describeConfig, installSamples, version } from '../native.js';
 import { RealtimeServer } from '../server.js';
-import { fail, out, styled, UsageError } from './output.js';
+import { stderrLogger } from './log-lines.js';
+import { out, styled, UsageError } from './output.js';
 import { commandSources, requireValid } from './sources.js';
 import { pagesUrl, signInLink } from './token.js';
 
 const PAGES_DIR = fileURLToPath(new URL('../../web', import.meta.url));
 const SAMPLES_DIR = fileURLToPath(new URL('../../../records', import.meta.url));
 const LINK_HOURS = 12;
-
-function logLine(level: 'debug' | 'info' | 'warn' | 'error'): (message: string) => void {
-  const style = { debug: 'dim', info: undefined, warn: 'yellow', error: 'red' } as const;
-  return (message) => {
-    const label = level.padEnd(5);
-    const shown = style[level] === undefined ? label : styled(style[level], label, process.stderr);
-    fail(`${new Date().toISOString()} ${shown} ${message}`);
-  };
-}
-
-const logger: RealtimeLogger = {
-  debug: logLine('debug'),
-  info: logLine('info'),
-  warn: logLine('warn'),
-  error: logLine('error'),
-};
 
 function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerAddress): string {
   const pages = pagesUrl(address.host, address.port);
@@ -55,19 +41,25 @@ function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerA
 }
 
 /** Stops gracefully at the first signal, at once at the second. */
-function stopOnSignals(server: RealtimeServer): void {
+function stopOnSignals(server: RealtimeServer, logger: RealtimeLogger): void {
   let stopping = false;
   const stop = (signal: string): void => {
     if (stopping) {
-      fail(`${signal} again: stopping at once.`);
+      logger.warn(`${signal} again: stopping at once`, logFields({ event: 'stop_forced', signal }));
       process.exit(1);
     }
     stopping = true;
-    fail(`${signal}: saving and stopping; once more stops at once.`);
+    logger.info(
+      `${signal}: saving and stopping; once more stops at once`,
+      logFields({ event: 'stop_requested', signal }),
+    );
     server.shutdown().then(
       () => process.exit(0),
       (error: unknown) => {
-        fail(`The stop failed: ${String(error)}`);
+        logger.error(
+          `the stop failed: ${String(error)}`,
+          logFields({ event: 'stop_failed', error: String(error) }),
+        );
         process.exit(1);
       },
     );
@@ -79,7 +71,12 @@ function stopOnSignals(server: RealtimeServer): void {
 export async function start(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
-    options: { config: { type: 'string' }, port: { type: 'string' }, host: { type: 'string' } },
+    options: {
+      config: { type: 'string' },
+      port: { type: 'string' },
+      host: { type: 'string' },
+      'log-format': { type: 'string' },
+    },
   });
   if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) {
     throw new UsageError(`--port '${values.port}' is no port`, 'start');
@@ -87,14 +84,16 @@ export async function start(args: string[]): Promise<void> {
   const sources = commandSources(values.config, {
     CIVIC_REALTIME_PORT: values.port,
     CIVIC_REALTIME_HOST: values.host,
+    CIVIC_REALTIME_LOG_FORMAT: values['log-format'],
   });
-  requireValid(sources);
+  requireValid(sources, true);
   const summary = describeConfig(sources);
   if (existsSync(SAMPLES_DIR)) {
     const copied = installSamples(sources, SAMPLES_DIR);
     if (copied > 0) out(`Put ${copied} sample records into ${resolve(summary.recordsDir)}.`);
   }
 
+  const logger = stderrLogger(summary.logFormat);
   const server = new RealtimeServer({
     logger,
     standalone: true,
@@ -102,7 +101,7 @@ export async function start(args: string[]): Promise<void> {
     ...(values.config === undefined ? {} : { configFile: values.config }),
     ...(existsSync(PAGES_DIR) ? { pagesDir: PAGES_DIR } : {}),
   });
-  stopOnSignals(server);
+  stopOnSignals(server, logger);
   const address = await server.initialize();
   if (address.port === null) return out('enabled is false: nothing listens.');
   out(banner(sources, summary, address));

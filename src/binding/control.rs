@@ -259,7 +259,7 @@ impl Control {
         if let Some(log) = &log {
             log.set_level(config.log_level);
             for warning in &loaded.warnings {
-                log.push(log::Level::Warn, "civicpress_realtime::config", warning);
+                log.warn_of_config(warning);
             }
         }
         self.config.lock().clone_from(&config);

@@ -20,11 +20,10 @@ use parking_lot::{Mutex, RwLock};
 use crate::{
     binding::{js_host::forget_promise, options::LogEntry},
     config::LogLevel,
-    limits::HOST_QUEUE_MAX,
+    limits::{HOST_QUEUE_MAX, LOG_LINE_BYTES_MAX},
+    telemetry::line,
 };
 
-/// Longest line, in bytes.
-const LINE_BYTES_MAX: usize = 8 * 1024;
 /// Calls waiting for the JavaScript thread; one is enough, since it fetches all there is.
 const CALLS_MAX: usize = 1;
 /// Whose lines below `warn` pass.
@@ -79,19 +78,23 @@ impl LogPump {
         refresh_max_level();
     }
 
-    /// Passes one line that is not from the facade, such as a warning of the configuration.
-    pub fn push(&self, level: Level, target: &str, message: &str) {
-        if level > *self.level.read() {
-            return;
-        }
-        let entry = LogEntry {
-            level: level.as_str().to_ascii_lowercase(),
-            target: target.to_owned(),
-            message: printable(message),
-        };
+    /// Passes a warning of the configuration, which no facade brings.
+    pub fn warn_of_config(&self, message: &str) {
+        self.pass(&LogEntry {
+            level: "warn".into(),
+            message: line::printable(message, LOG_LINE_BYTES_MAX),
+            fields: Some(r#"{"event":"config_warning"}"#.into()),
+        });
+    }
+
+    fn passes(&self, level: Level) -> bool {
+        level <= *self.level.read()
+    }
+
+    fn pass(&self, entry: &LogEntry) {
         let ask = {
             let mut queue = self.queue.lock();
-            queue.push(entry);
+            queue.push(entry.clone());
             !std::mem::replace(&mut queue.fetching, true)
         };
         if ask {
@@ -137,11 +140,11 @@ impl Queue {
         if self.dropped > 0 {
             batch.push(LogEntry {
                 level: "warn".into(),
-                target: OUR_TARGET.into(),
                 message: format!(
                     "{} log lines dropped: the JavaScript thread was busy",
                     self.dropped
                 ),
+                fields: Some(format!(r#"{{"event":"log_dropped","count":{}}}"#, self.dropped)),
             });
             self.dropped = 0;
         }
@@ -163,13 +166,18 @@ impl Log for FanOut {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let pumps = living();
+        let mut pumps = living();
+        pumps.retain(|pump| pump.passes(record.level()));
         if pumps.is_empty() {
             return;
         }
-        let message = record.args().to_string();
+        let entry = LogEntry {
+            level: record.level().as_str().to_ascii_lowercase(),
+            message: line::message_of(record),
+            fields: line::fields_of(record),
+        };
         for pump in pumps {
-            pump.push(record.level(), record.target(), &message);
+            pump.pass(&entry);
         }
     }
 
@@ -192,31 +200,12 @@ fn refresh_max_level() {
     log::set_max_level(level.unwrap_or(LevelFilter::Off));
 }
 
-/// One line of bounded length whose control characters cannot forge another.
-fn printable(message: &str) -> String {
-    let mut line = String::with_capacity(message.len().min(LINE_BYTES_MAX));
-    for character in message.chars() {
-        if line.len() >= LINE_BYTES_MAX {
-            line.push('…');
-            break;
-        }
-        if character.is_control()
-            || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}')
-        {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn entry(number: usize) -> LogEntry {
-        LogEntry { level: "info".into(), target: OUR_TARGET.into(), message: number.to_string() }
+        LogEntry { level: "info".into(), message: number.to_string(), fields: None }
     }
 
     #[test]
@@ -225,21 +214,9 @@ mod tests {
         (0..HOST_QUEUE_MAX + 5).for_each(|number| queue.push(entry(number)));
         let batch = queue.take_batch();
         assert_eq!(batch[0].message, "5 log lines dropped: the JavaScript thread was busy");
+        assert_eq!(batch[0].fields.as_deref(), Some(r#"{"event":"log_dropped","count":5}"#));
         assert_eq!(batch[1].message, "0");
         assert!(queue.take_batch().is_empty());
-    }
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(
-            printable("a\r\nERROR forged\u{1b}[31m\u{202e}é"),
-            "a\\r\\nERROR forged\\u{1b}[31m\\u{202e}é"
-        );
-    }
-
-    #[test]
-    fn long_lines_end() {
-        assert!(printable(&"é".repeat(LINE_BYTES_MAX)).len() < LINE_BYTES_MAX + 8);
     }
 
     #[test]

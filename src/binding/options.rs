@@ -156,10 +156,10 @@ pub struct SaveAnswer {
 pub struct LogEntry {
     /// `error`, `warn`, `info` or `debug`.
     pub level: String,
-    /// The module it is from.
-    pub target: String,
     /// The line, control characters escaped.
     pub message: String,
+    /// What the line says, for machines: JSON text of an object. An event has its name in `event`.
+    pub fields: Option<String>,
 }
 
 /// Where an engine listens; both `null` when `enabled` is false.

@@ -55,6 +55,9 @@ pub struct ConfigSummary {
     pub database_file: String,
     /// Tokens are verified with a secret the engine made for itself, because none is configured.
     pub own_secret: bool,
+    /// How log lines are written.
+    #[napi(ts_type = "'auto' | 'text' | 'json'")]
+    pub log_format: String,
 }
 
 /// What a token shall say.
@@ -136,6 +139,7 @@ pub fn describe_config(sources: ConfigSources) -> Result<ConfigSummary> {
         system_data_dir: config.system_data_dir.display().to_string(),
         database_file: config.database_file().display().to_string(),
         own_secret: settings::needs_own_secret(&config),
+        log_format: config.log_format.name().into(),
     })
 }
 

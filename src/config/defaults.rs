@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{
     Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt,
-    LimitsConfig, LogLevel, Network, Performance, Presence, RateLimiting, Records, Rooms,
-    SnapshotStorage, Snapshots, StoreConfig,
+    LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting, Records,
+    Rooms, SnapshotStorage, Snapshots, StoreConfig,
 };
 
 impl Config {
@@ -73,6 +73,7 @@ impl Default for Config {
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024 },
             admin: Admin { token: None },
             log_level: LogLevel::Info,
+            log_format: LogFormat::Auto,
             pages_dir: None,
         }
     }

@@ -2,7 +2,7 @@
 //! read it; nothing else lists keys.
 
 use super::{
-    AuthMode, Compression, Config, Durability, LogLevel, SnapshotStorage,
+    AuthMode, Compression, Config, Durability, LogFormat, LogLevel, SnapshotStorage,
     forms::Rule,
     rules::{Kind, SECRET_BYTES_MIN},
     value::Typed,
@@ -92,6 +92,7 @@ static TABLE: &[Key] = keys! {
     "port": int(0, 65_535), "3001" => Built(|c, v| c.port = v.u16()), "port to bind; 0 = any free port";
     "path": Text(Rule::UrlPath), "/realtime" => Built(|c, v| c.path = v.string()), "path prefix of room URLs";
     "log_level": one_of(&["debug", "info", "warn", "error"]), "info" => Built(|c, v| c.log_level = log_level(v.str())), "what is logged (also LOG_LEVEL)";
+    "log_format": one_of(&["auto", "text", "json"]), "auto" => Built(|c, v| c.log_format = log_format(v.str())), "how the command line writes log lines; auto = text on a terminal, JSON elsewhere";
 
     "rooms.max_rooms": COUNT, "100" => Built(|c, v| c.rooms.max_rooms = v.usize()), "rooms open at once; new ones are refused above it";
     "rooms.cleanup_timeout": int(0, 31_536_000), "3600" => Built(|c, v| c.rooms.cleanup_timeout = v.u64()), "upper bound for keeping an empty room, in seconds";
@@ -221,6 +222,14 @@ fn log_level(name: &str) -> LogLevel {
         "warn" => LogLevel::Warn,
         "error" => LogLevel::Error,
         _ => LogLevel::Info,
+    }
+}
+
+fn log_format(name: &str) -> LogFormat {
+    match name {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Auto,
     }
 }
 

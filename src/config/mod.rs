@@ -67,6 +67,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is logged.
     pub log_level: LogLevel,
+    /// How the command line writes log lines.
+    pub log_format: LogFormat,
     /// Folder of built pages to serve at `/` (standalone mode only; set by the command, not a key).
     pub pages_dir: Option<PathBuf>,
 }
@@ -294,6 +296,28 @@ pub enum LogLevel {
     Info,
     /// And what a developer wants to know.
     Debug,
+}
+
+/// `log_format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogFormat {
+    /// The value of the key.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What operators see: counters and gauges.
+//! What operators see: counters and gauges, log lines, security events.
 
+pub mod line;
 pub mod metrics;
+pub mod patterns;
 pub mod security;

@@ -3,11 +3,19 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use parking_lot::Mutex;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     host::{Hook, Host},
-    telemetry::metrics::Metrics,
+    limits::{SECURITY_PATTERN_MIN, SECURITY_WINDOW},
+    net::sessions::address_key,
+    telemetry::{
+        metrics::Metrics,
+        patterns::{Patterns, Told},
+    },
+    time::unix_ms,
 };
 
 /// What a peer did.
@@ -58,6 +66,7 @@ impl Violation {
 pub struct SecurityEvents {
     host: Arc<dyn Host>,
     metrics: Arc<Metrics>,
+    patterns: Mutex<Patterns<Violation>>,
 }
 
 impl std::fmt::Debug for SecurityEvents {
@@ -69,16 +78,35 @@ impl std::fmt::Debug for SecurityEvents {
 impl SecurityEvents {
     /// Events are counted in `metrics` and told to `host`.
     pub fn new(host: Arc<dyn Host>, metrics: Arc<Metrics>) -> Self {
-        Self { host, metrics }
+        Self { host, metrics, patterns: Mutex::new(Patterns::new(Instant::now())) }
     }
 
-    /// Takes one event. Never waits; `user_id` is known only once somebody is authenticated.
+    /// Takes one event. Never waits; `user_id` is known only once somebody is authenticated. Every event is
+    /// counted; log and host are told the first of an address (IPv6: of its /64) in a minute, the tenth, the
+    /// hundredth and so on.
     pub fn report(&self, violation: Violation, address: IpAddr, user_id: Option<&str>) {
         self.metrics.violations.inc(violation.kind());
+        let told = self.patterns.lock().count(violation, address_key(address), Instant::now());
+        if let Some(told) = told {
+            self.tell(violation, address.to_canonical(), user_id, told);
+        }
+    }
+
+    fn tell(&self, violation: Violation, address: IpAddr, user_id: Option<&str>, told: Told) {
+        let (kind, count) = (violation.kind(), told.count);
+        let suspicious = count >= SECURITY_PATTERN_MIN;
+        let window_seconds = SECURITY_WINDOW.as_secs();
+        log::warn!(
+            event = "security_violation", kind = kind, address:% = address, user = user_id,
+            count = count, suspicious = suspicious, left_out = told.left_out;
+            "{kind} by {address}, {count} within {window_seconds} s{}",
+            if suspicious { ": a suspicious pattern" } else { "" }
+        );
         self.host.emit_hook(Hook {
             name: "realtime:security:violation",
             data: json!({
-                "kind": violation.kind(), "address": address.to_string(), "userId": user_id, "count": 1,
+                "kind": kind, "address": address.to_string(), "userId": user_id, "count": count,
+                "suspicious": suspicious, "timestamp": unix_ms(),
             }),
         });
     }
