@@ -66,11 +66,14 @@ pub const CLIENT_ID_MAX: u64 = (1 << 53) - 1;
 pub const CLOCK_MAX: u64 = (1 << 31) - 1;
 /// Structs and delete ranges in one update.
 pub const UPDATE_STRUCTS_MAX: usize = 4_000_000;
+/// Structs of one client in one update from which on neighbours are made one before yrs reads them: the memory
+/// yrs takes to do it itself grows with their square.
+pub const JOIN_STRUCTS_MIN: u64 = 32;
 /// Entries of one state vector.
 pub const STATE_VECTOR_ENTRIES_MAX: usize = 100_000;
 /// Nesting of JSON-like values within an update.
 pub const ANY_DEPTH_MAX: usize = 64;
-/// Nesting of XML elements within a document.
+/// Nesting of shared types (XML elements, maps, lists, texts) within a document.
 pub const XML_DEPTH_MAX: usize = 256;
 /// Nesting of an awareness state's JSON.
 pub const AWARENESS_DEPTH_MAX: usize = 32;

@@ -77,14 +77,14 @@ impl<'a> Session<'a> {
     }
 
     fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {
-        let scan = guard::scan_update(update, &self.bounds).map_err(|refusal| {
-            let reason = self.refuse(refusal.code());
-            // An honest client would send it again at each reconnect; this code tells it to stop.
-            if refusal.is_size() { CloseReason::DocumentTooLarge } else { reason }
-        })?;
         // Copied out of the read buffer, which one kept slice would pin.
-        let update = Bytes::copy_from_slice(update);
-        Ok(RoomCommand::Update { session: self.joined.session, update, scan, answer })
+        let update =
+            guard::admit(Bytes::copy_from_slice(update), &self.bounds).map_err(|refusal| {
+                let reason = self.refuse(refusal.code());
+                // An honest client would send it again at each reconnect; this code tells it to stop.
+                if refusal.is_size() { CloseReason::DocumentTooLarge } else { reason }
+            })?;
+        Ok(RoomCommand::Update { session: self.joined.session, update, answer })
     }
 
     fn refuse(&self, code: &'static str) -> CloseReason {

@@ -144,6 +144,17 @@ pub fn write_var_uint(out: &mut Vec<u8>, mut value: u64) {
     out.push(low_bits(value));
 }
 
+/// Appends a `varInt`: as [`write_var_uint`], with the sign in bit 6 of the first byte.
+pub fn write_var_int(out: &mut Vec<u8>, value: i64) {
+    let sign = if value < 0 { 0x40 } else { 0 };
+    let rest = value.unsigned_abs();
+    let more = if rest > 0x3f { 0x80 } else { 0 };
+    out.push(more | sign | (rest & 0x3f) as u8);
+    if more != 0 {
+        write_var_uint(out, rest >> SIGNED_FIRST_BITS);
+    }
+}
+
 /// Appends a length in bytes, then the bytes.
 pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_var_uint(out, bytes.len() as u64);
@@ -179,6 +190,15 @@ mod tests {
             prop_assert_eq!(out.len(), var_uint_len(value));
             let mut reader = Reader::new(&out);
             prop_assert_eq!(reader.var_uint(), Ok(value));
+            prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn var_int_round_trips(value in -(1i64 << 52)..1i64 << 52) {
+            let mut out = Vec::new();
+            write_var_int(&mut out, value);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.var_int(), Ok(value));
             prop_assert!(reader.is_empty());
         }
 

@@ -18,7 +18,7 @@ use yrs::{
 use crate::{
     limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
     markdown::{self, MergeReport, Node},
-    protocol::guard::{self, Bounds, Missing, Refusal, Scan},
+    protocol::guard::{self, Admitted, Bounds, Missing, Refusal, Scan, Shape},
 };
 
 /// What can go wrong with a document.
@@ -27,12 +27,25 @@ pub enum DocumentError {
     /// The bytes are refused; the document is as before.
     #[error("refused: {0}")]
     Refused(&'static str),
+    /// It would take the document over its bounds; the document is as before.
+    #[error("too large: {0}")]
+    TooLarge(&'static str),
     /// yrs panicked or stopped half-way: the document must be thrown away and rebuilt from its log.
     #[error("the document is broken")]
     Broken,
     /// Too many updates wait for missing dependencies.
     #[error("too many updates with missing dependencies")]
     TooManyHeld,
+}
+
+impl From<Refusal> for DocumentError {
+    fn from(refusal: Refusal) -> Self {
+        if refusal.is_size() {
+            Self::TooLarge(refusal.code())
+        } else {
+            Self::Refused(refusal.code())
+        }
+    }
 }
 
 /// What an update did.
@@ -84,8 +97,16 @@ pub struct Document {
     doc: Doc,
     /// End of each client's structs. Kept beside yrs because asking it copies the whole state vector.
     clocks: HashMap<u64, u64>,
+    /// How deep its types nest, kept for the same reason.
+    shape: Shape,
     held: Vec<Held>,
     bounds: Bounds,
+    /// Estimate of its memory, in bytes: grows with each change, since yrs tells nothing; counted anew from the
+    /// whole state with each snapshot, and before anything is refused for it.
+    estimated_bytes: u64,
+    /// Whether it was counted since the last change.
+    counted: bool,
+    broken: bool,
 }
 
 impl Document {
@@ -95,65 +116,69 @@ impl Document {
         Self {
             doc: Doc::with_options(options),
             clocks: HashMap::new(),
+            shape: Shape::default(),
             held: Vec::new(),
             bounds: Bounds::new(document_bytes_max),
+            estimated_bytes: 0,
+            counted: true,
+            broken: false,
         }
-    }
-
-    /// The bounds its updates are scanned with.
-    pub fn bounds(&self) -> &Bounds {
-        &self.bounds
     }
 
     /// Rebuilds a document from a snapshot and log rows. Rows that lack a dependency are held again.
-    pub fn load<'a>(
+    ///
+    /// What is stored was let in before, so a document over its bounds opens: it may shrink, and be read.
+    pub fn load(
         document_bytes_max: u64,
-        snapshot: Option<&[u8]>,
-        rows: impl Iterator<Item = (u64, &'a Bytes)>,
-    ) -> Result<Self, DocumentError> {
+        snapshot: Option<&Bytes>,
+        rows: impl Iterator<Item = (u64, Bytes)>,
+    ) -> Result<Self, LoadFault> {
         let mut document = Self::new(document_bytes_max);
         if let Some(state) = snapshot {
-            let scan = document.scan(state)?;
-            if document.apply(state, &scan, Exact::NotWanted)? == Applied::Missing {
-                return Err(DocumentError::Refused("SNAPSHOT_INCOMPLETE"));
+            let fault = |error| LoadFault { error, seq: None, bytes: state.clone() };
+            let whole = document.load_one(state).map_err(fault)?;
+            if whole.is_some() {
+                return Err(fault(DocumentError::Refused("SNAPSHOT_INCOMPLETE")));
             }
         }
         for (seq, bytes) in rows {
-            let scan = document.scan(bytes)?;
-            if document.apply(bytes, &scan, Exact::NotWanted)? == Applied::Missing
-                && let Some(rest) = document.apply_part(bytes)?.rest
-            {
+            let fault = |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone() };
+            if let Some(rest) = document.load_one(&bytes).map_err(fault)? {
                 // Not bounded again: what is in the log was within the bounds when it came.
                 document.held.push(Held { seq, rest });
             }
-            document.settle()?;
+            document.settle().map_err(fault)?;
         }
         Ok(document)
     }
 
-    /// Judges bytes before they may be applied.
-    pub fn scan(&self, bytes: &[u8]) -> Result<Scan, DocumentError> {
-        guard::scan_update(bytes, &self.bounds)
-            .map_err(|refusal: Refusal| DocumentError::Refused(refusal.code()))
+    /// Applies what is stored; returns the part that has to wait.
+    fn load_one(&mut self, bytes: &Bytes) -> Result<Option<Rest>, DocumentError> {
+        let update = guard::admit(bytes.clone(), &Bounds::stored())?;
+        let limit = std::mem::replace(&mut self.bounds, Bounds::stored());
+        let part = self.apply(&update, Exact::NotWanted).and_then(|applied| match applied {
+            Applied::Missing => self.apply_part(&update).map(|part| part.rest),
+            Applied::Changed(_) | Applied::Unchanged => Ok(None),
+        });
+        self.bounds = limit;
+        part
     }
 
-    /// Applies an update that passed the guard, if all it builds on is there.
-    pub fn apply(
-        &mut self,
-        bytes: &[u8],
-        scan: &Scan,
-        exact: Exact,
-    ) -> Result<Applied, DocumentError> {
+    /// Applies an update, if all it builds on is there.
+    pub fn apply(&mut self, update: &Admitted, exact: Exact) -> Result<Applied, DocumentError> {
+        let scan = update.scan();
         if scan.is_empty() {
             return Ok(Applied::Unchanged);
         }
         if scan.has_holes || scan.missing(|client| self.clock(client)).is_some() {
             return Ok(Applied::Missing);
         }
-        let applied = guarded(|| {
-            let update =
-                Update::decode_v1(bytes).map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
-            let mut txn = self.doc.transact_mut();
+        let growth = self.shape.judge(scan, |client| self.clock(client))?;
+        self.afford(scan)?;
+        let applied = self.guarded(|doc| {
+            let update = Update::decode_v1(update.bytes())
+                .map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
+            let mut txn = doc.transact_mut();
             txn.apply_update(update).map_err(|_| DocumentError::Broken)?;
             if txn.has_missing_updates() {
                 // The guard let through what it should have held. Leaving it inside yrs could poison the
@@ -167,11 +192,16 @@ impl Document {
             let change = (exact == Exact::Wanted).then(|| txn.encode_update_v1().into());
             Ok(Applied::Changed(change))
         })?;
-        if matches!(applied, Applied::Changed(_)) {
+        if let Applied::Changed(change) = &applied {
             for section in &scan.sections {
                 let clock = self.clocks.entry(section.client).or_default();
                 *clock = (*clock).max(u64::from(section.end));
             }
+            self.shape.grow(growth);
+            // An answer to our step 1 repeats much; what it changed is what it costs.
+            let changed = change.as_ref().and_then(|bytes| estimate(bytes));
+            self.estimated_bytes += changed.unwrap_or(scan.estimated_bytes);
+            self.counted = false;
         }
         Ok(applied)
     }
@@ -179,17 +209,46 @@ impl Document {
     /// Applies as much of an update as there are dependencies for; the rest can be held.
     ///
     /// Updates are not held as wholes, because two of them may each build on a part of the other.
-    pub fn apply_part(&mut self, bytes: &[u8]) -> Result<Part, DocumentError> {
-        let split = guard::split_update(bytes, &self.bounds, |client| self.clock(client))
-            .map_err(|refusal: Refusal| DocumentError::Refused(refusal.code()))?;
+    pub fn apply_part(&mut self, update: &Admitted) -> Result<Part, DocumentError> {
+        let bounds = self.bounds;
+        let split = guard::split_update(update.bytes(), &bounds, |client| self.clock(client))?;
         let rest = split.rest.map(|bytes| Rest { bytes, needs: split.needs });
         let Some(now) = split.now else { return Ok(Part { change: None, rest }) };
-        let scan = self.scan(&now)?;
-        match self.apply(&now, &scan, Exact::Wanted)? {
+        let now = guard::admit(now, &bounds)?;
+        match self.apply(&now, Exact::Wanted)? {
             Applied::Changed(change) => Ok(Part { change, rest }),
             Applied::Unchanged => Ok(Part { change: None, rest }),
             Applied::Missing => Err(DocumentError::Refused("UNSPLITTABLE")),
         }
+    }
+
+    /// Whether there is memory for what an update adds. Deleting is always allowed.
+    fn afford(&mut self, scan: &Scan) -> Result<(), DocumentError> {
+        let added = |section: &guard::Section| {
+            let known = self.clock(section.client);
+            (u64::from(section.end) > known).then_some(section.estimated_bytes).unwrap_or(0)
+        };
+        let added: u64 = scan.sections.iter().map(added).sum();
+        let fits = |document: &Self| {
+            added == 0
+                || document.estimated_bytes.saturating_add(added)
+                    <= document.bounds.document_bytes_max
+        };
+        if fits(self) {
+            return Ok(());
+        }
+        if !self.counted {
+            // yrs joins and collects structs, which the running sum does not know.
+            let state = self.encode()?;
+            self.estimated_bytes = estimate(&state).unwrap_or(self.estimated_bytes);
+            self.counted = true;
+        }
+        if fits(self) { Ok(()) } else { Err(DocumentError::TooLarge("document_bytes")) }
+    }
+
+    /// Estimate of its memory, in bytes.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.estimated_bytes
     }
 
     /// Keeps the rest of an update until what it builds on arrives.
@@ -218,7 +277,15 @@ impl Document {
             });
             let Some(position) = position else { return Ok(settled) };
             let held = self.held.remove(position);
-            let part = self.apply_part(&held.rest.bytes)?;
+            let update = guard::admit(held.rest.bytes, &self.bounds)?;
+            let part = match self.apply_part(&update) {
+                // Its sender was told to come again with less; the rest of the document is sound.
+                Err(DocumentError::TooLarge(code)) => {
+                    log::warn!("a held update would make its document too large: {code}");
+                    continue;
+                }
+                part => part?,
+            };
             if let Some(rest) = part.rest {
                 self.held.push(Held { seq: held.seq, rest });
             }
@@ -246,8 +313,9 @@ impl Document {
         guarded(|| Ok(self.doc.transact().state_vector().encode_v1()))
     }
 
-    /// What a peer with this (guarded) state vector lacks, as update v1 with the whole delete set.
+    /// What a peer with this state vector lacks, as update v1 with the whole delete set.
     pub fn diff(&self, state_vector: &[u8]) -> Result<Vec<u8>, DocumentError> {
+        guard::scan_state_vector(state_vector)?;
         guarded(|| {
             let known = StateVector::decode_v1(state_vector)
                 .map_err(|_| DocumentError::Refused("UNDECODABLE_STATE_VECTOR"))?;
@@ -262,13 +330,16 @@ impl Document {
     }
 
     /// Whether `state` rebuilds a document equal to this one; asked before a snapshot replaces a good one.
-    pub fn is_rebuilt_by(&self, state: &[u8]) -> bool {
-        let rebuilt = Self::load(self.bounds.document_bytes_max, Some(state), std::iter::empty());
-        match (rebuilt, self.state_vector_map()) {
-            (Ok(rebuilt), Ok(ours)) => {
-                rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours)
-            }
-            _ => false,
+    pub fn is_rebuilt_by(&mut self, state: &Bytes) -> bool {
+        let document_bytes_max = self.bounds.document_bytes_max;
+        let rebuilt = Self::load(document_bytes_max, Some(state), std::iter::empty());
+        let (Ok(rebuilt), Ok(ours)) = (rebuilt, self.state_vector_map()) else { return false };
+        if rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours) {
+            self.estimated_bytes = rebuilt.estimated_bytes;
+            self.counted = true;
+            true
+        } else {
+            false
         }
     }
 
@@ -286,19 +357,39 @@ impl Document {
         base: &str,
         theirs: &str,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
-        let (update, report, clock) = guarded(|| {
-            let fragment = self.doc.get_or_insert_xml_fragment(markdown::ROOT);
-            let mut txn = self.doc.transact_mut();
+        let (update, report, clock) = self.guarded(|doc| {
+            let fragment = doc.get_or_insert_xml_fragment(markdown::ROOT);
+            let mut txn = doc.transact_mut();
             let report = markdown::merge_outside(&mut txn, &fragment, base, theirs);
             let update = txn.has_changes().then(|| Bytes::from(txn.encode_update_v1()));
             drop(txn);
-            let clock = self.doc.transact().state_vector().get(&self.doc.client_id());
+            let clock = doc.transact().state_vector().get(&doc.client_id());
             Ok((update, report, clock))
         })?;
+        if let Some(update) = &update
+            && let Ok(update) = guard::admit(update.clone(), &Bounds::stored())
+        {
+            // Our own words are as deep as Markdown may nest, and never refused for it.
+            if let Ok(growth) = self.shape.judge(update.scan(), |client| self.clock(client)) {
+                self.shape.grow(growth);
+            }
+            self.estimated_bytes += update.scan().estimated_bytes;
+            self.counted = false;
+        }
         if clock > 0 {
             self.clocks.insert(self.doc.client_id().get(), u64::from(clock));
         }
         Ok((update, report))
+    }
+
+    /// Runs a change; a document whose change failed half-way is never used again.
+    fn guarded<T>(
+        &mut self,
+        change: impl FnOnce(&Doc) -> Result<T, DocumentError>,
+    ) -> Result<T, DocumentError> {
+        let outcome = guarded(|| change(&self.doc));
+        self.broken |= matches!(outcome, Err(DocumentError::Broken));
+        outcome
     }
 
     fn clock(&self, client: u64) -> u64 {
@@ -315,6 +406,33 @@ impl Document {
                 .collect())
         })
     }
+}
+
+impl Drop for Document {
+    /// Nobody knows what a broken document does when it is taken apart.
+    fn drop(&mut self) {
+        if self.broken {
+            let doc = std::mem::take(&mut self.doc);
+            drop(guarded(|| Ok(drop(doc))));
+        }
+    }
+}
+
+/// A stored update that does not load.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct LoadFault {
+    /// What is wrong with it.
+    pub error: DocumentError,
+    /// Its row in the log; `None` = the snapshot.
+    pub seq: Option<u64>,
+    /// The update v1.
+    pub bytes: Bytes,
+}
+
+/// What an update of yrs' own making takes in memory, in bytes.
+fn estimate(update: &[u8]) -> Option<u64> {
+    guard::scan_update(update, &Bounds::stored()).ok().map(|scan| scan.estimated_bytes)
 }
 
 /// The first content of a record as an update, made by a client id that no other content can share: the hash

@@ -10,7 +10,7 @@ use crate::{
     markdown,
     room::{
         RoomContext,
-        document::{Document, DocumentError, seed_update},
+        document::{Document, DocumentError, LoadFault, seed_update},
     },
     store::{Seed, SeedOutcome, StoreError, StoredRoom},
 };
@@ -40,7 +40,10 @@ pub enum LoadError {
     Store(#[from] StoreError),
     /// The stored updates do not rebuild a document.
     #[error("stored updates do not rebuild the document: {0}")]
-    Document(#[from] DocumentError),
+    Stored(#[from] Box<LoadFault>),
+    /// The record's text makes no document.
+    #[error("the record's text makes no document: {0}")]
+    Seed(#[from] DocumentError),
     /// The host could not give the record.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -101,10 +104,15 @@ async fn from_store(
     let document = context
         .compute
         .run(move || {
-            let state = snapshot.as_ref().map(|snapshot| &snapshot.state[..]);
-            Document::load(document_bytes_max, state, tail.iter().map(|row| (row.seq, &row.bytes)))
+            let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
+            Document::load(
+                document_bytes_max,
+                state,
+                tail.into_iter().map(|row| (row.seq, row.bytes)),
+            )
         })
-        .await??;
+        .await?
+        .map_err(Box::new)?;
     let mut loaded =
         Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
     if context.types.is_record(room) {

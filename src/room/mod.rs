@@ -26,7 +26,7 @@ use crate::{
     error::{CloseReason, EngineError},
     host::{Grant, Host, HostError, Identity, RecordText, SaveOutcome},
     ids::SessionId,
-    protocol::guard::Scan,
+    protocol::guard::Admitted,
     store::{SnapshotInfo, Store, StoreError},
     telemetry::{metrics::Metrics, security::SecurityEvents},
 };
@@ -128,10 +128,8 @@ pub enum RoomCommand {
     Update {
         /// The session.
         session: SessionId,
-        /// Update v1.
-        update: Bytes,
-        /// What the guard found.
-        scan: Scan,
+        /// What it changes.
+        update: Admitted,
         /// It answers our step 1: what is known already is not passed on.
         answer: bool,
     },

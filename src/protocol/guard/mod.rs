@@ -11,13 +11,20 @@
 //!   yrs integrates the whole update once [`Scan::missing`] says that nothing is missing;
 //! - values and shared types are nested to a bound, and the memory it will cost is estimated.
 
+mod admit;
+mod clients;
+mod join;
 mod order;
+mod rewrite;
+mod shape;
 mod split;
 mod structs;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use admit::{Admitted, admit};
+pub use shape::{Growth, Shape};
 pub use split::{Split, split_update};
 pub(crate) use value::depth_exceeded as json_depth_exceeded;
 
@@ -38,6 +45,11 @@ impl Bounds {
     pub fn new(document_bytes_max: u64) -> Self {
         Self { document_bytes_max, structs_max: UPDATE_STRUCTS_MAX }
     }
+
+    /// For what is stored and was let in before: a document over its bound must still open.
+    pub fn stored() -> Self {
+        Self { document_bytes_max: u64::MAX, structs_max: usize::MAX }
+    }
 }
 
 /// The structs of one client in an update: the clocks `start..end`, all present but for holes.
@@ -49,6 +61,8 @@ pub struct Section {
     pub start: u32,
     /// One past the last clock.
     pub end: u32,
+    /// Its part of [`Scan::estimated_bytes`].
+    pub estimated_bytes: u64,
 }
 
 /// A clock that a client has to reach.
@@ -76,6 +90,8 @@ pub struct Scan {
     /// Whether a section has holes (Skip structs), as states of clients have that wait for structs themselves.
     /// Such an update must not reach yrs; [`split_update`] takes it apart.
     pub has_holes: bool,
+    /// Where its structs stand, for [`Shape`].
+    pub(crate) stretches: Vec<shape::Stretch>,
 }
 
 impl Scan {
@@ -125,9 +141,6 @@ pub enum Refusal {
     /// More clients than one update may name.
     #[error("the update names too many clients")]
     TooManyClients,
-    /// Content of Yjs before 13, which yrs cannot read.
-    #[error("the update holds legacy JSON content")]
-    LegacyJson,
     /// A content kind nobody writes.
     #[error("the update holds an unknown kind of content")]
     UnknownContent,
@@ -158,6 +171,9 @@ pub enum Refusal {
     /// Structs of several clients wait for each other.
     #[error("structs refer to each other in a circle")]
     Cycle,
+    /// A struct is inside one that holds no others.
+    #[error("a struct's parent is not a shared type")]
+    Parent,
     /// Shared types are nested too deeply.
     #[error("shared types are nested too deeply")]
     TypeDepth,
@@ -180,7 +196,6 @@ impl Refusal {
             Self::EmptySection => "empty_section",
             Self::RepeatedClient => "repeated_client",
             Self::TooManyClients => "too_many_clients",
-            Self::LegacyJson => "legacy_json",
             Self::UnknownContent => "unknown_content",
             Self::UnknownType => "unknown_type",
             Self::UnknownValue => "unknown_value",
@@ -191,6 +206,7 @@ impl Refusal {
             Self::Json => "json",
             Self::ForwardReference => "forward_reference",
             Self::Cycle => "cycle",
+            Self::Parent => "parent",
             Self::TypeDepth => "type_depth",
             Self::TooManyStructs => "too_many_structs",
             Self::TooLarge => "too_large",
@@ -216,9 +232,9 @@ impl From<DecodeError> for Refusal {
     }
 }
 
-/// Checks an update v1 and tells what it holds and needs.
+/// Checks an update v1 and tells what it holds and needs. For yrs it still has to be [`admit`]ted.
 pub fn scan_update(bytes: &[u8], bounds: &Bounds) -> Result<Scan, Refusal> {
-    structs::scan(bytes, bounds)
+    structs::scan(bytes, bounds).map(|scanned| scanned.scan)
 }
 
 /// Checks a state vector v1; returns how many entries it has.

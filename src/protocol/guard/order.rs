@@ -6,11 +6,11 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
-use super::Refusal;
+use super::{Refusal, shape::Kind};
 use crate::limits::XML_DEPTH_MAX;
 
 /// A reference to the clock of a client (by its number in the update), or none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     client: u32,
     clock: u32,
@@ -40,8 +40,8 @@ pub(super) struct Node {
     pub(super) right: Link,
     /// Whether `left` is the parent itself and not a sibling.
     pub(super) within_left: bool,
-    /// Whether others may be inside it.
-    pub(super) is_type: bool,
+    /// What may be inside it.
+    pub(super) kind: Kind,
     /// Whether it only stands for structs that are not in the update.
     pub(super) is_hole: bool,
     /// Shared types around it, as far as this update tells.
@@ -50,13 +50,13 @@ pub(super) struct Node {
 
 impl Node {
     /// A struct without references.
-    pub(super) fn leaf(clock: u32) -> Self {
+    pub(super) fn new(clock: u32, kind: Kind) -> Self {
         Self {
             clock,
             left: Link::NONE,
             right: Link::NONE,
             within_left: false,
-            is_type: false,
+            kind,
             is_hole: false,
             depth: 0,
         }
@@ -64,7 +64,24 @@ impl Node {
 
     /// A stretch of clocks whose structs are not in the update.
     pub(super) fn hole(clock: u32) -> Self {
-        Self { is_hole: true, ..Self::leaf(clock) }
+        Self { is_hole: true, ..Self::new(clock, Kind::Opaque) }
+    }
+
+    /// Whether it is of the same kind as the struct of client `own` before it and surely in the same place:
+    /// beside it or by the same references.
+    pub(super) fn continues(&self, before: &Self, own: u32) -> bool {
+        let beside = |link: Link| link.client == own && link.clock >= before.clock;
+        let same = self.left == before.left && self.right == before.right;
+        let follows = beside(self.left)
+            && (self.right == Link::NONE || self.right == before.right || beside(self.right));
+        self.kind == before.kind
+            && self.kind != Kind::Type
+            && !(self.is_hole || before.is_hole)
+            && if self.within_left || before.within_left {
+                (same && self.within_left == before.within_left) || (!self.within_left && follows)
+            } else {
+                same || follows
+            }
     }
 }
 
@@ -78,19 +95,21 @@ pub(super) struct SectionNodes {
 }
 
 /// Refuses cycles between sections, and shared types nested deeper than [`XML_DEPTH_MAX`] in this update.
-/// `section_of` maps a client's number to its section's; `types` is how many shared types there are.
+/// `section_of` maps a client's number to its section's; `types` is how many shared types there are. Returns
+/// the nodes in an order in which what one refers to comes before it; empty = as they are.
 pub(super) fn check(
     sections: &[SectionNodes],
     nodes: &mut [Node],
     section_of: &[Option<u32>],
     types: usize,
-) -> Result<(), Refusal> {
+) -> Result<Vec<usize>, Refusal> {
     // Nothing can nest deeper than there are types, and one section alone has no one to wait for: a typed
     // character ends here.
     let measure = types > XML_DEPTH_MAX;
     if sections.len() < 2 && !measure {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let nodes_len = nodes.len();
     let mut walk = Walk {
         sections,
         section_of,
@@ -99,12 +118,13 @@ pub(super) fn check(
         at: sections.iter().map(|section| section.nodes.start).collect(),
         waiting: sections.iter().map(|_| BinaryHeap::new()).collect(),
         ready: (0..sections.len()).rev().collect(),
+        passed: Vec::with_capacity(nodes_len),
     };
     while let Some(section) = walk.ready.pop() {
         walk.advance(section)?;
     }
     let stuck = walk.at.iter().zip(sections).any(|(at, section)| *at < section.nodes.end);
-    if stuck { Err(Refusal::Cycle) } else { Ok(()) }
+    if stuck { Err(Refusal::Cycle) } else { Ok(walk.passed) }
 }
 
 struct Walk<'a> {
@@ -117,6 +137,8 @@ struct Walk<'a> {
     /// Per section, who waits for it to pass which clock, lowest first.
     waiting: Vec<BinaryHeap<Reverse<(u32, usize)>>>,
     ready: Vec<usize>,
+    /// The nodes passed, in order.
+    passed: Vec<usize>,
 }
 
 impl Walk<'_> {
@@ -140,6 +162,7 @@ impl Walk<'_> {
                     node.depth = depth;
                 }
             }
+            self.passed.push(at);
             at += 1;
         }
         if let Some(stored) = self.at.get_mut(index) {
@@ -187,7 +210,7 @@ impl Walk<'_> {
     fn depth(&self, node: Node) -> Result<u16, Refusal> {
         let left = self.depth_at(node.left);
         let depth = if node.within_left { left + 1 } else { left.max(self.depth_at(node.right)) };
-        if usize::from(depth) >= XML_DEPTH_MAX && node.is_type {
+        if usize::from(depth) >= XML_DEPTH_MAX && node.kind == Kind::Type {
             Err(Refusal::TypeDepth)
         } else {
             Ok(depth)

@@ -2,13 +2,24 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 
 use super::Refusal;
-use crate::{limits::ANY_DEPTH_MAX, protocol::lib0::Reader};
+use crate::{
+    limits::ANY_DEPTH_MAX,
+    protocol::lib0::{Reader, write_string, write_var_int, write_var_uint},
+};
 
-/// Memory of one value in a list or map of yrs, without its text: the enum, its slot and an allocation.
-const VALUE_BYTES: u64 = 64;
+/// Memory of one value in yrs, in bytes, measured as in `structs.rs`: a slot in a list that is copied once (48),
+/// a text of its own (24), a list's slots (56), a map with its first entries (328), each key (96).
+mod cost {
+    pub(super) const VALUE: u64 = 48;
+    pub(super) const TEXT: u64 = 24;
+    pub(super) const LIST: u64 = 56;
+    pub(super) const MAP: u64 = 328;
+    pub(super) const KEY: u64 = 96;
+}
 
 /// Reads one `Any` over; returns the memory it takes in yrs, in bytes.
 ///
@@ -18,19 +29,26 @@ pub(super) fn any(reader: &mut Reader<'_>) -> Result<u64, Refusal> {
     let mut open = [Container { left: 0, keyed: false }; ANY_DEPTH_MAX];
     let mut depth = 0;
     let start = reader.position();
-    let mut values = 0u64;
+    let mut memory = 0u64;
     loop {
-        values += 1;
+        memory += cost::VALUE;
         match reader.u8()? {
             120 | 121 | 126 | 127 => {}
             125 => drop(reader.var_int()?),
             124 => drop(reader.take(4)?),
             122 | 123 => drop(reader.take(8)?),
-            119 => drop(reader.string()?),
-            116 => drop(reader.bytes()?),
+            119 => {
+                reader.string()?;
+                memory += cost::TEXT;
+            }
+            116 => {
+                reader.bytes()?;
+                memory += cost::TEXT;
+            }
             tag @ (117 | 118) => {
                 let keyed = tag == 118;
                 let left = reader.count(if keyed { 2 } else { 1 })?;
+                memory += if keyed { cost::MAP } else { cost::LIST };
                 *open.get_mut(depth).ok_or(Refusal::ValueDepth)? = Container { left, keyed };
                 depth += 1;
             }
@@ -39,7 +57,7 @@ pub(super) fn any(reader: &mut Reader<'_>) -> Result<u64, Refusal> {
         loop {
             let Some(container) = depth.checked_sub(1).and_then(|top| open.get_mut(top)) else {
                 let bytes = reader.position().saturating_sub(start) as u64;
-                return Ok(values.saturating_mul(VALUE_BYTES).saturating_add(bytes));
+                return Ok(memory.saturating_add(bytes));
             };
             if container.left == 0 {
                 depth -= 1;
@@ -48,7 +66,7 @@ pub(super) fn any(reader: &mut Reader<'_>) -> Result<u64, Refusal> {
             container.left -= 1;
             if container.keyed {
                 reader.string()?;
-                values += 1;
+                memory += cost::KEY;
             }
             break;
         }
@@ -71,9 +89,67 @@ pub(super) fn json(reader: &mut Reader<'_>) -> Result<u64, Refusal> {
         return Err(Refusal::ValueDepth);
     }
     let mut parser = serde_json::Deserializer::from_str(text);
-    let values = Count.deserialize(&mut parser).map_err(|_| Refusal::Json)?;
+    let memory = Memory.deserialize(&mut parser).map_err(|_| Refusal::Json)?;
     parser.end().map_err(|_| Refusal::Json)?;
-    Ok(values.saturating_mul(VALUE_BYTES).saturating_add(text.len() as u64))
+    Ok(memory.saturating_add(text.len() as u64))
+}
+
+/// Reads one value of Yjs before 13, JSON or `undefined`, and appends it as the `Any` that Yjs would write
+/// today; returns the memory it takes in yrs, in bytes.
+pub(super) fn legacy(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<u64, Refusal> {
+    let text = reader.string()?;
+    if text == "undefined" {
+        out.push(127);
+        return Ok(cost::VALUE);
+    }
+    if depth_exceeded(text, ANY_DEPTH_MAX) {
+        return Err(Refusal::ValueDepth);
+    }
+    let value = serde_json::from_str(text).map_err(|_| Refusal::Json)?;
+    let start = out.len();
+    write_any(out, &value);
+    let written = out.get(start..).unwrap_or_default();
+    any(&mut Reader::new(written))
+}
+
+/// The recursion is bounded by [`ANY_DEPTH_MAX`].
+fn write_any(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => out.push(126),
+        Value::Bool(true) => out.push(120),
+        Value::Bool(false) => out.push(121),
+        Value::Number(number) => write_number(out, number),
+        Value::String(text) => {
+            out.push(119);
+            write_string(out, text);
+        }
+        Value::Array(values) => {
+            out.push(117);
+            write_var_uint(out, values.len() as u64);
+            for value in values {
+                write_any(out, value);
+            }
+        }
+        Value::Object(entries) => {
+            out.push(118);
+            write_var_uint(out, entries.len() as u64);
+            for (key, value) in entries {
+                write_string(out, key);
+                write_any(out, value);
+            }
+        }
+    }
+}
+
+/// Whole numbers of 31 bits as such, all others as JavaScript has them.
+fn write_number(out: &mut Vec<u8>, number: &Number) {
+    if let Some(whole) = number.as_i64().filter(|whole| whole.abs() <= i64::from(i32::MAX)) {
+        out.push(125);
+        write_var_int(out, whole);
+    } else {
+        out.push(123);
+        out.extend_from_slice(&number.as_f64().unwrap_or_default().to_be_bytes());
+    }
 }
 
 /// Whether brackets outside strings nest deeper than `depth_max`. The text need not be valid JSON.
@@ -100,10 +176,10 @@ pub(crate) fn depth_exceeded(text: &str, depth_max: usize) -> bool {
     false
 }
 
-/// Parses a JSON value fully, keeps only the number of values in it.
-struct Count;
+/// Parses a JSON value fully, keeps only what it will take.
+struct Memory;
 
-impl<'de> DeserializeSeed<'de> for Count {
+impl<'de> DeserializeSeed<'de> for Memory {
     type Value = u64;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
@@ -111,7 +187,7 @@ impl<'de> DeserializeSeed<'de> for Count {
     }
 }
 
-impl<'de> Visitor<'de> for Count {
+impl<'de> Visitor<'de> for Memory {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,47 +195,44 @@ impl<'de> Visitor<'de> for Count {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE)
     }
 
     fn visit_str<E>(self, _: &str) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE + cost::TEXT)
     }
 
     fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(1)
+        Ok(cost::VALUE)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<u64, A::Error> {
-        let mut values = 1u64;
+        let mut memory = cost::VALUE + cost::LIST;
         while let Some(inner) = items.next_element_seed(Self)? {
-            values = values.saturating_add(inner);
+            memory = memory.saturating_add(inner);
         }
-        Ok(values)
+        Ok(memory)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<u64, A::Error> {
-        let mut values = 1u64;
-        while let Some(key) = entries.next_key_seed(Self)? {
+        let mut memory = cost::VALUE + cost::MAP;
+        while let Some(_key) = entries.next_key_seed(Self)? {
             let inner = entries.next_value_seed(Self)?;
-            values = values
-                .checked_add(key)
-                .and_then(|sum| sum.checked_add(inner))
-                .ok_or_else(|| A::Error::custom("too many values"))?;
+            memory = memory.saturating_add(cost::KEY).saturating_add(inner);
         }
-        Ok(values)
+        Ok(memory)
     }
 }
 
@@ -213,7 +286,7 @@ mod tests {
     fn json_is_parsed_with_bounded_depth() {
         let read = |text: &str| {
             let mut bytes = Vec::new();
-            crate::protocol::lib0::write_string(&mut bytes, text);
+            write_string(&mut bytes, text);
             json(&mut Reader::new(&bytes))
         };
         for good in [

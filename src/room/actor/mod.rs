@@ -209,8 +209,8 @@ impl Actor {
             self.flush_fan_out();
         }
         match command {
-            RoomCommand::Update { session, update, scan, answer } => {
-                self.update(session, update, scan, answer).await?;
+            RoomCommand::Update { session, update, answer } => {
+                self.update(session, update, answer).await?;
             }
             RoomCommand::Awareness { session, body } => self.take_awareness(session, &body),
             RoomCommand::SyncStep1 { session, state_vector } => {

@@ -22,14 +22,14 @@ impl Actor {
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
         let encoded = self
             .on_document(heavy, |document| {
-                let state = document.encode()?;
+                let state = Bytes::from(document.encode()?);
                 // A snapshot that does not load must never replace a log that does.
                 Ok::<_, DocumentError>(document.is_rebuilt_by(&state).then_some(state))
             })
             .await?;
         self.tail_bytes = 0;
         let state = match encoded {
-            Ok(Some(state)) => Bytes::from(state),
+            Ok(Some(state)) => state,
             Ok(None) => {
                 log::error!("room {}: its snapshot does not load; the log is kept", self.room);
                 return Ok(());

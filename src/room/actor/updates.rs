@@ -11,8 +11,11 @@ use crate::{
     error::CloseReason,
     ids::SessionId,
     limits::INLINE_UPDATE_BYTES_MAX,
-    protocol::{guard::Scan, sync, ws_frame},
-    room::document::{Applied, DocumentError, Exact, Part},
+    protocol::{
+        guard::{Admitted, Scan},
+        sync, ws_frame,
+    },
+    room::document::{Applied, Document, DocumentError, Exact, Part},
     store::Append,
     telemetry::security::Violation,
     time::unix_ms,
@@ -22,8 +25,7 @@ impl Actor {
     pub(super) async fn update(
         &mut self,
         session: SessionId,
-        update: Bytes,
-        scan: Scan,
+        update: Admitted,
         answer: bool,
     ) -> Result<(), Ended> {
         let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
@@ -31,27 +33,26 @@ impl Actor {
             return Ok(());
         }
         if !member.grant.can_edit {
-            self.refuse_edit(session, &scan);
+            self.refuse_edit(session, update.scan());
             return Ok(());
         }
         member.active_at_ms = unix_ms();
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
-        let applied = if update.len() > INLINE_UPDATE_BYTES_MAX {
+        let (applied, update) = if update.bytes().len() > INLINE_UPDATE_BYTES_MAX {
             self.flush_fan_out();
-            let (bytes, seen) = (update.clone(), scan.clone());
-            self.on_document(true, move |document| document.apply(&bytes, &seen, exact)).await?
+            self.on_document(true, move |document| (document.apply(&update, exact), update)).await?
         } else {
-            self.document.apply(&update, &scan, exact)
+            (self.document.apply(&update, exact), update)
         };
         match applied {
             Ok(Applied::Unchanged) => {
                 self.context.metrics.updates_unchanged.inc();
                 // Its content may be in a commit that is still under way.
-                self.await_commit(session, self.last_seq, &update);
+                self.await_commit(session, self.last_seq, update.bytes());
             }
             Ok(Applied::Changed(change)) => {
-                let bytes = change.unwrap_or(update);
+                let bytes = change.unwrap_or_else(|| update.bytes().clone());
                 let seq = self.log(bytes.clone()).await;
                 self.await_commit(session, seq, &bytes);
                 self.fan_out(&bytes, Some(session));
@@ -60,6 +61,7 @@ impl Actor {
             Ok(Applied::Missing) => self.take_part(session, update).await?,
             Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
             Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
+            Err(DocumentError::TooLarge(code)) => self.refuse_size(session, code),
             Err(DocumentError::TooManyHeld) => self.refuse_frame(session, "TOO_MANY_HELD"),
         }
         Ok(())
@@ -93,16 +95,21 @@ impl Actor {
     pub(super) async fn take_part(
         &mut self,
         session: SessionId,
-        update: Bytes,
+        update: Admitted,
     ) -> Result<(), Ended> {
         self.flush_fan_out();
-        let bytes = update.clone();
-        let heavy = update.len() > INLINE_UPDATE_BYTES_MAX;
-        let part = self.on_document(heavy, move |document| document.apply_part(&bytes)).await?;
+        let heavy = update.bytes().len() > INLINE_UPDATE_BYTES_MAX;
+        let work = move |document: &mut Document| (document.apply_part(&update), update);
+        let (part, update) = self.on_document(heavy, work).await?;
+        let update = update.bytes().clone();
         let Part { change, rest } = match part {
             Ok(part) => part,
             Err(DocumentError::Refused(code)) => {
                 self.refuse_frame(session, code);
+                return Ok(());
+            }
+            Err(DocumentError::TooLarge(code)) => {
+                self.refuse_size(session, code);
                 return Ok(());
             }
             Err(_) => return Err(self.fail(Some(session))),
@@ -234,6 +241,13 @@ impl Actor {
         for member in self.members.values_mut() {
             member.committed(committed, &held);
         }
+    }
+
+    /// Well-formed, but more than the document may hold: the code tells the client not to come again with it.
+    fn refuse_size(&mut self, session: SessionId, code: &'static str) {
+        self.context.metrics.frames_refused.inc(code);
+        log::warn!("room {}: an edit of session {} is too large: {code}", self.room, session.0);
+        self.close_member(session, CloseReason::DocumentTooLarge);
     }
 
     pub(super) fn refuse_frame(&mut self, session: SessionId, code: &'static str) {

@@ -1,0 +1,262 @@
+//! Where the structs of a document stand: how many shared types are around each, and which may hold others.
+//!
+//! yrs recurses into nested types when it deletes, collects or prints them, so their depth is bounded for the
+//! document as a whole, whoever nests what in how many updates. yrs does not tell the depth of a struct, so it is
+//! kept beside it, in stretches of clocks: eight bytes each, about three per paragraph of a record.
+
+use std::collections::HashMap;
+
+use super::{Refusal, Scan};
+use crate::limits::XML_DEPTH_MAX;
+
+/// What a struct may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing: text and values.
+    Leaf,
+    /// Other structs: a shared type.
+    Type,
+    /// Nothing any more, whatever it was: deleted or collected.
+    Opaque,
+}
+
+/// A struct, by one of its clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(super) client: u64,
+    pub(super) clock: u32,
+}
+
+/// Neighbouring structs of an update that stand in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// Index of the section they are in.
+    pub(super) section: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// What is to the left, or around them when `within_left`.
+    pub(super) left: Option<Place>,
+    pub(super) right: Option<Place>,
+    pub(super) within_left: bool,
+    pub(super) kind: Kind,
+}
+
+/// Structs from a clock on, up to the next run of their client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    start: u32,
+    depth: u16,
+    kind: Kind,
+}
+
+/// The shape of a document.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    clients: HashMap<u64, Vec<Run>>,
+}
+
+/// What an update adds to a shape.
+#[derive(Debug, Default)]
+pub struct Growth {
+    /// Client, its first new clock, its new structs; one per section.
+    sections: Vec<(u64, u32, Vec<Run>)>,
+    index: HashMap<u64, usize>,
+}
+
+/// Sections found by looking through a list.
+const LISTED_SECTIONS_MAX: usize = 8;
+
+impl Shape {
+    /// Whether an update that misses nothing fits; `clock_of` tells the document's clock of a client.
+    pub fn judge(&self, scan: &Scan, clock_of: impl Fn(u64) -> u64) -> Result<Growth, Refusal> {
+        let mut growth = Growth::default();
+        for section in &scan.sections {
+            let known = u32::try_from(clock_of(section.client)).unwrap_or(u32::MAX);
+            if scan.sections.len() > LISTED_SECTIONS_MAX {
+                growth.index.insert(section.client, growth.sections.len());
+            }
+            growth.sections.push((section.client, section.start.max(known), Vec::new()));
+        }
+        for stretch in &scan.stretches {
+            let index = stretch.section as usize;
+            let Some((client, known)) = growth.sections.get(index).map(|new| (new.0, new.1)) else {
+                continue;
+            };
+            if stretch.end <= known {
+                continue;
+            }
+            let mut depth = self.depth(&growth, stretch)?;
+            if stretch.kind == Kind::Type && usize::from(depth) >= XML_DEPTH_MAX {
+                return Err(Refusal::TypeDepth);
+            }
+            if stretch.start < known
+                && let Some(clock) = known.checked_sub(1)
+            {
+                // What is known of it decides where the rest goes.
+                depth = depth.max(self.at(Place { client, clock }).map_or(0, |run| run.depth));
+            }
+            let run = Run { start: stretch.start.max(known), depth, kind: stretch.kind };
+            if let Some((_, _, runs)) = growth.sections.get_mut(index) {
+                push(runs, run);
+            }
+        }
+        Ok(growth)
+    }
+
+    /// Takes up what an update added.
+    pub fn grow(&mut self, growth: Growth) {
+        for (client, _, runs) in growth.sections {
+            let known = self.clients.entry(client).or_default();
+            for run in runs {
+                push(known, run);
+            }
+        }
+    }
+
+    /// Siblings share a parent, so a struct stands where its origins stand; of two that differ the deeper
+    /// counts, because yrs falls back to the right one.
+    fn depth(&self, growth: &Growth, stretch: &Stretch) -> Result<u16, Refusal> {
+        let find = |place: Option<Place>| {
+            let place = place?;
+            growth.at(place).or_else(|| self.at(place))
+        };
+        let left = find(stretch.left);
+        if !stretch.within_left {
+            let depth = |run: Option<Run>| run.map_or(0, |run| run.depth);
+            return Ok(depth(left).max(depth(find(stretch.right))));
+        }
+        match left {
+            Some(Run { kind: Kind::Leaf, .. }) => Err(Refusal::Parent),
+            Some(run) => Ok(run.depth.saturating_add(1)),
+            None => Ok(0),
+        }
+    }
+
+    fn at(&self, place: Place) -> Option<Run> {
+        find(self.clients.get(&place.client)?, place.clock)
+    }
+}
+
+impl Growth {
+    fn at(&self, place: Place) -> Option<Run> {
+        let section = if self.sections.len() > LISTED_SECTIONS_MAX {
+            self.sections.get(*self.index.get(&place.client)?)?
+        } else {
+            self.sections.iter().find(|section| section.0 == place.client)?
+        };
+        if place.clock < section.1 { None } else { find(&section.2, place.clock) }
+    }
+}
+
+fn find(runs: &[Run], clock: u32) -> Option<Run> {
+    runs.get(runs.partition_point(|run| run.start <= clock).checked_sub(1)?).copied()
+}
+
+fn push(runs: &mut Vec<Run>, run: Run) {
+    let same = |last: &Run| last.depth == run.depth && last.kind == run.kind;
+    if !runs.last().is_some_and(same) {
+        runs.push(run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{
+        guard::{Bounds, scan_update},
+        lib0::write_var_uint,
+    };
+
+    /// Takes updates one after the other, as a document does.
+    #[derive(Default)]
+    struct Taken {
+        shape: Shape,
+        clock: u32,
+    }
+
+    impl Taken {
+        fn take(&mut self, update: &[u8]) -> Result<(), Refusal> {
+            let scan = scan_update(update, &Bounds::new(1 << 30))?;
+            let growth = self.shape.judge(&scan, |_| u64::from(self.clock))?;
+            self.shape.grow(growth);
+            self.clock = self.clock.max(scan.sections[0].end);
+            Ok(())
+        }
+
+        fn runs(&self) -> usize {
+            self.shape.clients[&1].len()
+        }
+    }
+
+    /// An update of client 1 with one struct.
+    fn one(clock: u32, body: &[&[u8]]) -> Vec<u8> {
+        let mut out = vec![1, 1, 1];
+        write_var_uint(&mut out, u64::from(clock));
+        out.extend(body.concat());
+        out.push(0);
+        out
+    }
+
+    fn var(value: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_var_uint(&mut out, u64::from(value));
+        out
+    }
+
+    /// Y.Map (1), Y.Array (0), element (3) and XML text (6) alike.
+    const TYPES: [&[u8]; 4] = [&[1], &[0], &[3, 1, b'p'], &[6]];
+
+    #[test]
+    fn depth_is_bounded_over_many_updates_whatever_the_types() {
+        for kind in TYPES {
+            let mut taken = Taken::default();
+            taken.take(&one(0, &[&[7, 1, 1, b'r'], kind])).unwrap();
+            for clock in 1..XML_DEPTH_MAX as u32 {
+                taken.take(&one(clock, &[&[7, 0, 1], &var(clock - 1), kind])).unwrap();
+            }
+            let last = XML_DEPTH_MAX as u32;
+            let deeper = one(last, &[&[7, 0, 1], &var(last - 1), kind]);
+            assert_eq!(taken.take(&deeper), Err(Refusal::TypeDepth));
+            // Beside the deepest one, by way of its origin, is as deep and no deeper.
+            taken.take(&one(last, &[&[0x87, 1], &var(last - 1), kind])).unwrap();
+            let inside = one(last + 1, &[&[7, 0, 1], &var(last), kind]);
+            assert_eq!(taken.take(&inside), Err(Refusal::TypeDepth));
+            let by_right = one(last + 1, &[&[0x47, 1], &var(last), kind]);
+            taken.take(&by_right).unwrap();
+            // Text may still be written there.
+            taken.take(&one(last + 2, &[&[4, 0, 1], &var(last), &[1, b'a']])).unwrap();
+        }
+    }
+
+    #[test]
+    fn depth_as_values_of_keys_counts_too() {
+        let mut taken = Taken::default();
+        taken.take(&one(0, &[&[0x27, 1, 1, b'r', 1, b'k', 1]])).unwrap();
+        for clock in 1..XML_DEPTH_MAX as u32 {
+            taken.take(&one(clock, &[&[0x27, 0, 1], &var(clock - 1), &[1, b'k', 1]])).unwrap();
+        }
+        let last = XML_DEPTH_MAX as u32;
+        let deeper = one(last, &[&[0x27, 0, 1], &var(last - 1), &[1, b'k', 1]]);
+        assert_eq!(taken.take(&deeper), Err(Refusal::TypeDepth));
+    }
+
+    #[test]
+    fn a_parent_must_be_a_type() {
+        let mut taken = Taken::default();
+        taken.take(&one(0, &[&[4, 1, 1, b't', 1, b'a']])).unwrap();
+        assert_eq!(taken.take(&one(1, &[&[4, 0, 1, 0, 1, b'b']])), Err(Refusal::Parent));
+        // What is collected may have been one.
+        taken.take(&one(1, &[&[0, 1]])).unwrap();
+        taken.take(&one(2, &[&[4, 0, 1, 1, 1, b'b']])).unwrap();
+    }
+
+    #[test]
+    fn typing_takes_no_room() {
+        let mut taken = Taken::default();
+        taken.take(&one(0, &[&[4, 1, 1, b't', 1, b'a']])).unwrap();
+        for clock in 1..1000 {
+            taken.take(&one(clock, &[&[0x84, 1], &var(clock - 1), &[1, b'a']])).unwrap();
+        }
+        assert_eq!(taken.runs(), 1);
+    }
+}
