@@ -226,7 +226,7 @@ impl Document {
     fn afford(&mut self, scan: &Scan) -> Result<(), DocumentError> {
         let added = |section: &guard::Section| {
             let known = self.clock(section.client);
-            (u64::from(section.end) > known).then_some(section.estimated_bytes).unwrap_or(0)
+            if u64::from(section.end) > known { section.estimated_bytes } else { 0 }
         };
         let added: u64 = scan.sections.iter().map(added).sum();
         let fits = |document: &Self| {
@@ -413,7 +413,11 @@ impl Drop for Document {
     fn drop(&mut self) {
         if self.broken {
             let doc = std::mem::take(&mut self.doc);
-            drop(guarded(|| Ok(drop(doc))));
+            // What it says of it is logged there.
+            let _ = guarded(move || {
+                drop(doc);
+                Ok(())
+            });
         }
     }
 }

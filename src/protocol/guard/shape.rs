@@ -203,18 +203,21 @@ mod tests {
         out
     }
 
+    const DEPTH_MAX: u32 = 256;
+
     /// Y.Map (1), Y.Array (0), element (3) and XML text (6) alike.
     const TYPES: [&[u8]; 4] = [&[1], &[0], &[3, 1, b'p'], &[6]];
 
     #[test]
     fn depth_is_bounded_over_many_updates_whatever_the_types() {
+        assert_eq!(usize::try_from(DEPTH_MAX), Ok(XML_DEPTH_MAX));
         for kind in TYPES {
             let mut taken = Taken::default();
             taken.take(&one(0, &[&[7, 1, 1, b'r'], kind])).unwrap();
-            for clock in 1..XML_DEPTH_MAX as u32 {
+            for clock in 1..DEPTH_MAX {
                 taken.take(&one(clock, &[&[7, 0, 1], &var(clock - 1), kind])).unwrap();
             }
-            let last = XML_DEPTH_MAX as u32;
+            let last = DEPTH_MAX;
             let deeper = one(last, &[&[7, 0, 1], &var(last - 1), kind]);
             assert_eq!(taken.take(&deeper), Err(Refusal::TypeDepth));
             // Beside the deepest one, by way of its origin, is as deep and no deeper.
@@ -232,10 +235,10 @@ mod tests {
     fn depth_as_values_of_keys_counts_too() {
         let mut taken = Taken::default();
         taken.take(&one(0, &[&[0x27, 1, 1, b'r', 1, b'k', 1]])).unwrap();
-        for clock in 1..XML_DEPTH_MAX as u32 {
+        for clock in 1..DEPTH_MAX {
             taken.take(&one(clock, &[&[0x27, 0, 1], &var(clock - 1), &[1, b'k', 1]])).unwrap();
         }
-        let last = XML_DEPTH_MAX as u32;
+        let last = DEPTH_MAX;
         let deeper = one(last, &[&[0x27, 0, 1], &var(last - 1), &[1, b'k', 1]]);
         assert_eq!(taken.take(&deeper), Err(Refusal::TypeDepth));
     }
