@@ -92,6 +92,8 @@ pub enum CloseReason {
     InvalidRoom(String),
     /// More connections than the address or the user may have (4029).
     ConnectionLimit(String),
+    /// More messages for long than `rate_limiting.messages_per_second`, after a warning (1008).
+    RateLimit(u64),
     /// `rooms.max_rooms` is reached (4503, come back later).
     RoomLimit(String),
     /// The record could not be loaded (4500, come back later).
@@ -116,6 +118,9 @@ pub enum CloseReason {
     Dead,
 }
 
+/// Code of the notice to who sends too much, and of the close if that did not help.
+pub const RATE_LIMIT_EXCEEDED: &str = "RATE_LIMIT_EXCEEDED";
+
 impl CloseReason {
     /// The WebSocket close code.
     pub fn close_code(&self) -> u16 {
@@ -130,7 +135,7 @@ impl CloseReason {
             Self::SlowConsumer => 4508,
             Self::Protocol(_) => 1002,
             Self::InvalidData => 1007,
-            Self::Policy(_) => 1008,
+            Self::Policy(_) | Self::RateLimit(_) => 1008,
             Self::TooBig => 1009,
             Self::Dead => 1001,
         }
@@ -146,6 +151,7 @@ impl CloseReason {
             Self::RoomTypeNotRegistered(_) => "ROOM_TYPE_NOT_REGISTERED",
             Self::InvalidRoom(_) => "INVALID_ROOM",
             Self::ConnectionLimit(_) => "CONNECTION_LIMIT_EXCEEDED",
+            Self::RateLimit(_) => RATE_LIMIT_EXCEEDED,
             Self::RoomLimit(_) => "ROOM_LIMIT_REACHED",
             Self::LoadFailed(_) => "LOAD_FAILED",
             Self::DocumentTooLarge => "DOCUMENT_TOO_LARGE",
@@ -173,6 +179,7 @@ impl CloseReason {
             | Self::LoadFailed(why)
             | Self::Protocol(why)
             | Self::Policy(why) => why.clone(),
+            Self::RateLimit(rate) => format!("Rate limit exceeded: {rate} messages per second"),
             Self::DocumentTooLarge => "The document has reached its size limit".into(),
             Self::SlowConsumer => "The connection does not keep up; reconnect to resync".into(),
             Self::RoomFailed => "The room is being rebuilt; reconnect".into(),
@@ -192,6 +199,9 @@ impl CloseReason {
             }
             Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why) => {
                 serde_json::json!({ "code": code, "reason": cut(why, 60) })
+            }
+            Self::RateLimit(_) => {
+                serde_json::json!({ "code": code, "reason": "Rate limit exceeded" })
             }
             _ => serde_json::json!({ "code": code }),
         };

@@ -23,6 +23,20 @@ pub const LISTEN_BACKLOG: u32 = 4096;
 
 /// Inbound messages handled in one wake of a connection.
 pub const MESSAGES_PER_WAKE_MAX: usize = 32;
+/// Bytes read from a socket in one wake of its connection.
+pub const READ_BYTES_PER_WAKE_MAX: usize = 256 * 1024;
+/// Pongs and JSON answers a peer may leave unread before it is not read from either.
+pub const UNREAD_REPLIES_MAX: usize = 64;
+/// How much of a rate may come at once: so many seconds' worth (`rate_limiting.burst` overrides it for messages).
+pub const RATE_WINDOW: Duration = Duration::from_mins(1);
+/// Least time an empty bucket refills before its connection is read from again.
+pub const RATE_REFILL_MIN: Duration = Duration::from_millis(100);
+/// A client that stays ahead of its message rate for so long is warned.
+pub const RATE_NOTICE_AFTER: Duration = Duration::from_secs(2);
+/// A client that stays ahead of its message rate for so long is closed.
+pub const RATE_CLOSE_AFTER: Duration = Duration::from_secs(10);
+/// What asking for all awareness states costs, in messages: the answer is as large as the room is busy.
+pub const AWARENESS_QUESTION_COST: u64 = 20;
 /// Bytes handed to the socket in one write.
 pub const WRITE_BYTES_MAX: usize = 256 * 1024;
 /// Buffers handed to the socket in one write.

@@ -26,7 +26,11 @@ export const LATEST = VERSIONS[2]!;
 /** Limits that no crowd of one test machine meets. */
 export const ROOMY = {
   rooms: { open_types: ['notes'], max_rooms: 10_000, grace_period_ms: 60_000 },
-  rate_limiting: { connections_per_ip: 10_000, connections_per_user: 10_000 },
+  rate_limiting: {
+    connections_per_ip: 10_000,
+    connections_per_user: 10_000,
+    messages_per_second: 10_000,
+  },
 };
 
 /** Tokens are `editor.<name>` and `viewer.<name>`; every room is open to both. */

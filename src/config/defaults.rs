@@ -48,6 +48,8 @@ impl Default for Config {
             store: StoreConfig { url: None },
             rate_limiting: RateLimiting {
                 messages_per_second: 10,
+                burst: None,
+                bytes_per_second: None,
                 connections_per_ip: 100,
                 connections_per_user: 10,
             },

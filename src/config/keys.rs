@@ -110,9 +110,9 @@ static TABLE: &[Key] = keys! {
     "snapshots.durability": one_of(&["process", "power"]), "power" => Built(|c, v| c.snapshots.durability = durability(v.str())), "what an acknowledged edit survives: the end of the process, or a power cut";
     "store.url": Text(Rule::StoreUrl), "" => Built(|c, v| c.store.url = v.optional()), "sqlite:<path>; default: <system data>/realtime/realtime.db";
 
-    "rate_limiting.messages_per_second": COUNT, "10" => Built(|c, v| c.rate_limiting.messages_per_second = v.u64()), "messages per second and connection";
-    "rate_limiting.burst": int(0, 1_000_000), "" => Later, "messages a connection may send at once";
-    "rate_limiting.bytes_per_second": int(0, 1 << 40), "" => Later, "bytes per second and connection";
+    "rate_limiting.messages_per_second": COUNT, "10" => Built(|c, v| c.rate_limiting.messages_per_second = v.u64()), "messages per second and connection; documents, awareness and control (pings, JSON) are counted apart";
+    "rate_limiting.burst": int(0, 1_000_000_000), "" => Built(|c, v| c.rate_limiting.burst = v.optional_u64()), "messages a connection may send at once; default: a minute's worth";
+    "rate_limiting.bytes_per_second": int(0, 1 << 40), "" => Built(|c, v| c.rate_limiting.bytes_per_second = v.optional_u64()), "bytes per second and connection, and as much of sync answers, a minute's worth at once; 0 = no limit; default: 1 MiB, or 1 KiB per message if that is more";
     "rate_limiting.connections_per_ip": COUNT, "100" => Built(|c, v| c.rate_limiting.connections_per_ip = v.usize()), "connections of one address (IPv6: of one /64)";
     "rate_limiting.connections_per_user": COUNT, "10" => Built(|c, v| c.rate_limiting.connections_per_user = v.usize()), "connections of one user";
 

@@ -150,10 +150,23 @@ pub struct StoreConfig {
 pub struct RateLimiting {
     /// Messages per second and connection.
     pub messages_per_second: u64,
+    /// Messages a connection may send at once; `None` = a minute's worth.
+    pub burst: Option<u64>,
+    /// Bytes per second and connection; 0 = no limit, `None` = see [`RateLimiting::bytes_per_second`].
+    pub bytes_per_second: Option<u64>,
     /// Connections of one address.
     pub connections_per_ip: usize,
     /// Connections of one user.
     pub connections_per_user: usize,
+}
+
+impl RateLimiting {
+    /// Bytes per second and connection; 0 = no limit. Unset it is 1 MiB, or 1 KiB per message if that is more:
+    /// whoever raises the one rate means the other, too.
+    pub fn bytes_per_second(&self) -> u64 {
+        let by_messages = self.messages_per_second.saturating_mul(1024);
+        self.bytes_per_second.unwrap_or(by_messages.max(1024 * 1024))
+    }
 }
 
 /// `connection_cleanup.*`

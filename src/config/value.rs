@@ -35,6 +35,11 @@ impl Typed {
         if let Self::Int(number) = self { *number } else { 0 }
     }
 
+    /// The number if it is set.
+    pub fn optional_u64(&self) -> Option<u64> {
+        if let Self::Int(number) = self { Some(*number) } else { None }
+    }
+
     /// The number as a size.
     pub fn usize(&self) -> usize {
         usize::try_from(self.u64()).unwrap_or(usize::MAX)

@@ -4,22 +4,25 @@
 //! mailbox is bounded, so a busy room slows its writers down through TCP); the room never waits for the task.
 //! Until the join is complete nothing is read: what the client sends meanwhile waits in the kernel, in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
-    error::CloseReason,
+    error::{CloseReason, RATE_LIMIT_EXCEEDED},
     ids::SessionId,
-    limits::{CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX},
+    limits::{AWARENESS_QUESTION_COST, CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX},
     net::{
         Shared,
         join::{JoinRequest, Joined},
+        rate::{Class, Rates, Step},
         session::{Inbound, Session},
         socket::{Incoming, Socket},
     },
     protocol::{control::ServerControl, sync, ws_frame},
     room::{RoomCommand, outbox::Outbox},
+    telemetry::security::Violation,
     time::unix_ms,
 };
 
@@ -32,6 +35,7 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
     shared.metrics.connections_opened.inc();
     let outbox = Arc::new(Outbox::default());
     let id = request.connection;
+    let address = request.peer.ip();
     let reason = match request.join(&shared, Arc::clone(&outbox)).await {
         Ok(joined) => {
             log::debug!(
@@ -40,7 +44,7 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
                 joined.identity.user_id,
                 joined.room_id
             );
-            let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined);
+            let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined, address);
             let reason = connection.serve().await;
             connection.hook(&joined, "realtime:client:disconnected");
             if reason.is_some() {
@@ -111,6 +115,11 @@ struct Connection<'a> {
     shared: &'a Shared,
     joined: &'a Joined,
     session: Session<'a>,
+    address: IpAddr,
+    rates: Rates,
+    was_throttled: bool,
+    /// The state vector of the sync step 1 that the room has not answered yet: one at a time.
+    asked: Option<Bytes>,
     heard_at: Instant,
     pinged: bool,
     sent_at: Instant,
@@ -126,6 +135,7 @@ impl<'a> Connection<'a> {
         outbox: &'a Outbox,
         shared: &'a Shared,
         joined: &'a Joined,
+        address: IpAddr,
     ) -> Self {
         let now = Instant::now();
         let expires_at = joined.identity.expires_at_ms.map(|at_ms| {
@@ -138,6 +148,10 @@ impl<'a> Connection<'a> {
             shared,
             joined,
             session: Session::new(shared, joined),
+            address,
+            rates: Rates::new(&shared.config.rate_limiting, now),
+            was_throttled: false,
+            asked: None,
             heard_at: now,
             pinged: false,
             sent_at: now,
@@ -174,8 +188,7 @@ impl<'a> Connection<'a> {
                 self.written = self.socket.bytes_out();
                 self.sent_at = Instant::now();
             }
-            // A client that asks for states faster than it reads them is not read from.
-            let read = !self.socket.is_answering();
+            let read = self.may_read();
             if may_read && read {
                 match self.receive().await {
                     Ok(more) => may_read = more,
@@ -191,6 +204,11 @@ impl<'a> Connection<'a> {
             if self.socket.is_drained() && self.outbox.has_frames() {
                 tokio::task::yield_now().await;
                 continue;
+            }
+            if let Some(at) = self.rates.next_deadline()
+                && at < timer.deadline()
+            {
+                timer.as_mut().reset(at);
             }
             tokio::select! {
                 () = self.outbox.ready() => {}
@@ -220,6 +238,10 @@ impl<'a> Connection<'a> {
             return closing;
         }
         let mut taken = self.outbox.take();
+        if taken.answers > 0 {
+            self.asked = None;
+            self.spend(Class::Answers, taken.answer_bytes, Instant::now());
+        }
         self.socket.queue_taken(&mut taken);
         if taken.awareness_deferred && taken.closing.is_none() {
             self.send(RoomCommand::QueryAwareness { session: self.joined.session }).await;
@@ -227,47 +249,133 @@ impl<'a> Connection<'a> {
         taken.closing
     }
 
+    /// Whether the client may be heard: not while it owes us the reading of what it asked for, while the room
+    /// has yet to answer, or while it is ahead of its rate.
+    fn may_read(&mut self) -> bool {
+        self.rates.may_read() && !self.socket.is_answering() && self.asked.is_none()
+    }
+
     /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
     async fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
+        let now = Instant::now();
+        let allowed = self.rates.wake_bytes();
+        let mut left = allowed;
+        let outcome = self.receive_within(&mut left, now).await;
+        self.spend(Class::Bytes, (allowed - left) as u64, now);
+        if matches!(outcome, Ok(false)) {
+            self.rates.caught_up();
+        }
+        outcome
+    }
+
+    async fn receive_within(
+        &mut self,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Result<bool, Option<CloseReason>> {
         for _ in 0..MESSAGES_PER_WAKE_MAX {
-            match self.socket.read() {
+            match self.socket.read(budget) {
                 Incoming::Nothing => return Ok(false),
+                Incoming::Later => return Ok(true),
                 Incoming::Gone => {
                     // The answer to the close frame may be queued.
                     drop(self.socket.write());
                     return Err(None);
                 }
                 Incoming::Violation(reason) => return Err(Some(reason)),
-                Incoming::Alive => self.heard(),
+                Incoming::Alive => {
+                    self.heard(now);
+                    self.spend(Class::Control, 1, now);
+                }
                 Incoming::Text(text) => {
-                    self.heard();
+                    self.heard(now);
+                    self.spend(Class::Control, 1, now);
                     self.shared.metrics.messages_in.inc();
                     self.text(text.as_str());
                 }
                 Incoming::Binary(bytes) => {
-                    self.heard();
+                    self.heard(now);
+                    self.spend(Class::of_message(&bytes), 1, now);
                     self.shared.metrics.messages_in.inc();
                     self.shared.metrics.bytes_in.add(bytes.len() as u64);
-                    self.message(&bytes).await.map_err(Some)?;
+                    self.message(&bytes, now).await.map_err(Some)?;
                 }
             }
-            if self.socket.is_answering() {
+            if self.rates.is_empty() || self.asked.is_some() || self.socket.is_answering() {
                 return Ok(true);
             }
         }
         Ok(true)
     }
 
-    async fn message(&mut self, bytes: &[u8]) -> Result<(), CloseReason> {
+    async fn message(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
         match self.session.message(bytes)? {
             Inbound::Command(command) => {
-                self.stepped |= matches!(command, RoomCommand::SyncStep1 { .. });
+                match &command {
+                    RoomCommand::SyncStep1 { state_vector, .. } => {
+                        self.stepped = true;
+                        self.asked = Some(state_vector.clone());
+                    }
+                    RoomCommand::QueryAwareness { .. } => {
+                        self.spend(Class::Awareness, AWARENESS_QUESTION_COST, now);
+                    }
+                    _ => {}
+                }
                 self.send(command).await;
             }
             Inbound::Answer(text) => self.socket.queue(ws_frame::binary(text.as_bytes())),
             Inbound::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
+    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
+        if !self.rates.take(class, cost, now) {
+            return;
+        }
+        self.shared.metrics.throttled.inc(class.name());
+        if !std::mem::replace(&mut self.was_throttled, true) {
+            log::info!(
+                event = "throttled", connection = self.joined.session.0, address = self.address.to_string(),
+                user = self.user(), room = self.joined.room_id.as_str(), class = class.name();
+                "connection {}: user {} sends {} faster than it may and is slowed down",
+                self.joined.session.0, self.user(), class.name()
+            );
+        }
+    }
+
+    /// Warns or ends a client that stays ahead of its rate.
+    fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
+        let step = self.rates.escalate(now)?;
+        let rate = self.shared.config.rate_limiting.messages_per_second;
+        let reason = CloseReason::RateLimit(rate);
+        let event = match step {
+            Step::Notice => "rate_limit_notice",
+            Step::Close => "rate_limit_close",
+        };
+        log::warn!(
+            event = event, connection = self.joined.session.0, address = self.address.to_string(),
+            user = self.user(), room = self.joined.room_id.as_str(), count = rate;
+            "connection {}: user {} {} for sending more than {rate} messages per second",
+            self.joined.session.0, self.user(),
+            if step == Step::Notice { "is warned" } else { "is cut off" }
+        );
+        let user_id = Some(self.joined.identity.user_id.as_str());
+        self.shared.security.report(Violation::RateLimit, self.address, user_id);
+        if step == Step::Close {
+            return Some(reason);
+        }
+        self.shared.metrics.rate_notices.inc();
+        let notice =
+            ServerControl::Notice { code: RATE_LIMIT_EXCEEDED, message: &reason.message() };
+        self.socket.queue(ws_frame::binary(&notice.to_bytes()));
+        None
+    }
+
+    /// The user's id, fit for a log.
+    fn user(&self) -> String {
+        self.joined.identity.user_id.escape_debug().take(64).collect()
     }
 
     /// Text is for clients that speak JSON; stock yjs clients send none.
@@ -284,8 +392,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn heard(&mut self) {
-        self.heard_at = Instant::now();
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
         self.pinged = false;
     }
 
@@ -300,6 +408,9 @@ impl<'a> Connection<'a> {
         if let Some(expires_at) = self.expires_at {
             next = next.min(expires_at);
         }
+        if let Some(at) = self.rates.next_deadline() {
+            next = next.min(at);
+        }
         next.max(Instant::now() + Duration::from_millis(1))
     }
 
@@ -308,6 +419,13 @@ impl<'a> Connection<'a> {
         let limits = &self.shared.config.limits;
         if self.expires_at.is_some_and(|at| at <= now) {
             return Some(CloseReason::TokenExpired);
+        }
+        if let Some(reason) = self.escalate(now) {
+            return Some(reason);
+        }
+        if self.rates.is_empty() || self.asked.is_some() {
+            // It cannot be heard because we do not listen.
+            self.heard(now);
         }
         let cleanup = &self.shared.config.connection_cleanup;
         let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);

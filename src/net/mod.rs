@@ -9,6 +9,7 @@ pub mod join;
 pub mod listener;
 pub mod origin;
 pub mod pages;
+pub mod rate;
 pub mod session;
 pub mod sessions;
 pub mod socket;

@@ -20,7 +20,7 @@ use tungstenite::{
 
 use crate::{
     error::CloseReason,
-    limits::{WRITE_BUFFERS_MAX, WRITE_BYTES_MAX},
+    limits::{UNREAD_REPLIES_MAX, WRITE_BUFFERS_MAX, WRITE_BYTES_MAX},
     room::outbox::Taken,
 };
 
@@ -35,6 +35,8 @@ pub struct Socket {
     written: usize,
     /// The queue holds sync answers; nothing more is read until they are out.
     answers: usize,
+    /// Pongs and JSON answers queued since the queue was last empty.
+    replies: usize,
     bytes_out: u64,
 }
 
@@ -49,6 +51,8 @@ pub enum Incoming {
     Alive,
     /// Nothing more for now.
     Nothing,
+    /// The budget is used up; there may be more.
+    Later,
     /// The peer closed or went away.
     Gone,
     /// The peer broke the protocol; the session ends with this reason.
@@ -76,13 +80,14 @@ impl Socket {
             queue: VecDeque::new(),
             written: 0,
             answers: 0,
+            replies: 0,
             bytes_out: 0,
         }
     }
 
-    /// Reads one message, if a whole one is there.
-    pub fn read(&mut self) -> Incoming {
-        let mut io = Io { stream: &self.stream, control: &mut self.control };
+    /// Reads one message, if a whole one is there, and no more than `budget` bytes; takes what was read from it.
+    pub fn read(&mut self, budget: &mut usize) -> Incoming {
+        let mut io = Io { stream: &self.stream, control: &mut self.control, budget };
         let outcome = self.context.read(&mut io);
         self.queue_control();
         match outcome {
@@ -91,12 +96,18 @@ impl Socket {
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Incoming::Alive,
             Ok(Message::Close(_)) => {
                 // One more turn queues the answer to the close frame.
-                let mut io = Io { stream: &self.stream, control: &mut self.control };
+                let mut io = Io { stream: &self.stream, control: &mut self.control, budget };
                 drop(self.context.flush(&mut io));
                 self.queue_control();
                 Incoming::Gone
             }
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Incoming::Nothing,
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                if *budget == 0 {
+                    Incoming::Later
+                } else {
+                    Incoming::Nothing
+                }
+            }
             Err(Error::Capacity(_)) => Incoming::Violation(CloseReason::TooBig),
             Err(Error::Utf8(_)) => Incoming::Violation(CloseReason::InvalidData),
             Err(Error::Protocol(
@@ -111,6 +122,7 @@ impl Socket {
 
     /// Queues a whole frame.
     pub fn queue(&mut self, frame: Bytes) {
+        self.replies += 1;
         self.queue.push_back(frame);
     }
 
@@ -128,6 +140,7 @@ impl Socket {
     pub fn drop_unsent(&mut self) {
         self.queue.truncate(usize::from(self.written > 0));
         self.answers = 0;
+        self.replies = 0;
     }
 
     /// Whether everything queued is written.
@@ -135,9 +148,10 @@ impl Socket {
         self.queue.is_empty()
     }
 
-    /// Whether a sync answer is still being written.
+    /// Whether the peer has to take what it asked for before it may ask again: a sync answer is still being
+    /// written, or many small ones are.
     pub fn is_answering(&self) -> bool {
-        self.answers > 0
+        self.answers > 0 || self.replies >= UNREAD_REPLIES_MAX
     }
 
     /// Bytes written so far.
@@ -218,6 +232,7 @@ impl Socket {
 
     fn queue_control(&mut self) {
         if !self.control.is_empty() {
+            self.replies += 1;
             self.queue.push_back(std::mem::take(&mut self.control).into());
         }
     }
@@ -235,6 +250,7 @@ impl Socket {
             self.queue.pop_front();
         }
         self.answers = 0;
+        self.replies = 0;
         if self.queue.capacity() > WRITE_BUFFERS_MAX {
             self.queue = VecDeque::new();
         }
@@ -245,11 +261,18 @@ impl Socket {
 struct Io<'a> {
     stream: &'a TcpStream,
     control: &'a mut Vec<u8>,
+    budget: &'a mut usize,
 }
 
 impl Read for Io<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buffer)
+        let bytes_max = buffer.len().min(*self.budget);
+        if bytes_max == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let bytes = self.stream.try_read(buffer.get_mut(..bytes_max).unwrap_or_default())?;
+        *self.budget -= bytes;
+        Ok(bytes)
     }
 }
 

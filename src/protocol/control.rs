@@ -26,6 +26,13 @@ pub enum ServerControl<'a> {
         /// One sentence for people.
         message: &'a str,
     },
+    /// A warning; the session lives on.
+    Notice {
+        /// Stable code.
+        code: &'a str,
+        /// One sentence for people.
+        message: &'a str,
+    },
     /// The host ended the user's sessions; a close follows.
     SessionRevoked {
         /// The host's reason.
@@ -57,6 +64,12 @@ impl ServerControl<'_> {
             Self::Error { code, message } => Wire {
                 event: Some("error"),
                 error: Some(WireError { code, message }),
+                ..Wire::of("control")
+            },
+            Self::Notice { code, message } => Wire {
+                event: Some("notice"),
+                code: Some(code),
+                message: Some(message),
                 ..Wire::of("control")
             },
             Self::SessionRevoked { reason } => {
@@ -154,6 +167,10 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<WireError<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<u64>,
@@ -188,6 +205,10 @@ mod tests {
         assert_eq!(
             ServerControl::Error { code: "AUTH_FAILED", message: "no \"way\"" }.to_json(),
             r#"{"type":"control","event":"error","error":{"code":"AUTH_FAILED","message":"no \"way\""}}"#
+        );
+        assert_eq!(
+            ServerControl::Notice { code: "RATE_LIMIT_EXCEEDED", message: "slower" }.to_json(),
+            r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower"}"#
         );
         assert_eq!(
             ServerControl::SessionRevoked { reason: "password" }.to_json(),

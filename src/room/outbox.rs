@@ -45,6 +45,7 @@ struct State {
     /// A sync answer is queued or being written: its size is the document's, so it is not counted, but only
     /// one may wait at a time.
     answers: usize,
+    answer_bytes: u64,
     awareness_deferred: bool,
     closing: Option<CloseReason>,
     /// Something came since the connection last heard of it.
@@ -68,6 +69,8 @@ pub struct Taken {
     pub frames: VecDeque<Bytes>,
     /// Sync answers among them.
     pub answers: usize,
+    /// Bytes of these answers.
+    pub answer_bytes: u64,
     /// Awareness was left out; ask the room for the present states.
     pub awareness_deferred: bool,
     /// After these frames the session ends.
@@ -105,6 +108,7 @@ impl Outbox {
             return Pushed::Closed;
         }
         state.answers += 1;
+        state.answer_bytes += frame.len() as u64;
         state.frames.push_back(frame);
         wake(state);
         Pushed::Queued
@@ -169,6 +173,7 @@ impl Outbox {
         Taken {
             frames: std::mem::take(&mut state.frames),
             answers: std::mem::take(&mut state.answers),
+            answer_bytes: std::mem::take(&mut state.answer_bytes),
             awareness_deferred: std::mem::take(&mut state.awareness_deferred),
             closing: state.closing.clone(),
         }

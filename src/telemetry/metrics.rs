@@ -67,6 +67,11 @@ pub struct Metrics {
     pub bytes_out: Counter,
     /// Frames refused, by the codec's or the guard's code.
     pub frames_refused: Labelled,
+    /// Connections that were not read from for a while because they sent too much, by
+    /// [`crate::net::rate::Class::name`].
+    pub throttled: Labelled,
+    /// Warnings to who keeps sending too much.
+    pub rate_notices: Counter,
     /// Updates applied to documents.
     pub updates_applied: Counter,
     /// Updates that changed nothing.
@@ -143,6 +148,7 @@ impl Metrics {
             ("messages_in_total", "Messages received.", &self.messages_in),
             ("bytes_in_total", "Payload bytes received.", &self.bytes_in),
             ("bytes_out_total", "Bytes written to sockets.", &self.bytes_out),
+            ("rate_notices_total", "Warnings to who sent too much.", &self.rate_notices),
             ("updates_applied_total", "Updates applied to documents.", &self.updates_applied),
             ("updates_unchanged_total", "Updates that changed nothing.", &self.updates_unchanged),
             ("updates_held_total", "Updates held for a missing dependency.", &self.updates_held),
@@ -174,6 +180,12 @@ impl Metrics {
             &self.requests_refused,
         );
         text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
+        text.labelled(
+            "throttled_total",
+            "Times a connection was not read from because it sent too much.",
+            "class",
+            &self.throttled,
+        );
         text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
         out

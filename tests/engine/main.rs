@@ -14,6 +14,8 @@ mod acks;
 mod awareness;
 mod bad_input;
 mod documents;
+#[cfg(target_os = "linux")]
+mod flow;
 mod http;
 mod invariants;
 mod lifecycle;

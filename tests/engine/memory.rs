@@ -1,17 +1,10 @@
 //! Check 29: rooms that nobody uses give their memory back.
 
-use crate::support::{Client, Server, eventually, server::config};
+use crate::support::{Client, Server, eventually, resident_bytes, server::config};
 
 const ROUNDS: usize = 5;
 const THREADS: usize = 4;
 const ROOMS_PER_THREAD: usize = 500;
-
-/// Resident memory of this process, server and clients together, in bytes.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
 
 /// Opens, fills and leaves 2,000 rooms, and waits until the last has left memory.
 fn round(server: &Server, number: usize) {

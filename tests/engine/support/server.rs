@@ -28,6 +28,7 @@ pub fn config() -> Config {
     config.rooms.max_rooms = 10_000;
     config.rate_limiting.connections_per_user = 10_000;
     config.rate_limiting.connections_per_ip = 10_000;
+    config.rate_limiting.messages_per_second = 1_000_000;
     config.snapshots.durability = Durability::Process;
     config.snapshots.interval = 0.0;
     config.snapshots.max_updates = 0;
