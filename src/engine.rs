@@ -22,7 +22,9 @@ use crate::{
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
     net::{Shared, http::ask, listener, pages::Pages},
-    room::{Participant, RoomCommand, RoomContext, registry::Registry, types::RoomTypes},
+    room::{
+        Participant, RoomCommand, RoomContext, queued::Queued, registry::Registry, types::RoomTypes,
+    },
     store::Store,
     telemetry::{metrics::Metrics, security::SecurityEvents},
     time::unix_ms,
@@ -159,6 +161,7 @@ impl Engine {
             compute,
             security: Arc::new(SecurityEvents::new(Arc::clone(&host), Arc::clone(&metrics))),
             metrics,
+            queued: Queued::new(config.limits.queued_bytes_max),
             types: Arc::new(RoomTypes::of_config(&config)),
             broker: Arc::new(SingleNode),
         });

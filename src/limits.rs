@@ -43,6 +43,12 @@ pub const WRITE_BYTES_MAX: usize = 256 * 1024;
 pub const WRITE_BUFFERS_MAX: usize = 64;
 /// Bytes one connection's outbox may hold beside one large sync answer; over it the reader is cut off.
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes one connection's outbox may hold while `limits.queued_bytes_max` is exceeded.
+pub const OUTBOX_PRESSED_BYTES_MAX: usize = 64 * 1024;
+/// Time a reader has for what it was handed while `limits.queued_bytes_max` is exceeded.
+pub const PRESSED_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before a sync step 1 is asked again that was not answered for lack of memory.
+pub const ANSWER_RETRY: Duration = Duration::from_millis(200);
 /// Frames one connection's outbox may hold.
 pub const OUTBOX_FRAMES_MAX: usize = 16 * 1024;
 /// Over this many queued bytes awareness is not queued but fetched again once the queue is empty.

@@ -61,6 +61,7 @@ impl Default for Config {
                 ping_interval: 54,
                 pong_timeout: 10,
                 message_bytes_max: 10 * 1024 * 1024,
+                queued_bytes_max: 512 * 1024 * 1024,
                 document_bytes_max: 256 * 1024 * 1024,
             },
             performance: Performance { worker_pool_size: 0 },

@@ -172,6 +172,7 @@ static TABLE: &[Key] = keys! {
     "limits.pong_timeout": int(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
     "limits.message_buffer_size": COUNT, "256" => Later, "events queued per client";
     "limits.message_bytes_max": int(64, 1 << 30), "10485760" => Built(|c, v| c.limits.message_bytes_max = v.usize()), "largest message, in bytes";
+    "limits.queued_bytes_max": int(1 << 20, 1 << 40), "536870912" => Built(|c, v| c.limits.queued_bytes_max = v.usize()), "bytes that may wait for all clients together; above it answers wait and slow readers are cut off";
     "limits.document_bytes_max": int(1024, 1 << 40), "268435456" => Built(|c, v| c.limits.document_bytes_max = v.u64()), "estimated memory one document may take, in bytes";
     "limits.room_cleanup_interval": SECONDS, "300" => Later, "seconds between looks for empty event rooms";
     "limits.dead_client_timeout": SECONDS, "60" => Later, "silence after which an event client is gone, in seconds";

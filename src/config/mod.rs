@@ -198,6 +198,8 @@ pub struct LimitsConfig {
     pub pong_timeout: u64,
     /// Largest message, in bytes.
     pub message_bytes_max: usize,
+    /// Bytes that may wait for all clients together.
+    pub queued_bytes_max: usize,
     /// Estimated memory one document or update may take, in bytes.
     pub document_bytes_max: u64,
 }

@@ -4,30 +4,30 @@
 //! mailbox is bounded, so a busy room slows its writers down through TCP); the room never waits for the task.
 //! Until the join is complete nothing is read: what the client sends meanwhile waits in the kernel, in order.
 
+mod clock;
+mod close;
+mod pace;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    error::{CloseReason, RATE_LIMIT_EXCEEDED},
+    error::CloseReason,
     ids::SessionId,
-    limits::{AWARENESS_QUESTION_COST, CLOSE_TIMEOUT, FIRST_STEP_TIMEOUT, MESSAGES_PER_WAKE_MAX},
+    limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
     net::{
         Shared,
         join::{JoinRequest, Joined},
-        rate::{Class, Rates, Step},
+        rate::{Class, Rates},
         session::{Inbound, Session},
         socket::{Incoming, Socket},
     },
-    protocol::{control::ServerControl, sync, ws_frame},
+    protocol::{control::ServerControl, ws_frame},
     room::{RoomCommand, outbox::Outbox},
-    telemetry::security::Violation,
     time::unix_ms,
 };
-
-/// y-websocket drops a connection that brings no message for 30 s, checked each 3 s; pings do not count.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Serves one connection from its 101 to its end.
 pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) {
@@ -58,50 +58,10 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
     if let Some(reason) = reason {
         log::debug!("connection {}: closed by the server: {}", id.0, reason.code());
         shared.metrics.closes.inc(reason.code());
-        close(&mut socket, &reason).await;
+        close::close(&mut socket, &reason).await;
     }
     shared.metrics.bytes_out.add(socket.bytes_out());
     shared.metrics.connections_closed.inc();
-}
-
-/// Says why, then closes, and gives the peer a moment to do the same.
-async fn close(socket: &mut Socket, reason: &CloseReason) {
-    if matches!(reason, CloseReason::Dead) {
-        return;
-    }
-    let denies = matches!(reason, CloseReason::AuthFailed | CloseReason::PermissionDenied);
-    let broke_the_protocol =
-        matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
-    if !broke_the_protocol {
-        let message = reason.message();
-        let told = match reason {
-            CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
-            _ => ServerControl::Error { code: reason.code(), message: &message },
-        };
-        socket.queue(ws_frame::binary(&told.to_bytes()));
-    }
-    if denies {
-        socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
-    }
-    socket.queue(ws_frame::close(reason.close_code(), &reason.close_text()));
-    drop(
-        timeout(CLOSE_TIMEOUT, async {
-            loop {
-                if socket.write().is_err() {
-                    return;
-                }
-                if socket.is_drained() {
-                    break;
-                }
-                if socket.ready(false).await.is_err() {
-                    return;
-                }
-            }
-            socket.finish().await;
-            socket.discard().await;
-        })
-        .await,
-    );
 }
 
 /// The public name of a session, in hooks and in its acknowledgement.
@@ -120,6 +80,9 @@ struct Connection<'a> {
     was_throttled: bool,
     /// The state vector of the sync step 1 that the room has not answered yet: one at a time.
     asked: Option<Bytes>,
+    ask_again_at: Option<Instant>,
+    /// When the socket got what it is writing.
+    filled_at: Instant,
     heard_at: Instant,
     pinged: bool,
     sent_at: Instant,
@@ -152,6 +115,8 @@ impl<'a> Connection<'a> {
             rates: Rates::new(&shared.config.rate_limiting, now),
             was_throttled: false,
             asked: None,
+            ask_again_at: None,
+            filled_at: now,
             heard_at: now,
             pinged: false,
             sent_at: now,
@@ -205,7 +170,7 @@ impl<'a> Connection<'a> {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if let Some(at) = self.rates.next_deadline()
+            if let Some(at) = self.soon()
                 && at < timer.deadline()
             {
                 timer.as_mut().reset(at);
@@ -240,7 +205,11 @@ impl<'a> Connection<'a> {
         let mut taken = self.outbox.take();
         if taken.answers > 0 {
             self.asked = None;
-            self.spend(Class::Answers, taken.answer_bytes, Instant::now());
+            self.filled_at = Instant::now();
+            self.spend(Class::Answers, taken.answer_bytes, self.filled_at);
+        }
+        if taken.answer_deferred {
+            self.ask_again_at = Some(Instant::now() + ANSWER_RETRY);
         }
         self.socket.queue_taken(&mut taken);
         if taken.awareness_deferred && taken.closing.is_none() {
@@ -329,55 +298,6 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
-    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
-        if !self.rates.take(class, cost, now) {
-            return;
-        }
-        self.shared.metrics.throttled.inc(class.name());
-        if !std::mem::replace(&mut self.was_throttled, true) {
-            log::info!(
-                event = "throttled", connection = self.joined.session.0, address = self.address.to_string(),
-                user = self.user(), room = self.joined.room_id.as_str(), class = class.name();
-                "connection {}: user {} sends {} faster than it may and is slowed down",
-                self.joined.session.0, self.user(), class.name()
-            );
-        }
-    }
-
-    /// Warns or ends a client that stays ahead of its rate.
-    fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
-        let step = self.rates.escalate(now)?;
-        let rate = self.shared.config.rate_limiting.messages_per_second;
-        let reason = CloseReason::RateLimit(rate);
-        let event = match step {
-            Step::Notice => "rate_limit_notice",
-            Step::Close => "rate_limit_close",
-        };
-        log::warn!(
-            event = event, connection = self.joined.session.0, address = self.address.to_string(),
-            user = self.user(), room = self.joined.room_id.as_str(), count = rate;
-            "connection {}: user {} {} for sending more than {rate} messages per second",
-            self.joined.session.0, self.user(),
-            if step == Step::Notice { "is warned" } else { "is cut off" }
-        );
-        let user_id = Some(self.joined.identity.user_id.as_str());
-        self.shared.security.report(Violation::RateLimit, self.address, user_id);
-        if step == Step::Close {
-            return Some(reason);
-        }
-        self.shared.metrics.rate_notices.inc();
-        let notice =
-            ServerControl::Notice { code: RATE_LIMIT_EXCEEDED, message: &reason.message() };
-        self.socket.queue(ws_frame::binary(&notice.to_bytes()));
-        None
-    }
-
-    /// The user's id, fit for a log.
-    fn user(&self) -> String {
-        self.joined.identity.user_id.escape_debug().take(64).collect()
-    }
-
     /// Text is for clients that speak JSON; stock yjs clients send none.
     fn text(&mut self, text: &str) {
         if let Inbound::Answer(answer) = self.session.json(text.as_bytes()) {
@@ -390,71 +310,6 @@ impl<'a> Connection<'a> {
             // The room is gone; a member of it has been told by its outbox, this covers one that was not.
             self.outbox.close(CloseReason::RoomFailed);
         }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.pinged = false;
-    }
-
-    fn next_deadline(&self) -> Instant {
-        let limits = &self.shared.config.limits;
-        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
-        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
-        let mut next = life.min(self.sent_at + KEEP_ALIVE);
-        if !self.stepped {
-            next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
-        }
-        if let Some(expires_at) = self.expires_at {
-            next = next.min(expires_at);
-        }
-        if let Some(at) = self.rates.next_deadline() {
-            next = next.min(at);
-        }
-        next.max(Instant::now() + Duration::from_millis(1))
-    }
-
-    async fn tick(&mut self) -> Option<CloseReason> {
-        let now = Instant::now();
-        let limits = &self.shared.config.limits;
-        if self.expires_at.is_some_and(|at| at <= now) {
-            return Some(CloseReason::TokenExpired);
-        }
-        if let Some(reason) = self.escalate(now) {
-            return Some(reason);
-        }
-        if self.rates.is_empty() || self.asked.is_some() {
-            // It cannot be heard because we do not listen.
-            self.heard(now);
-        }
-        let cleanup = &self.shared.config.connection_cleanup;
-        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
-        if cleanup.enabled {
-            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
-        }
-        // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
-        let heard_at = self.heard_at.max(if self.socket.is_answering() {
-            self.sent_at
-        } else {
-            self.heard_at
-        });
-        let silent = now.duration_since(heard_at);
-        if silent >= silence_max {
-            return Some(CloseReason::Dead);
-        }
-        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
-            self.pinged = true;
-            self.socket.queue(ws_frame::ping());
-        }
-        if !self.stepped && self.opened_at + FIRST_STEP_TIMEOUT <= now {
-            self.stepped = true;
-            self.send(RoomCommand::FirstStepOverdue { session: self.joined.session }).await;
-        }
-        if self.sent_at + KEEP_ALIVE <= now && self.socket.is_drained() {
-            self.socket.queue(ws_frame::binary(sync::EMPTY_AWARENESS));
-            self.sent_at = now;
-        }
-        None
     }
 
     fn hook(&self, joined: &Joined, name: &'static str) {

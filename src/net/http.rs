@@ -122,6 +122,7 @@ fn metrics(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> An
     let text = shared.metrics.render(&Gauges {
         connections: shared.sessions.counts().0,
         rooms: shared.registry.len(),
+        queued_bytes: shared.registry.context().queued.bytes(),
         store_queued: store.queued,
         store_commits: store.commits,
         store_rows: store.rows,

@@ -3,15 +3,13 @@
 //! Each update keeps its own WebSocket frame; only the bytes of neighbouring frames lie in one shared buffer.
 //! So a busy room costs each reader one push, one wake and one write per batch instead of one per edit.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     ids::SessionId,
-    limits::FAN_OUT_BYTES_MAX,
+    limits::{FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX},
     protocol::{sync, ws_frame},
-    room::member::Member,
+    room::{member::Member, queued::Queued},
 };
 
 /// The frames gathered since the last flush.
@@ -40,19 +38,26 @@ impl FanOut {
 
     /// Queues what was gathered for every synced member but each frame's author; returns how many deliveries
     /// that makes.
-    pub(super) fn flush(&mut self, members: &HashMap<SessionId, Member>) -> u64 {
+    pub(super) fn flush(
+        &mut self,
+        members: &HashMap<SessionId, Member>,
+        queued: &Arc<Queued>,
+    ) -> u64 {
         if self.frames.is_empty() {
             return 0;
         }
-        let all = Bytes::from(std::mem::take(&mut self.bytes));
+        // Where memory runs short, who lags is cut off sooner.
+        let bytes_max = if queued.is_over() { OUTBOX_PRESSED_BYTES_MAX } else { OUTBOX_BYTES_MAX };
+        let all = queued.count(std::mem::take(&mut self.bytes));
         let mut deliveries = 0;
         for (session, member) in members.iter().filter(|(_, member)| member.synced) {
             let own = self.frames.iter().filter(|frame| frame.author == Some(*session)).count();
             deliveries += (self.frames.len() - own) as u64;
             if own == 0 {
-                member.outbox.push(all.clone());
+                member.outbox.push_within(all.clone(), bytes_max);
             } else if own < self.frames.len() {
-                member.outbox.push(self.without(*session, &all));
+                let others = queued.count(self.without(*session, &all));
+                member.outbox.push_within(others, bytes_max);
             }
         }
         self.frames.clear();
@@ -60,7 +65,7 @@ impl FanOut {
     }
 
     /// The frames that are not `session`'s. A copy: a slice would pin everybody's bytes in one outbox.
-    fn without(&self, session: SessionId, all: &[u8]) -> Bytes {
+    fn without(&self, session: SessionId, all: &[u8]) -> Vec<u8> {
         let mut others = Vec::with_capacity(all.len());
         let mut start = 0;
         for frame in &self.frames {
@@ -69,16 +74,15 @@ impl FanOut {
             }
             start = frame.end;
         }
-        others.into()
+        others
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
+        error::CloseReason,
         host::{Grant, Identity},
         room::{NewMember, member::AckMode, outbox::Outbox},
     };
@@ -118,27 +122,45 @@ mod tests {
         let (late, for_late) = member(false);
         let members: HashMap<_, _> =
             [ada, ben, cy, late].into_iter().zip(1..).map(|(m, id)| (SessionId(id), m)).collect();
+        let queued = Queued::new(1024);
         let mut fan_out = FanOut::default();
         fan_out.add(&[1, 1], Some(SessionId(1)));
         fan_out.add(&[2], Some(SessionId(2)));
         fan_out.add(&[3], None);
-        assert_eq!(fan_out.flush(&members), 2 + 2 + 3);
+        assert_eq!(fan_out.flush(&members, &queued), 2 + 2 + 3);
         let frame = |update: &[u8]| ws_frame::binary(&sync::update(update)).to_vec();
         assert_eq!(bytes_of(&for_ada), [frame(&[2]), frame(&[3])].concat());
         assert_eq!(bytes_of(&for_ben), [frame(&[1, 1]), frame(&[3])].concat());
         assert_eq!(bytes_of(&for_cy), [frame(&[1, 1]), frame(&[2]), frame(&[3])].concat());
         assert!(bytes_of(&for_late).is_empty(), "its first answer will hold them");
-        assert_eq!(fan_out.flush(&members), 0);
+        assert_eq!(fan_out.flush(&members, &queued), 0);
     }
 
     #[test]
     fn an_author_alone_in_the_batch_gets_nothing() {
         let (ada, for_ada) = member(true);
         let members = HashMap::from([(SessionId(1), ada)]);
+        let queued = Queued::new(1024);
         let mut fan_out = FanOut::default();
         fan_out.add(&[1], Some(SessionId(1)));
-        assert_eq!(fan_out.flush(&members), 0);
+        assert_eq!(fan_out.flush(&members, &queued), 0);
         assert!(for_ada.take().frames.is_empty());
+    }
+
+    #[test]
+    fn where_memory_runs_short_who_lags_is_cut_off() {
+        let (ada, for_ada) = member(true);
+        let (ben, for_ben) = member(true);
+        let members = HashMap::from([(SessionId(1), ada), (SessionId(2), ben)]);
+        let queued = Queued::new(OUTBOX_PRESSED_BYTES_MAX / 2);
+        let mut fan_out = FanOut::default();
+        for _ in 0..3 {
+            fan_out.add(&vec![0; OUTBOX_PRESSED_BYTES_MAX * 2 / 3], None);
+            fan_out.flush(&members, &queued);
+            for_ada.take();
+        }
+        assert_eq!((for_ada.closing(), for_ben.closing()), (None, Some(CloseReason::SlowConsumer)));
+        assert_eq!(queued.bytes(), 0, "what it held is given back");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod fan_out;
 pub mod load;
 pub mod member;
 pub mod outbox;
+pub mod queued;
 pub mod registry;
 pub mod types;
 pub mod write_back;
@@ -46,6 +47,8 @@ pub struct RoomContext {
     pub metrics: Arc<Metrics>,
     /// Security events.
     pub security: Arc<SecurityEvents>,
+    /// Bytes that wait for clients.
+    pub queued: Arc<queued::Queued>,
     /// Registered room types.
     pub types: Arc<types::RoomTypes>,
     /// What carries rooms to other nodes.

@@ -46,6 +46,7 @@ struct State {
     /// one may wait at a time.
     answers: usize,
     answer_bytes: u64,
+    answer_deferred: bool,
     awareness_deferred: bool,
     closing: Option<CloseReason>,
     /// Something came since the connection last heard of it.
@@ -71,6 +72,8 @@ pub struct Taken {
     pub answers: usize,
     /// Bytes of these answers.
     pub answer_bytes: u64,
+    /// A sync step 1 was not answered for lack of memory; ask again in a while.
+    pub answer_deferred: bool,
     /// Awareness was left out; ask the room for the present states.
     pub awareness_deferred: bool,
     /// After these frames the session ends.
@@ -80,11 +83,18 @@ pub struct Taken {
 impl Outbox {
     /// Queues a frame that must arrive.
     pub fn push(&self, frame: Bytes) -> Pushed {
+        self.push_within(frame, OUTBOX_BYTES_MAX)
+    }
+
+    /// Queues a frame that must arrive, unless more than `bytes_max` would wait. A lone frame may be larger:
+    /// to cut off everybody because one pasted much would cost more.
+    pub fn push_within(&self, frame: Bytes, bytes_max: usize) -> Pushed {
         let mut state = self.state.lock();
         if state.closing.is_some() {
             return Pushed::Closed;
         }
-        if state.bytes + frame.len() > OUTBOX_BYTES_MAX || state.frames.len() >= OUTBOX_FRAMES_MAX {
+        let over = state.bytes > 0 && state.bytes + frame.len() > bytes_max;
+        if over || state.frames.len() >= OUTBOX_FRAMES_MAX {
             // What is queued would arrive too late to be of use: the client resyncs anyway.
             let waiting = state.waiting.take();
             *state =
@@ -114,11 +124,18 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// Says that a sync step 1 is to be asked again in a while.
+    pub fn defer_answer(&self) {
+        let mut state = self.state.lock();
+        state.answer_deferred = true;
+        wake(state);
+    }
+
     /// Queues awareness unless the reader lags.
     pub fn push_awareness(&self, frame: Bytes) -> Pushed {
         {
             let mut state = self.state.lock();
-            if state.bytes + frame.len() > OUTBOX_AWARENESS_BYTES_MAX {
+            if state.bytes > 0 && state.bytes + frame.len() > OUTBOX_AWARENESS_BYTES_MAX {
                 state.awareness_deferred = true;
                 return Pushed::Deferred;
             }
@@ -174,6 +191,7 @@ impl Outbox {
             frames: std::mem::take(&mut state.frames),
             answers: std::mem::take(&mut state.answers),
             answer_bytes: std::mem::take(&mut state.answer_bytes),
+            answer_deferred: std::mem::take(&mut state.answer_deferred),
             awareness_deferred: std::mem::take(&mut state.awareness_deferred),
             closing: state.closing.clone(),
         }
@@ -216,6 +234,23 @@ mod tests {
         let taken = outbox.take();
         assert_eq!((taken.frames.len(), taken.awareness_deferred), (1, true));
         assert_eq!(outbox.push_awareness(frame), Pushed::Queued);
+    }
+
+    /// Left out, it would be asked for and left out again for ever.
+    #[test]
+    fn awareness_larger_than_the_bound_reaches_an_empty_queue() {
+        let outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; OUTBOX_BYTES_MAX + 1]);
+        assert_eq!(outbox.push_awareness(frame.clone()), Pushed::Queued);
+        assert_eq!(outbox.push_awareness(frame), Pushed::Deferred);
+    }
+
+    #[test]
+    fn a_lone_large_frame_cuts_nobody() {
+        let outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; OUTBOX_BYTES_MAX + 1]);
+        assert_eq!(outbox.push(frame), Pushed::Queued);
+        assert_eq!(outbox.push(Bytes::from_static(b"x")), Pushed::Overflow);
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub struct Gauges {
     pub connections: usize,
     /// Open rooms.
     pub rooms: usize,
+    /// Bytes that wait for clients.
+    pub queued_bytes: usize,
     /// Appends waiting for the store's writer.
     pub store_queued: usize,
     /// Commits so far.
@@ -128,6 +130,7 @@ impl Metrics {
         let mut text = Exposition(&mut out);
         text.gauge("connections", "Open WebSocket connections.", gauges.connections as u64);
         text.gauge("rooms", "Open rooms.", gauges.rooms as u64);
+        text.gauge("queued_bytes", "Bytes waiting for clients.", gauges.queued_bytes as u64);
         text.gauge("store_queued", "Appends waiting for the store.", gauges.store_queued as u64);
         text.gauge("store_degraded", "1 while commits fail.", u64::from(gauges.store_degraded));
         text.value("store_commits_total", "counter", "Commits.", gauges.store_commits);

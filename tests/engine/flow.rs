@@ -214,6 +214,28 @@ fn pongs_that_nobody_reads_fill_no_memory() {
     flood.join().unwrap();
 }
 
+/// Many who ask and do not read: they go, and whoever reads gets in.
+#[test]
+fn slow_readers_are_cut_when_all_queues_together_are_too_long() {
+    let server = start(|config| config.limits.queued_bytes_max = 24 * 1024 * 1024);
+    let url = server.url("notes/a");
+    let mut ada = Client::join(&url, EDITOR);
+    for _ in 0..2 {
+        ada.type_text(&"x".repeat(9_000_000));
+    }
+    eventually("there", || server.engine().metrics().updates_applied.get() == 2);
+    let stuck: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = mallory(&server, "notes/a");
+            client.send(sync::sync_step1(&[0]));
+            client
+        })
+        .collect();
+    eventually("some are cut", || server.engine().metrics().closes.get("SLOW_CONSUMER") >= 2);
+    assert_eq!(Client::join(&url, "editor:bo").text().len(), 18_000_000);
+    drop(stuck);
+}
+
 #[test]
 fn a_peer_that_leaves_while_it_is_slowed_is_let_go() {
     let server = start(|config| {

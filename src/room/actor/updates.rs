@@ -193,7 +193,7 @@ impl Actor {
     }
 
     pub(super) fn flush_fan_out(&mut self) {
-        let deliveries = self.fan_out.flush(&self.members);
+        let deliveries = self.fan_out.flush(&self.members, &self.context.queued);
         self.context.metrics.deliveries.add(deliveries);
     }
 
@@ -202,7 +202,12 @@ impl Actor {
         session: SessionId,
         state_vector: &[u8],
     ) -> Result<(), Ended> {
-        if self.members.get(&session).is_none_or(|member| member.outbox.is_closing()) {
+        let Some(member) = self.members.get(&session) else { return Ok(()) };
+        if member.outbox.is_closing() {
+            return Ok(());
+        }
+        if self.context.queued.is_over() {
+            member.outbox.defer_answer();
             return Ok(());
         }
         let known = state_vector.to_vec();
@@ -216,7 +221,8 @@ impl Actor {
             Err(_) => return Err(self.fail(Some(session))),
         };
         let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
-        member.outbox.push_answer(ws_frame::binary(&sync::sync_step2(&diff)));
+        let answer = ws_frame::binary(&sync::sync_step2(&diff));
+        member.outbox.push_answer(self.context.queued.count(answer));
         if !member.synced {
             member.synced = true;
             self.send_all_awareness(session);

@@ -1,0 +1,107 @@
+//! What a connection does because time has passed: pings, the end of a token, a second question.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::{
+    error::CloseReason,
+    limits::{FIRST_STEP_TIMEOUT, PRESSED_READ_TIMEOUT},
+    protocol::{sync, ws_frame},
+    room::RoomCommand,
+};
+
+/// y-websocket drops a connection that brings no message for 30 s, checked each 3 s; pings do not count.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+impl Connection<'_> {
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.pinged = false;
+    }
+
+    pub(super) fn next_deadline(&self) -> Instant {
+        let limits = &self.shared.config.limits;
+        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
+        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
+        let mut next = life.min(self.sent_at + KEEP_ALIVE);
+        if !self.stepped {
+            next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
+        }
+        if let Some(expires_at) = self.expires_at {
+            next = next.min(expires_at);
+        }
+        if let Some(at) = self.soon() {
+            next = next.min(at);
+        }
+        next.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// What may have become due since the timer was set.
+    pub(super) fn soon(&self) -> Option<Instant> {
+        let mut soon = self.rates.next_deadline();
+        let slow = self.socket.is_answering().then(|| self.filled_at + PRESSED_READ_TIMEOUT);
+        for at in [self.ask_again_at, slow].into_iter().flatten() {
+            soon = Some(soon.map_or(at, |earlier| earlier.min(at)));
+        }
+        soon
+    }
+
+    pub(super) async fn tick(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        let limits = &self.shared.config.limits;
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Some(CloseReason::TokenExpired);
+        }
+        if let Some(reason) = self.escalate(now) {
+            return Some(reason);
+        }
+        if self.socket.is_answering() && self.filled_at + PRESSED_READ_TIMEOUT <= now {
+            if self.shared.registry.context().queued.is_over() {
+                self.socket.drop_unsent();
+                return Some(CloseReason::SlowConsumer);
+            }
+            self.filled_at = now;
+        }
+        if self.ask_again_at.take_if(|at| *at <= now).is_some() {
+            let session = self.joined.session;
+            // Without a question of its own it was to get the whole state.
+            let state_vector = self.asked.clone().unwrap_or_else(|| Bytes::from_static(&[0]));
+            self.send(RoomCommand::SyncStep1 { session, state_vector }).await;
+        }
+        if self.rates.is_empty() || self.asked.is_some() {
+            // It cannot be heard because we do not listen.
+            self.heard(now);
+        }
+        let cleanup = &self.shared.config.connection_cleanup;
+        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
+        if cleanup.enabled {
+            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
+        }
+        // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
+        let heard_at = self.heard_at.max(if self.socket.is_answering() {
+            self.sent_at
+        } else {
+            self.heard_at
+        });
+        let silent = now.duration_since(heard_at);
+        if silent >= silence_max {
+            return Some(CloseReason::Dead);
+        }
+        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
+            self.pinged = true;
+            self.socket.queue(ws_frame::ping());
+        }
+        if !self.stepped && self.opened_at + FIRST_STEP_TIMEOUT <= now {
+            self.stepped = true;
+            self.send(RoomCommand::FirstStepOverdue { session: self.joined.session }).await;
+        }
+        if self.sent_at + KEEP_ALIVE <= now && self.socket.is_drained() {
+            self.socket.queue(ws_frame::binary(sync::EMPTY_AWARENESS));
+            self.sent_at = now;
+        }
+        None
+    }
+}

@@ -1,0 +1,50 @@
+//! The end of a connection that the server ends.
+
+use tokio::time::timeout;
+
+use crate::{
+    error::CloseReason,
+    limits::CLOSE_TIMEOUT,
+    net::socket::Socket,
+    protocol::{control::ServerControl, sync, ws_frame},
+};
+
+/// Says why, then closes, and gives the peer a moment to do the same.
+pub(super) async fn close(socket: &mut Socket, reason: &CloseReason) {
+    if matches!(reason, CloseReason::Dead) {
+        return;
+    }
+    let denies = matches!(reason, CloseReason::AuthFailed | CloseReason::PermissionDenied);
+    let broke_the_protocol =
+        matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
+    if !broke_the_protocol {
+        let message = reason.message();
+        let told = match reason {
+            CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
+            _ => ServerControl::Error { code: reason.code(), message: &message },
+        };
+        socket.queue(ws_frame::binary(&told.to_bytes()));
+    }
+    if denies {
+        socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
+    }
+    socket.queue(ws_frame::close(reason.close_code(), &reason.close_text()));
+    drop(
+        timeout(CLOSE_TIMEOUT, async {
+            loop {
+                if socket.write().is_err() {
+                    return;
+                }
+                if socket.is_drained() {
+                    break;
+                }
+                if socket.ready(false).await.is_err() {
+                    return;
+                }
+            }
+            socket.finish().await;
+            socket.discard().await;
+        })
+        .await,
+    );
+}

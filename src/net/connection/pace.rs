@@ -1,0 +1,62 @@
+//! What a connection does about a client that sends more than it may.
+
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::{
+    error::{CloseReason, RATE_LIMIT_EXCEEDED},
+    net::rate::{Class, Step},
+    protocol::{control::ServerControl, ws_frame},
+    telemetry::security::Violation,
+};
+
+impl Connection<'_> {
+    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
+    pub(super) fn spend(&mut self, class: Class, cost: u64, now: Instant) {
+        if !self.rates.take(class, cost, now) {
+            return;
+        }
+        self.shared.metrics.throttled.inc(class.name());
+        if !std::mem::replace(&mut self.was_throttled, true) {
+            log::info!(
+                event = "throttled", connection = self.joined.session.0,
+                address = self.address.to_string(), user = self.user(), room = self.joined.room_id.as_str(), class = class.name();
+                "connection {}: user {} sends {} faster than it may and is slowed down",
+                self.joined.session.0, self.user(), class.name()
+            );
+        }
+    }
+
+    /// Warns or ends a client that stays ahead of its rate.
+    pub(super) fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
+        let step = self.rates.escalate(now)?;
+        let rate = self.shared.config.rate_limiting.messages_per_second;
+        let reason = CloseReason::RateLimit(rate);
+        let event = match step {
+            Step::Notice => "rate_limit_notice",
+            Step::Close => "rate_limit_close",
+        };
+        log::warn!(
+            event = event, connection = self.joined.session.0,
+            address = self.address.to_string(), user = self.user(), room = self.joined.room_id.as_str(), count = rate;
+            "connection {}: user {} {} for sending more than {rate} messages per second",
+            self.joined.session.0, self.user(),
+            if step == Step::Notice { "is warned" } else { "is cut off" }
+        );
+        let user_id = Some(self.joined.identity.user_id.as_str());
+        self.shared.security.report(Violation::RateLimit, self.address, user_id);
+        if step == Step::Close {
+            return Some(reason);
+        }
+        self.shared.metrics.rate_notices.inc();
+        let notice =
+            ServerControl::Notice { code: RATE_LIMIT_EXCEEDED, message: &reason.message() };
+        self.socket.queue(ws_frame::binary(&notice.to_bytes()));
+        None
+    }
+
+    /// The user's id, fit for a log.
+    fn user(&self) -> String {
+        self.joined.identity.user_id.escape_debug().take(64).collect()
+    }
+}
