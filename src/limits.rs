@@ -63,6 +63,10 @@ pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
 pub const ROOM_MAILBOX_MAX: usize = 256;
+/// Longest wait of a join for an empty room to leave memory, when `rooms.max_rooms` is reached.
+pub const ROOM_PLACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often that join looks again.
+pub const ROOM_PLACE_POLL: Duration = Duration::from_millis(50);
 /// Commands a room handles before it tells its members what came of them.
 pub const ROOM_BATCH_MAX: usize = ROOM_MAILBOX_MAX;
 /// Bytes of updates a room gathers before it queues them for its members.

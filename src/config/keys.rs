@@ -94,7 +94,7 @@ static TABLE: &[Key] = keys! {
     "log_level": one_of(&["debug", "info", "warn", "error"]), "info" => Built(|c, v| c.log_level = log_level(v.str())), "what is logged (also LOG_LEVEL)";
     "log_format": one_of(&["auto", "text", "json"]), "auto" => Built(|c, v| c.log_format = log_format(v.str())), "how the command line writes log lines; auto = text on a terminal, JSON elsewhere";
 
-    "rooms.max_rooms": COUNT, "100" => Built(|c, v| c.rooms.max_rooms = v.usize()), "rooms open at once; new ones are refused above it";
+    "rooms.max_rooms": COUNT, "100" => Built(|c, v| c.rooms.max_rooms = v.usize()), "rooms open at once; above it empty ones leave early, and new ones are refused if there are none";
     "rooms.cleanup_timeout": int(0, 31_536_000), "3600" => Built(|c, v| c.rooms.cleanup_timeout = v.u64()), "upper bound for keeping an empty room, in seconds";
     "rooms.grace_period_ms": int(0, 604_800_000), "300000" => Built(|c, v| c.rooms.grace_period_ms = v.u64()), "time an empty room stays in memory, in milliseconds";
     "rooms.open_types": List(Rule::RoomType), "" => Built(|c, v| c.rooms.open_types = v.list()), "room types that need no record";

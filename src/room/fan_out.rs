@@ -103,7 +103,7 @@ mod tests {
             grant,
             outbox: Arc::clone(&outbox),
             ack: AckMode::None,
-            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            address: [127, 0, 0, 1].into(),
         };
         let mut member = Member::new(new, 0);
         member.synced = synced;

@@ -172,6 +172,8 @@ pub enum RoomCommand {
     },
     /// The source of the record may have changed.
     SourceChanged,
+    /// The place is needed: leave memory now if nobody is here.
+    MakePlace,
     /// The engine stops: finalize and end.
     Shutdown {
         /// Told once everything is stored.

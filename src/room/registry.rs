@@ -9,13 +9,16 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, timeout},
+};
 
 use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
     ids::RoomId,
-    limits::ROOM_MAILBOX_MAX,
+    limits::{ROOM_MAILBOX_MAX, ROOM_PLACE_POLL, ROOM_PLACE_TIMEOUT},
     room::{JoinError, NewMember, RoomCommand, RoomContext, actor::Actor},
     time::unix_ms,
 };
@@ -30,13 +33,38 @@ pub struct Registry {
     rooms: Mutex<HashMap<RoomId, Entry>>,
     next_generation: AtomicU64,
     draining: AtomicBool,
+    /// A room left memory.
+    left: Notify,
 }
 
 #[derive(Debug)]
 struct Entry {
+    /// The user who opened it.
+    opener: String,
+    vacancy: Arc<Vacancy>,
     /// Tells an actor that leaves apart from its successor of the same name.
     generation: u64,
     commands: RoomHandle,
+}
+
+/// Whether anybody is in a room, and since when not; written by the room.
+#[derive(Debug, Default)]
+pub(super) struct Vacancy(AtomicU64);
+
+impl Vacancy {
+    /// Somebody is there.
+    pub(super) fn end(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    /// Nobody is there from now on.
+    pub(super) fn begin(&self) {
+        self.0.store(unix_ms(), Ordering::Release);
+    }
+
+    fn since_ms(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|since| *since > 0)
+    }
 }
 
 impl Registry {
@@ -47,6 +75,7 @@ impl Registry {
             rooms: Mutex::new(HashMap::new()),
             next_generation: AtomicU64::new(1),
             draining: AtomicBool::new(false),
+            left: Notify::new(),
         })
     }
 
@@ -61,11 +90,23 @@ impl Registry {
         room: &RoomId,
         mut member: Box<NewMember>,
     ) -> Result<RoomHandle, CloseReason> {
+        let give_up = Instant::now() + ROOM_PLACE_TIMEOUT;
         loop {
-            let handle = self.open(room).map_err(|error| match error {
-                EngineError::RoomLimit(_) => CloseReason::RoomLimit(error.to_string()),
-                _ => CloseReason::ShuttingDown,
-            })?;
+            let opener = member.identity.user_id.as_str();
+            let handle = match self.open(room, opener) {
+                Ok(handle) => handle,
+                Err(EngineError::RoomLimit(_))
+                    if Instant::now() < give_up && self.make_place(opener) =>
+                {
+                    // A room that left between the two is seen with the next look.
+                    drop(timeout(ROOM_PLACE_POLL, self.left.notified()).await);
+                    continue;
+                }
+                Err(error @ EngineError::RoomLimit(_)) => {
+                    return Err(CloseReason::RoomLimit(error.to_string()));
+                }
+                Err(_) => return Err(CloseReason::ShuttingDown),
+            };
             let (reply, answer) = oneshot::channel();
             if let Err(mpsc::error::SendError(unsent)) =
                 handle.send(RoomCommand::Join { member, reply }).await
@@ -138,6 +179,7 @@ impl Registry {
         if rooms.get(room).is_some_and(|entry| entry.generation == generation) {
             rooms.remove(room);
             drop(rooms);
+            self.left.notify_waiters();
             self.context.host.emit_hook(Hook {
                 name: "realtime:room:destroyed",
                 data: serde_json::json!({ "roomId": room.as_str(), "timestamp": unix_ms() }),
@@ -145,7 +187,22 @@ impl Registry {
         }
     }
 
-    fn open(self: &Arc<Self>, room: &RoomId) -> Result<RoomHandle, EngineError> {
+    /// Asks a room that nobody is in to leave memory before its grace is over: one that `opener` opened, else
+    /// the one that is empty longest. So whoever opens room after room displaces nobody but themselves.
+    /// `false` = there are people in all of them.
+    fn make_place(&self, opener: &str) -> bool {
+        let rooms = self.rooms.lock();
+        let empty = rooms.values().filter_map(|entry| Some((entry, entry.vacancy.since_ms()?)));
+        let Some((entry, _)) = empty.min_by_key(|(entry, since)| (entry.opener != opener, *since))
+        else {
+            return false;
+        };
+        // A full mailbox has a join in it, or will be tried again.
+        drop(entry.commands.try_send(RoomCommand::MakePlace));
+        true
+    }
+
+    fn open(self: &Arc<Self>, room: &RoomId, opener: &str) -> Result<RoomHandle, EngineError> {
         if self.draining.load(Ordering::Acquire) {
             return Err(EngineError::ShuttingDown);
         }
@@ -159,7 +216,14 @@ impl Registry {
         }
         let (commands, mailbox) = mpsc::channel(ROOM_MAILBOX_MAX);
         let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
-        rooms.insert(room.clone(), Entry { generation, commands: commands.clone() });
+        let vacancy = Arc::<Vacancy>::default();
+        let entry = Entry {
+            opener: opener.to_owned(),
+            vacancy: Arc::clone(&vacancy),
+            generation,
+            commands: commands.clone(),
+        };
+        rooms.insert(room.clone(), entry);
         drop(rooms);
         self.context.metrics.rooms_opened.inc();
         let actor = Actor::new(
@@ -169,6 +233,7 @@ impl Registry {
             Arc::downgrade(self),
             mailbox,
             commands.downgrade(),
+            vacancy,
         );
         tokio::spawn(actor.run());
         self.context.host.emit_hook(Hook {

@@ -34,7 +34,7 @@ fn health_has_the_contracts_shape() {
     assert_eq!(health["server"]["port"], server.address.port());
     assert_eq!(health["connections"], serde_json::json!({ "total": 1, "perUser": 1, "perIP": 1 }));
     assert_eq!(health["rooms"]["total"], 1);
-    assert_eq!(health["rateLimiting"]["messagesPerSecond"], 10);
+    assert_eq!(health["rateLimiting"]["messagesPerSecond"], 1_000_000);
     assert_eq!(get(&server, "/ready", "").0, 200);
 }
 

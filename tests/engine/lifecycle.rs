@@ -202,3 +202,36 @@ fn a_peer_that_answers_no_ping_is_dropped() {
     reading.join().unwrap();
     drop(silent);
 }
+
+/// Empty rooms in their grace make place; rooms with people in them never do.
+#[test]
+fn whoever_opens_room_after_room_displaces_nobody() {
+    let mut config = config();
+    config.rooms.max_rooms = 3;
+    let server = Server::with(config, std::sync::Arc::default());
+    let join = |room: &str, user: &str| Client::join(&server.url(room), &format!("editor:{user}"));
+    let is_empty = |room: &str| server.block_on(server.engine().presence(room)).unwrap().is_empty();
+    join("notes/hers", "ada").type_text("kept");
+    eventually("she left", || is_empty("notes:hers"));
+    let mut here = join("notes/here", "ada");
+    here.type_text("present");
+    for number in 0..10 {
+        join(&format!("notes/m{number}"), "mallory").type_text("x");
+        eventually("left", || is_empty(&format!("notes:m{number}")));
+    }
+    assert_eq!(server.engine().rooms(), ["notes:here", "notes:hers", "notes:m9"]);
+    // Another finds a place, too: that of the room that is empty longest.
+    let _bo = join("notes/bo", "bo");
+    assert_eq!(server.engine().rooms(), ["notes:bo", "notes:here", "notes:m9"]);
+    let cy = join("notes/cy", "cy");
+    let mut none = Client::connect(&server.url("notes/no"), "editor:di");
+    assert_eq!(none.until_closed().0, 4503, "everywhere is somebody");
+    drop(none);
+    drop(cy);
+    eventually("left", || is_empty("notes:cy"));
+    // What left early is as it was.
+    join("notes/hers", "ada").until_text("kept");
+    eventually("left", || is_empty("notes:hers"));
+    join("notes/m0", "mallory").until_text("x");
+    assert_eq!(here.text(), "present");
+}

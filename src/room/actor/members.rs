@@ -22,7 +22,8 @@ impl Actor {
         }
         let state_vector = self.document.state_vector().map_err(|_| CloseReason::RoomFailed)?;
         new.outbox.push(ws_frame::binary(&sync::sync_step1(&state_vector)));
-        self.empty_since = None;
+        self.leaves_at = None;
+        self.vacancy.end();
         let session = new.session;
         // A reconnecting user takes over the ids of their own half-open session, nobody else's.
         self.awareness.register(session, &new.identity.user_id);
@@ -38,7 +39,8 @@ impl Actor {
             self.flush_awareness(None);
         }
         if self.members.is_empty() {
-            self.empty_since = Some(Instant::now());
+            self.leaves_at = Some(Instant::now() + self.stay());
+            self.vacancy.begin();
             self.start_write_back();
         }
     }

@@ -33,7 +33,7 @@ use crate::{
         fan_out::FanOut,
         load::{Loaded, load},
         member::Member,
-        registry::Registry,
+        registry::{Registry, Vacancy},
         write_back::WriteBack,
     },
     store::CommitWatch,
@@ -79,7 +79,9 @@ pub(super) struct Actor {
     updated_at: Instant,
 
     pub(super) write_back: WriteBack,
-    empty_since: Option<Instant>,
+    /// When it leaves memory; `None` while somebody is here.
+    leaves_at: Option<Instant>,
+    vacancy: Arc<Vacancy>,
     closing: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
     /// Row up to which members were told, and whether one waits for a row at or below it.
@@ -95,6 +97,7 @@ impl Actor {
         registry: Weak<Registry>,
         mailbox: mpsc::Receiver<RoomCommand>,
         own: mpsc::WeakSender<RoomCommand>,
+        vacancy: Arc<Vacancy>,
     ) -> Self {
         let now = Instant::now();
         let awareness = AwarenessTable::new(
@@ -123,7 +126,8 @@ impl Actor {
             state_bytes: 0,
             snapshotting: false,
             updated_at: now,
-            empty_since: Some(now),
+            leaves_at: Some(now),
+            vacancy,
             closing: Vec::new(),
             stopping: false,
             told_seq: 0,
@@ -191,6 +195,8 @@ impl Actor {
     }
 
     async fn open(&mut self, loaded: Loaded) -> Result<(), Ended> {
+        self.vacancy.begin();
+        self.leaves_at = Some(Instant::now() + self.stay());
         self.document = loaded.document;
         self.last_seq = loaded.last_seq;
         self.watch = CommitWatch::starting_at(loaded.last_seq);
@@ -244,6 +250,9 @@ impl Actor {
             RoomCommand::WriteBack(step) => self.continue_write_back(step).await?,
             RoomCommand::Snapshotted { upto_seq, state_bytes, outcome } => {
                 self.snapshotted(upto_seq, state_bytes, outcome);
+            }
+            RoomCommand::MakePlace => {
+                self.leaves_at = self.leaves_at.map(|due| due.min(Instant::now()));
             }
             RoomCommand::Shutdown { reply } => {
                 self.stopping = true;
@@ -317,22 +326,21 @@ impl Actor {
         if let Some(due) = self.write_back_at() {
             next = next.min(due);
         }
-        if let Some(due) = self.leaves_at() {
+        if let Some(due) = self.leaves_at {
             next = next.min(due);
         }
         // A deadline that stays in the past while work is under way must not spin.
         next.max(now + Duration::from_millis(1))
     }
 
-    fn leaves_at(&self) -> Option<Instant> {
+    /// How long an empty room stays in memory.
+    pub(super) fn stay(&self) -> Duration {
         let rooms = &self.context.config.rooms;
-        let stay = Duration::from_millis(rooms.grace_period_ms)
-            .min(Duration::from_secs(rooms.cleanup_timeout));
-        self.empty_since.map(|since| since + stay)
+        Duration::from_millis(rooms.grace_period_ms).min(Duration::from_secs(rooms.cleanup_timeout))
     }
 
     fn leaving(&self, now: Instant) -> bool {
-        self.stopping || (self.members.is_empty() && self.leaves_at().is_some_and(|due| due <= now))
+        self.stopping || (self.members.is_empty() && self.leaves_at.is_some_and(|due| due <= now))
     }
 
     /// Everything is stored and nobody is here.
