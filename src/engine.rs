@@ -21,7 +21,7 @@ use crate::{
     host::Host,
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
-    net::{Shared, http::ask, listener, pages::Pages},
+    net::{Shared, http::ask, listener, pages::Pages, recheck},
     room::{
         Participant, RoomCommand, RoomContext, queued::Queued, registry::Registry, types::RoomTypes,
     },
@@ -170,6 +170,7 @@ impl Engine {
         let shared = Arc::new(Shared::new(Arc::clone(&registry), pages, address, stops));
         let watching = watch_sources(host.as_ref(), &registry);
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
+        tokio::spawn(recheck::run(Arc::clone(&shared)));
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }

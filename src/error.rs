@@ -82,6 +82,8 @@ pub enum CloseReason {
     AuthFailed,
     /// The token's time is over (4001).
     TokenExpired,
+    /// The host did not say for long whether the session still holds; come back and be judged anew (4500).
+    AuthUnavailable,
     /// The host ended the user's sessions (4001), with its reason.
     SessionRevoked(String),
     /// The record is missing or not for this user (4003).
@@ -130,7 +132,7 @@ impl CloseReason {
             Self::RoomTypeNotRegistered(_) | Self::InvalidRoom(_) => 4004,
             Self::ConnectionLimit(_) => 4029,
             Self::DocumentTooLarge => 4413,
-            Self::LoadFailed(_) | Self::RoomFailed => 4500,
+            Self::LoadFailed(_) | Self::RoomFailed | Self::AuthUnavailable => 4500,
             Self::RoomLimit(_) | Self::ShuttingDown => 4503,
             Self::SlowConsumer => 4508,
             Self::Protocol(_) => 1002,
@@ -146,6 +148,7 @@ impl CloseReason {
         match self {
             Self::AuthFailed => "AUTH_FAILED",
             Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::AuthUnavailable => "AUTH_UNAVAILABLE",
             Self::SessionRevoked(_) => "SESSION_REVOKED",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::RoomTypeNotRegistered(_) => "ROOM_TYPE_NOT_REGISTERED",
@@ -171,6 +174,9 @@ impl CloseReason {
         match self {
             Self::AuthFailed | Self::PermissionDenied => "Authentication failed".into(),
             Self::TokenExpired => "The session has expired".into(),
+            Self::AuthUnavailable => {
+                "The session cannot be verified at the moment; reconnect".into()
+            }
             Self::SessionRevoked(reason) => format!("The session was revoked: {reason}"),
             Self::RoomTypeNotRegistered(kind) => format!("Room type '{kind}' is not registered"),
             Self::InvalidRoom(why)

@@ -8,9 +8,19 @@ use crate::limits::ROOM_ID_BYTES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
+/// A client's address, as a value. Rooms tell it to whom it concerns and open nothing with it.
+pub type ClientAddress = std::net::IpAddr;
+
 /// Number of a session (one participation of a connection in one room), unique within one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
+
+impl SessionId {
+    /// The session's public name, in hooks and in its acknowledgement.
+    pub fn client_name(self) -> String {
+        format!("client_{}", self.0)
+    }
+}
 
 /// Why a room name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

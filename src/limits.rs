@@ -58,6 +58,13 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Revocations remembered while joins that began before them are under way.
 pub const REVOCATIONS_MAX: usize = 4096;
+/// Refusals of the host remembered, by token and room.
+pub const DENIALS_MAX: usize = 4096;
+/// Questions under way whether live sessions still hold. Half of [`HOST_CALLS_MAX`], so that a slow host keeps
+/// places for joins and saves.
+pub const RECHECKS_MAX: usize = HOST_CALLS_MAX / 2;
+/// A host that does not answer leaves a session as it is for so many times `auth.recheck_seconds`.
+pub const RECHECK_GRACE_PERIODS: u32 = 3;
 /// Wait for the room to let go of a session before its client is told why.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -103,6 +110,8 @@ pub const XML_DEPTH_MAX: usize = 256;
 pub const AWARENESS_DEPTH_MAX: usize = 32;
 /// Awareness ids of one room, living and lately gone.
 pub const AWARENESS_IDS_PER_ROOM_MAX: usize = 20_000;
+/// Bytes of all awareness states of one room; fits an outbox.
+pub const AWARENESS_BYTES_PER_ROOM_MAX: usize = 2 * 1024 * 1024;
 /// An awareness state not renewed for so long is gone (y-protocols' `outdatedTimeout`).
 pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
 /// How long a removed awareness id's clock is remembered.

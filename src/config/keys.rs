@@ -196,7 +196,7 @@ static TABLE: &[Key] = keys! {
     "auth.jwt.audience": TEXT, "" => Built(|c, v| c.auth.jwt.audience = v.optional()), "required aud claim";
     "auth.jwt.leeway_seconds": int(0, 3600), "0" => Built(|c, v| c.auth.jwt.leeway_seconds = v.u64()), "allowed clock difference, in seconds";
     "auth.timeout_ms": int(1, 600_000), "5000" => Built(|c, v| c.auth.timeout_ms = v.u64()), "time the host has for one call, in milliseconds";
-    "auth.recheck_seconds": int(1, 86_400), "60" => Later, "seconds between looks whether a session still holds";
+    "auth.recheck_seconds": int(1, 86_400), "60" => Built(|c, v| c.auth.recheck_seconds = v.u64()), "seconds between looks whether a session still holds";
     "auth.allow_query_token": Bool, "false" => Built(|c, v| c.auth.allow_query_token = v.bool()), "accept ?token= (deprecated)";
 
     "records.dir": FILE, "" => Built(|c, v| if let Some(dir) = v.optional() { c.records.dir = dir.into() }), "standalone: folder of Markdown records; default: <CIVIC_DATA_DIR>/records";
@@ -205,7 +205,7 @@ static TABLE: &[Key] = keys! {
 
     "awareness.ids_max": int(1, 10_000), "8" => Built(|c, v| c.awareness.ids_max = v.usize()), "awareness ids one socket may speak for";
     "awareness.bytes_max": int(64, 1 << 20), "16384" => Built(|c, v| c.awareness.bytes_max = v.usize()), "bytes of one awareness state";
-    "awareness.stamp_identity": Bool, "false" => Refused, "put the verified identity into awareness states";
+    "awareness.stamp_identity": Bool, "false" => Built(|c, v| c.awareness.stamp_identity = v.bool()), "write the verified name and id into each awareness state";
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
     "markdown.schema": Kind::Choice { choices: &["civicpress"], later: &["tiptap"] }, "civicpress" => Later, "node names of documents";

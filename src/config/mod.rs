@@ -229,6 +229,8 @@ pub struct Auth {
     pub jwt: Jwt,
     /// Time the host has for one call, in milliseconds.
     pub timeout_ms: u64,
+    /// Time between two looks whether a live session still holds, at most, in seconds.
+    pub recheck_seconds: u64,
     /// Whether `?token=` is accepted.
     pub allow_query_token: bool,
 }
@@ -284,6 +286,8 @@ pub struct Awareness {
     pub ids_max: usize,
     /// Bytes of one state.
     pub bytes_max: usize,
+    /// Whether the verified identity is put into each state.
+    pub stamp_identity: bool,
 }
 
 /// `admin.*`

@@ -219,7 +219,6 @@ fn what_is_not_built_yet_says_so() {
         ("auth: { mode: api }", "auth.mode"),
         ("snapshots: { storage: api }", "snapshots.storage"),
         ("markdown: { schema: tiptap }", "markdown.schema"),
-        ("awareness: { stamp_identity: true }", "awareness.stamp_identity"),
         ("auth: { jwt: { jwks_file: a.json } }", "auth.jwt.jwks_file"),
         ("store: { url: 'postgres://u:hunter2@db/x' }", "store.url"),
         ("store: { url: 'postgresql://u:hunter2@db/x' }", "store.url"),

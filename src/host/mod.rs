@@ -25,6 +25,14 @@ pub struct Identity {
     pub room_patterns: Vec<String>,
 }
 
+impl Identity {
+    /// Whether a host that looks only at who asks, and as what, has to say the same of both.
+    pub fn may_the_same_as(&self, other: &Self) -> bool {
+        (&self.user_id, &self.name, &self.role, &self.room_patterns)
+            == (&other.user_id, &other.name, &other.role, &other.room_patterns)
+    }
+}
+
 /// What an identity may do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

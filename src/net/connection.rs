@@ -8,14 +8,13 @@ mod clock;
 mod close;
 mod pace;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     error::CloseReason,
-    ids::SessionId,
     limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
     net::{
         Shared,
@@ -64,11 +63,6 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
     shared.metrics.connections_closed.inc();
 }
 
-/// The public name of a session, in hooks and in its acknowledgement.
-fn client_name(session: SessionId) -> String {
-    format!("client_{}", session.0)
-}
-
 struct Connection<'a> {
     socket: &'a mut Socket,
     outbox: &'a Outbox,
@@ -89,7 +83,6 @@ struct Connection<'a> {
     written: u64,
     opened_at: Instant,
     stepped: bool,
-    expires_at: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
@@ -101,10 +94,6 @@ impl<'a> Connection<'a> {
         address: IpAddr,
     ) -> Self {
         let now = Instant::now();
-        let expires_at = joined.identity.expires_at_ms.map(|at_ms| {
-            // Bounded so that a token for the year 9999 does not overflow the clock.
-            now + Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000))
-        });
         Self {
             socket,
             outbox,
@@ -123,7 +112,6 @@ impl<'a> Connection<'a> {
             written: 0,
             opened_at: now,
             stepped: false,
-            expires_at,
         }
     }
 
@@ -131,7 +119,7 @@ impl<'a> Connection<'a> {
     async fn serve(&mut self) -> Option<CloseReason> {
         let ack = ServerControl::ConnectionAck {
             room_id: self.joined.room_id.as_str(),
-            client_id: &client_name(self.joined.session),
+            client_id: &self.joined.session.client_name(),
             can_edit: self.joined.grant.can_edit,
         };
         self.socket.queue(ws_frame::binary(&ack.to_bytes()));
@@ -316,7 +304,7 @@ impl<'a> Connection<'a> {
         self.shared.host.emit_hook(crate::host::Hook {
             name,
             data: serde_json::json!({
-                "clientId": client_name(joined.session), "roomId": joined.room_id.as_str(),
+                "clientId": joined.session.client_name(), "roomId": joined.room_id.as_str(),
                 "roomType": joined.room_id.kind(), "timestamp": unix_ms(),
             }),
         });

@@ -14,7 +14,11 @@ use crate::{
     host::{Grant, HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
     limits::LEAVE_TIMEOUT,
-    net::{Shared, sessions::Admission},
+    net::{
+        Shared,
+        recheck::{Standing, Watched},
+        sessions::Admission,
+    },
     room::{
         NewMember, RECORDS, RoomCommand, member::AckMode, outbox::Outbox, registry::RoomHandle,
     },
@@ -52,6 +56,8 @@ pub struct Joined {
     pub membership: Membership,
     /// Its place in the table of connections.
     pub admission: Admission,
+    /// Its rights, which are asked for again.
+    pub watched: Watched,
 }
 
 impl JoinRequest {
@@ -70,20 +76,31 @@ impl JoinRequest {
             log::warn!("a token came in the URL of a request from {address}; use a subprotocol");
         }
         let joining = shared.sessions.begin();
+        let denied = |reason: CloseReason, user: Option<&str>| {
+            let violation = match reason {
+                CloseReason::PermissionDenied => Violation::PermissionDenied,
+                _ => Violation::AuthFailed,
+            };
+            shared.security.report(violation, address, user);
+            reason
+        };
+        if let Some(reason) = shared.denials.get(&token.token, &room_id) {
+            return Err(denied(reason, None));
+        }
         let refused = |error: HostError, user: Option<&str>| {
-            log::info!("connection {} to {room_id} refused: {error}", self.connection.0);
-            match error {
-                HostError::Denied => {
-                    shared.security.report(Violation::PermissionDenied, address, user);
-                    CloseReason::PermissionDenied
-                }
-                HostError::Unauthenticated(_) => {
-                    shared.security.report(Violation::AuthFailed, address, user);
-                    CloseReason::AuthFailed
-                }
+            log::info!(
+                event = "auth_refused", room = room_id.as_str(), connection = self.connection.0,
+                address:% = address, error = error.code();
+                "connection {} to {room_id} refused: {error}", self.connection.0
+            );
+            let reason = match error {
+                HostError::Denied => CloseReason::PermissionDenied,
+                HostError::Unauthenticated(_) => CloseReason::AuthFailed,
                 // A host that could not say did not allow it; that is no fault of the peer.
-                HostError::Timeout | HostError::Failed(_) => CloseReason::AuthFailed,
-            }
+                HostError::Timeout | HostError::Failed(_) => return CloseReason::AuthFailed,
+            };
+            shared.denials.put(&token.token, &room_id, reason.clone());
+            denied(reason, user)
         };
         let time = Duration::from_millis(shared.config.auth.timeout_ms);
         let identity = timeout(time, shared.host.authenticate(&token.token))
@@ -101,13 +118,15 @@ impl JoinRequest {
             session,
             identity: identity.clone(),
             grant,
-            outbox,
+            outbox: Arc::clone(&outbox),
             ack: self.ack,
             address,
         };
         let room = shared.registry.join(&room_id, Box::new(member)).await?;
+        let standing = Standing::new(session, outbox, room.clone(), token.token, &identity, grant);
+        let watched = shared.rechecks.watch(user, room_id.clone(), standing);
         let membership = Membership { session, room, left: false };
-        Ok(Joined { session, identity, grant, room_id, membership, admission })
+        Ok(Joined { session, identity, grant, room_id, membership, admission, watched })
     }
 }
 
@@ -115,7 +134,7 @@ impl Joined {
     /// Gives the place back and leaves the room. Nobody there sees the session any more when this returns,
     /// or [`LEAVE_TIMEOUT`] later if the room is busy.
     pub async fn leave(self) {
-        drop(self.admission);
+        drop((self.admission, self.watched));
         self.membership.leave().await;
     }
 }

@@ -2,6 +2,7 @@
 //! [`connection`], the hot path.
 
 pub mod connection;
+pub mod denials;
 pub mod front_door;
 pub mod head;
 pub mod http;
@@ -10,6 +11,7 @@ pub mod listener;
 pub mod origin;
 pub mod pages;
 pub mod rate;
+pub mod recheck;
 pub mod session;
 pub mod sessions;
 pub mod socket;
@@ -28,7 +30,7 @@ use crate::{
     config::Config,
     host::Host,
     ids::ConnectionId,
-    net::sessions::Sessions,
+    net::{denials::Denials, recheck::Rechecks, sessions::Sessions},
     room::registry::Registry,
     store::Store,
     telemetry::{metrics::Metrics, security::SecurityEvents},
@@ -50,6 +52,10 @@ pub struct Shared {
     pub security: Arc<SecurityEvents>,
     /// Admitted connections.
     pub sessions: Arc<Sessions>,
+    /// Live sessions whose rights are asked for again.
+    pub rechecks: Arc<Rechecks>,
+    /// What the host lately refused.
+    pub denials: Denials,
     /// Static pages, in standalone mode.
     pub pages: pages::Pages,
     /// Half-open requests.
@@ -81,6 +87,8 @@ impl Shared {
         let context = registry.context().clone();
         Self {
             sessions: Arc::new(Sessions::new(&context.config)),
+            rechecks: Arc::new(Rechecks::new(&context.config)),
+            denials: Denials::default(),
             config: context.config,
             host: context.host,
             store: context.store,

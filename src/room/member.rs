@@ -1,11 +1,12 @@
 //! One session in a room: what it may do, where its frames go, and which of its updates are durable.
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
     host::{Grant, Identity},
+    ids::ClientAddress,
     protocol::{control::ServerControl, sync, ws_frame},
     room::{NewMember, outbox::Outbox},
 };
@@ -31,7 +32,7 @@ pub struct Member {
     /// Where its frames go.
     pub outbox: Arc<Outbox>,
     /// The client's address, for security events.
-    pub address: IpAddr,
+    pub address: ClientAddress,
     /// Unix milliseconds of the join.
     pub joined_at_ms: u64,
     /// Unix milliseconds of its last edit or awareness change.
@@ -59,6 +60,10 @@ struct Acks {
     /// Sync messages known to be durable, without a gap.
     durable: u64,
     waiting: VecDeque<Waiting>,
+    /// Some of its messages were refused.
+    refused: bool,
+    /// The message being taken holds all that was refused before.
+    redeems: bool,
 }
 
 /// Acknowledgements one member may wait for; the store's queue and the mailbox bound it far below.
@@ -77,12 +82,24 @@ impl Member {
             active_at_ms: now_ms,
             synced: false,
             told_readonly: false,
-            acks: Acks { mode: ack, durable: 0, waiting: VecDeque::new() },
+            acks: Acks {
+                mode: ack,
+                durable: 0,
+                waiting: VecDeque::new(),
+                refused: false,
+                redeems: false,
+            },
         }
     }
 
     /// Notes that its next sync message is durable once row `seq` is committed.
     pub fn await_commit(&mut self, seq: u64, update: &Bytes) {
+        if std::mem::take(&mut self.acks.redeems) {
+            self.acks.refused = false;
+            for waiting in self.acks.waiting.iter_mut().filter(|waiting| waiting.seq == NEVER) {
+                waiting.seq = seq;
+            }
+        }
         if self.acks.mode == AckMode::None || self.acks.waiting.len() >= WAITING_MAX {
             return;
         }
@@ -96,8 +113,20 @@ impl Member {
         self.acks.waiting.iter().any(|waiting| waiting.seq == seq)
     }
 
+    /// Whether messages of it were refused that it has not sent again since.
+    pub fn has_refused(&self) -> bool {
+        self.acks.refused
+    }
+
+    /// Notes that the message being taken answers a sync step 1: whatever was refused before is in it, because
+    /// the document never had it.
+    pub fn answered(&mut self) {
+        self.acks.redeems = self.acks.refused;
+    }
+
     /// Notes that its next sync message is refused: nothing from here on is acknowledged.
     pub fn refuse(&mut self) {
+        self.acks.refused = true;
         if self.acks.mode != AckMode::None && self.acks.waiting.len() < WAITING_MAX {
             self.acks.waiting.push_back(Waiting { seq: NEVER, echo: None });
         }

@@ -13,7 +13,7 @@ pub mod registry;
 pub mod types;
 pub mod write_back;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -26,7 +26,7 @@ use crate::{
     engine::SnapshotReport,
     error::{CloseReason, EngineError},
     host::{Grant, Host, HostError, Identity, RecordText, SaveOutcome},
-    ids::SessionId,
+    ids::{ClientAddress, SessionId},
     protocol::guard::Admitted,
     store::{SnapshotInfo, Store, StoreError},
     telemetry::{metrics::Metrics, security::SecurityEvents},
@@ -77,7 +77,7 @@ pub struct NewMember {
     /// How its updates are acknowledged.
     pub ack: member::AckMode,
     /// The client's address, for security events.
-    pub address: IpAddr,
+    pub address: ClientAddress,
 }
 
 /// Why a join did not happen.
@@ -147,6 +147,13 @@ pub enum RoomCommand {
     QueryAwareness {
         /// The session.
         session: SessionId,
+    },
+    /// A session may do something else from now on.
+    Regrant {
+        /// The session.
+        session: SessionId,
+        /// What it may do.
+        grant: Grant,
     },
     /// A session is gone.
     Leave {

@@ -96,6 +96,8 @@ pub struct Metrics {
     pub snapshots: Counter,
     /// Write-backs by outcome.
     pub write_backs: Labelled,
+    /// Looks whether a live session still holds, by outcome.
+    pub rechecks: Labelled,
     /// Security events by [`crate::telemetry::security::Violation::kind`].
     pub violations: Labelled,
     /// Outside changes merged into live documents.
@@ -188,6 +190,12 @@ impl Metrics {
             "Times a connection was not read from because it sent too much.",
             "class",
             &self.throttled,
+        );
+        text.labelled(
+            "rechecks_total",
+            "Looks whether a live session still holds.",
+            "outcome",
+            &self.rechecks,
         );
         text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);

@@ -133,7 +133,8 @@ fn hostile_states_cost_the_sender_its_session_only() {
     let url = server.url("notes/a");
     let mut bo = Client::join(&url, "editor:bo");
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-    for bad in ["{not json", deep.as_str(), &format!("\"{}\"", "x".repeat(20_000))] {
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(20_000));
+    for bad in ["{not json", "", "[]", "\"text\"", "7", "{}{}", "{\"a\":NaN}", &deep, &long] {
         let mut mallory = Client::join(&url, "editor:mallory");
         mallory.send(state(66, 1, bad));
         assert_eq!(mallory.until_closed().0, 1008);
@@ -141,6 +142,94 @@ fn hostile_states_cost_the_sender_its_session_only() {
     bo.type_text("still here");
     let mut reader = Client::join(&url, EDITOR);
     reader.until_text("still here");
+}
+
+/// W01–W06: what one client can do to the others' cursors is nothing.
+#[test]
+fn odd_states_and_clocks_harm_nobody() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    ada.send(state(11, 1, r#"{"user":"ada"}"#));
+    until_state(&mut bo, 11, r#"{"user":"ada"}"#);
+    let mut mallory = Client::join(&url, "editor:mallory");
+    // Removing, outbidding and exhausting the clock of another's id.
+    for (clock, json) in [(1, "null"), (2, "null"), (1 << 52, "{}"), ((1 << 53) - 1, "null")] {
+        mallory.send(state(11, clock, json));
+    }
+    // Nothing of one's own to remove; a clock that goes back; keys that mean something to JavaScript.
+    mallory.send(state(66, 9, "null"));
+    mallory.send(state(66, 5, r#"{"__proto__":{"admin":true},"constructor":1}"#));
+    mallory.send(state(66, 4, r#"{"old":1}"#));
+    mallory.send(state(66, 6, r#"{"done":1}"#));
+    until_state(&mut bo, 66, r#"{"done":1}"#);
+    let seen: Vec<_> = bo.seen.iter().flat_map(entries).collect();
+    assert!(seen.iter().filter(|entry| entry.0 == 11).all(|entry| entry.2 == r#"{"user":"ada"}"#));
+    assert!(!seen.iter().any(|entry| entry.2 == r#"{"old":1}"#), "{seen:?}");
+    ada.send(state(11, 2, r#"{"user":"ada","at":2}"#));
+    until_state(&mut bo, 11, r#"{"user":"ada","at":2}"#);
+}
+
+#[test]
+fn a_socket_speaks_for_so_many_ids_and_no_more() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut mallory, mut bo) =
+        (Client::join(&url, "editor:mallory"), Client::join(&url, "editor:bo"));
+    for id in 100..200 {
+        mallory.send(state(id, 1, "{}"));
+    }
+    mallory.send(state(100, 2, r#"{"last":1}"#));
+    until_state(&mut bo, 100, r#"{"last":1}"#);
+    let mut ids: Vec<_> = bo.seen.iter().flat_map(entries).map(|entry| entry.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids, (100..108).collect::<Vec<_>>());
+    // Those of a dead socket are gone at once, and free for others.
+    mallory.vanish();
+    until_state(&mut bo, 100, "null");
+    let mut cy = Client::join(&url, "editor:cy");
+    cy.send(state(100, 1, r#"{"user":"cy"}"#));
+    until_state(&mut bo, 100, r#"{"user":"cy"}"#);
+}
+
+/// More than a lagging reader would be sent at once.
+#[test]
+fn a_joiner_of_a_crowd_sees_everybody() {
+    let mut config = crate::support::server::config();
+    config.awareness.ids_max = 1000;
+    let server = Server::with(config, std::sync::Arc::default());
+    let url = server.url("notes/a");
+    let mut crowd = Client::join(&url, EDITOR);
+    let json = format!("{{\"user\":\"{}\"}}", "x".repeat(500));
+    for id in 0..300 {
+        crowd.send(state(id, 1, &json));
+    }
+    eventually("taken", || server.engine().metrics().awareness_in.get() == 300);
+    let mut late = Client::join(&url, "editor:bo");
+    late.until(|frame| entries(frame).len() == 300);
+}
+
+#[test]
+fn a_stamped_state_carries_the_verified_identity() {
+    let mut config = crate::support::server::config();
+    config.awareness.stamp_identity = true;
+    let server = Server::with(config, std::sync::Arc::default());
+    let url = server.url("notes/a");
+    let (mut mallory, mut bo) =
+        (Client::join(&url, "editor:mallory"), Client::join(&url, "editor:bo"));
+    mallory.send(state(
+        66,
+        1,
+        r##"{"user":{"name":"The Mayor","id":"1","color":"#f00"},"cursor":null}"##,
+    ));
+    let expected = r##"{"cursor":null,"user":{"color":"#f00","name":"mallory","id":"mallory"}}"##;
+    until_state(&mut bo, 66, expected);
+    let mut late = Client::join(&url, "viewer:vi");
+    until_state(&mut late, 66, expected);
+    let all: String =
+        bo.seen.iter().chain(&late.seen).flat_map(entries).map(|entry| entry.2).collect();
+    assert!(!all.contains("Mayor"));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod invariants;
 mod lifecycle;
 #[cfg(target_os = "linux")]
 mod memory;
+mod rechecks;
 mod records;
 mod sessions;
 mod support;

@@ -11,6 +11,7 @@ use crate::{
     limits::{FIRST_STEP_TIMEOUT, PRESSED_READ_TIMEOUT},
     protocol::{sync, ws_frame},
     room::RoomCommand,
+    time::unix_ms,
 };
 
 /// y-websocket drops a connection that brings no message for 30 s, checked each 3 s; pings do not count.
@@ -30,8 +31,8 @@ impl Connection<'_> {
         if !self.stepped {
             next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
         }
-        if let Some(expires_at) = self.expires_at {
-            next = next.min(expires_at);
+        if let Some(left) = self.time_left() {
+            next = next.min(Instant::now() + left);
         }
         if let Some(at) = self.soon() {
             next = next.min(at);
@@ -49,10 +50,17 @@ impl Connection<'_> {
         soon
     }
 
+    /// How long the token still holds; a host may have prolonged or shortened it.
+    fn time_left(&self) -> Option<Duration> {
+        let at_ms = self.joined.watched.standing().expires_at_ms()?;
+        // Bounded so that a token for the year 9999 does not overflow the clock.
+        Some(Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000)))
+    }
+
     pub(super) async fn tick(&mut self) -> Option<CloseReason> {
         let now = Instant::now();
         let limits = &self.shared.config.limits;
-        if self.expires_at.is_some_and(|at| at <= now) {
+        if self.time_left().is_some_and(|left| left.is_zero()) {
             return Some(CloseReason::TokenExpired);
         }
         if let Some(reason) = self.escalate(now) {

@@ -231,6 +231,7 @@ impl Actor {
             RoomCommand::Join { member, reply } => {
                 drop(reply.send(self.join(*member).map_err(JoinError::Refused)));
             }
+            RoomCommand::Regrant { session, grant } => self.regrant(session, grant)?,
             RoomCommand::Leave { session, reply } => {
                 self.leave(session);
                 if let Some(reply) = reply {

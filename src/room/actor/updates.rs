@@ -37,6 +37,9 @@ impl Actor {
             return Ok(());
         }
         member.active_at_ms = unix_ms();
+        if answer {
+            member.answered();
+        }
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
         let (applied, update) = if update.bytes().len() > INLINE_UPDATE_BYTES_MAX {

@@ -3,6 +3,10 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{
+    limits::{AWARENESS_BYTES_PER_ROOM_MAX, AWARENESS_IDS_PER_ROOM_MAX, CLIENT_ID_MAX},
+    protocol::lib0::Reader,
+};
 
 const A: SessionId = SessionId(1);
 const B: SessionId = SessionId(2);
@@ -384,12 +388,73 @@ fn malformed_messages_are_refused_whole() {
         (body(&[(1, 1, "{}"), (2, 1, "{oops")]), AwarenessRefusal::Json),
         (body(&[(1, 1, "")]), AwarenessRefusal::Json),
         (body(&[(1, 1, &deep)]), AwarenessRefusal::Depth),
+        (body(&[(1, 1, "[]")]), AwarenessRefusal::NotObject),
+        (body(&[(1, 1, " \"x\"")]), AwarenessRefusal::NotObject),
+        (body(&[(1, 1, "7")]), AwarenessRefusal::NotObject),
+        (body(&[(1, 1, "{}{}")]), AwarenessRefusal::Json),
+        (body(&[(1, 1, "NaN")]), AwarenessRefusal::Json),
         (body(&[(1, 1, &long)]), AwarenessRefusal::TooLarge),
     ] {
         assert_eq!(table.apply(A, &bytes, 0), Err(refusal), "{bytes:?}");
     }
     assert!(table.is_empty());
     assert_eq!(table.apply(A, &[0], 0), Ok(Applied::default()));
+}
+
+#[test]
+fn the_states_of_a_room_are_bounded_in_bytes() {
+    let state_bytes = 64 * 1024;
+    let mut table = AwarenessTable::new(usize::MAX, state_bytes);
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(state_bytes - 8));
+    for id in 0..40 {
+        say(&mut table, A, id, 1, &large, 0);
+    }
+    assert_eq!(table.living().count(), AWARENESS_BYTES_PER_ROOM_MAX / state_bytes);
+    assert_eq!(say(&mut table, B, 99, 1, &large, 0).dropped, 1);
+    assert_eq!(say(&mut table, B, 99, 1, "{}", 0).dropped, 1, "full is full");
+    // Who is in can still move, and who leaves makes room.
+    assert_eq!(say(&mut table, A, 1, 2, &large, 0).dropped, 0);
+    assert_eq!(say(&mut table, A, 2, 2, "{}", 0).dropped, 0);
+    assert_eq!(say(&mut table, B, 99, 1, "{}", 0).dropped, 0);
+    table.remove_session(A, 1);
+    assert_eq!(table.bytes, 2);
+    table.remove_session(B, 1);
+    assert_eq!(table.bytes, 0);
+}
+
+#[test]
+fn a_stamped_session_speaks_under_its_own_name() {
+    let mut table = table();
+    table.register(A, "7");
+    table.stamp(A, "Ann", "7");
+    let first = say(&mut table, A, 1, 0, "{\"user\":{\"name\":\"Mayor\",\"color\":\"red\"}}", 0);
+    assert!(first.bumped_for_sender);
+    let state = "{\"user\":{\"color\":\"red\",\"name\":\"Ann\",\"id\":\"7\"}}";
+    assert_eq!(entries(&table.encode(&[1]).unwrap()), [(1, 1, state.to_owned())]);
+    // The sender adopts that; its echo is known and goes nowhere.
+    assert_eq!(say(&mut table, A, 1, 1, state, 1), Applied::default());
+}
+
+#[test]
+fn a_dead_sockets_id_does_not_make_its_next_user_an_heir() {
+    let mut table = table();
+    table.register(A, "ann");
+    table.register(B, "ben");
+    say(&mut table, A, 1, 9, "{\"user\":\"ann\"}", 0);
+    table.remove_session(A, 1);
+    // An id is a random number: once free, another may draw it.
+    let taken = say(&mut table, B, 1, 0, "{\"user\":\"ben\"}", 2);
+    assert!(taken.bumped_for_sender && taken.changed == [1]);
+    assert_eq!(entries(&table.encode(&[1]).unwrap()), [(1, 10, "{\"user\":\"ben\"}".to_owned())]);
+    // What is left of the first user's frames counts no more.
+    table.register(A, "ann");
+    assert_eq!(say(&mut table, A, 1, 50, "null", 3).dropped, 1);
+    assert_eq!(say(&mut table, A, 1, 51, "{}", 3).dropped, 1);
+    assert_eq!(state_of(&table), "{\"user\":\"ben\"}");
+}
+
+fn state_of(table: &AwarenessTable) -> String {
+    state(table, 1).unwrap().1
 }
 
 #[test]

@@ -57,6 +57,11 @@ impl FakeHost {
         }
     }
 
+    /// Changes what a user may do behind the engine's back.
+    pub fn give_role(&self, user: &str, role: &str) {
+        self.roles.lock().insert(user.into(), role.into());
+    }
+
     async fn decide(&self, delay_ms: &AtomicU64) -> Result<(), HostError> {
         let deciding = Deciding::new(self);
         tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;

@@ -1,0 +1,205 @@
+//! Whether those who are in may still be: each live session's token is verified and its permission asked for
+//! again, at least each `auth.recheck_seconds`.
+//!
+//! One question per user and room, whatever the number of their connections; jittered; at most
+//! [`RECHECKS_MAX`] under way. Rooms and connections never wait for it. A host that does not answer leaves the
+//! present rights as they are for [`RECHECK_GRACE_PERIODS`] periods; then the session ends with a code that
+//! lets the client come back and be judged anew.
+
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+use self::table::Due;
+pub use self::table::{Rechecks, Standing, Watched};
+use crate::{
+    error::CloseReason,
+    host::{Grant, HostError, Identity},
+    ids::RoomId,
+    limits::{RECHECK_GRACE_PERIODS, RECHECKS_MAX},
+    net::Shared,
+    room::RoomCommand,
+    time::unix_ms,
+};
+
+/// Asks for as long as the engine runs.
+pub async fn run(shared: Arc<Shared>) {
+    let mut stopped = shared.stopped.clone();
+    let places = Arc::new(Semaphore::new(RECHECKS_MAX));
+    let work = async {
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let due = due(&shared.rechecks).await;
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                ask(&shared, &due).await;
+                drop(place);
+            });
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+/// Waits for the next group that is due.
+async fn due(rechecks: &Arc<Rechecks>) -> Due {
+    loop {
+        let next = rechecks.next_due();
+        let at = next.unwrap_or_else(|| Instant::now() + rechecks.period());
+        tokio::select! {
+            () = sleep_until(at) => {}
+            () = rechecks.earlier.notified() => {}
+        }
+        if let Some(due) = rechecks.take_due(Instant::now()) {
+            return due;
+        }
+    }
+}
+
+/// Asks about one user in one room: each of their tokens once, and each identity these give once.
+async fn ask(shared: &Shared, due: &Due) {
+    let (user, room) = &due.key;
+    let mut said = Said::default();
+    for standing in due.sessions.iter().filter(|standing| !standing.outbox.is_closing()) {
+        // A host that hangs is not asked for each token in turn.
+        let verdict = match &said.failure {
+            Some(failure) => Err(failure.clone()),
+            None => said.of(shared, user, room, &standing.token).await,
+        };
+        if let Err(failure @ (HostError::Timeout | HostError::Failed(_))) = &verdict {
+            said.failure = Some(failure.clone());
+        }
+        hear(shared, due, standing, verdict).await;
+    }
+    if said.failure.is_some() {
+        due.retry();
+    }
+}
+
+/// What the host said of one user in one room so far.
+#[derive(Default)]
+struct Said<'a> {
+    identities: Vec<(&'a str, Result<Identity, HostError>)>,
+    grants: Vec<(Identity, Result<Grant, HostError>)>,
+    failure: Option<HostError>,
+}
+
+impl<'a> Said<'a> {
+    async fn of(
+        &mut self,
+        shared: &Shared,
+        user: &str,
+        room: &RoomId,
+        token: &'a str,
+    ) -> Result<(Identity, Grant), HostError> {
+        let time = Duration::from_millis(shared.config.auth.timeout_ms);
+        let known = self.identities.iter().find(|(of, _)| *of == token);
+        let identity = if let Some((_, known)) = known {
+            known.clone()
+        } else {
+            let answer = timeout(time, shared.host.authenticate(token)).await;
+            let answer = answer.unwrap_or(Err(HostError::Timeout));
+            self.identities.push((token, answer.clone()));
+            answer
+        }?;
+        if identity.user_id != user {
+            return Err(HostError::Unauthenticated("the token is another user's by now".into()));
+        }
+        let known = self.grants.iter().find(|(of, _)| of.may_the_same_as(&identity));
+        let grant = if let Some((_, known)) = known {
+            known.clone()
+        } else {
+            let answer = timeout(time, shared.host.authorize(&identity, room)).await;
+            let answer = answer.unwrap_or(Err(HostError::Timeout));
+            self.grants.push((identity.clone(), answer.clone()));
+            answer
+        }?;
+        Ok((identity, grant))
+    }
+}
+
+/// Does what the host said of one session.
+async fn hear(
+    shared: &Shared,
+    due: &Due,
+    standing: &Standing,
+    verdict: Result<(Identity, Grant), HostError>,
+) {
+    let (user, room) = (due.key.0.escape_debug(), &due.key.1);
+    let session = standing.session.0;
+    let outcome = match verdict {
+        Ok((identity, grant)) => {
+            standing.expires(identity.expires_at_ms);
+            if identity.expires_at_ms.is_some_and(|at_ms| at_ms <= unix_ms()) {
+                standing.outbox.close(CloseReason::TokenExpired);
+                "ended"
+            } else {
+                change(shared, due, standing, grant).await
+            }
+        }
+        Err(error @ (HostError::Denied | HostError::Unauthenticated(_))) => {
+            let reason = match error {
+                HostError::Denied => CloseReason::PermissionDenied,
+                _ => CloseReason::AuthFailed,
+            };
+            log::info!(
+                event = "session_ended", room = room.as_str(), user:% = user, connection = session,
+                error = reason.code();
+                "connection {session}: user {user} may not stay in {room}: {error}"
+            );
+            // Its client comes back at once, and the host has just said what it says.
+            shared.denials.put(&standing.token, room, reason.clone());
+            standing.outbox.close(reason);
+            "ended"
+        }
+        Err(error) => {
+            let unheard = standing.heard.lock().at.elapsed();
+            let over = unheard >= shared.rechecks.period() * RECHECK_GRACE_PERIODS;
+            log::warn!(
+                event = "recheck_failed", room = room.as_str(), user:% = user, connection = session,
+                error = error.code();
+                "connection {session}: the host did not say for {} s whether user {user} may stay in {room}: \
+                 {error}",
+                unheard.as_secs()
+            );
+            if over {
+                standing.outbox.close(CloseReason::AuthUnavailable);
+                "given_up"
+            } else {
+                "unanswered"
+            }
+        }
+    };
+    shared.metrics.rechecks.inc(outcome);
+}
+
+/// Brings a changed grant to the room, in order with the session's edits.
+async fn change(shared: &Shared, due: &Due, standing: &Standing, grant: Grant) -> &'static str {
+    let now = Instant::now();
+    if standing.heard.lock().grant == grant {
+        standing.heard.lock().at = now;
+        return "kept";
+    }
+    let regrant = RoomCommand::Regrant { session: standing.session, grant };
+    let time = Duration::from_millis(shared.config.auth.timeout_ms);
+    if timeout(time, standing.room.send(regrant)).await.is_err() {
+        // A room that takes nothing takes no edits either.
+        due.retry();
+        return "unanswered";
+    }
+    *standing.heard.lock() = table::Heard { grant, at: now };
+    let (user, room, session) = (due.key.0.escape_debug(), &due.key.1, standing.session.0);
+    log::info!(
+        event = "rights_changed", room = room.as_str(), user:% = user, connection = session;
+        "connection {session}: user {user} may {} {room} from now on",
+        if grant.can_edit { "edit" } else { "only read" }
+    );
+    "changed"
+}
