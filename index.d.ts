@@ -146,10 +146,18 @@ export declare class RealtimeServer {
 
 /** Every error of the package; `code` is stable. */
 export declare class RealtimeError extends Error {
-  constructor(code: string, message: string, options?: { cause?: unknown });
+  constructor(
+    code: string,
+    message: string,
+    options?: { cause?: unknown; correlationId?: string; context?: Record<string, unknown> },
+  );
   readonly name: 'RealtimeError';
   /** Such as `REALTIME_BIND_FAILED`, `REALTIME_CONFIG_INVALID`, `ROOM_NOT_FOUND`, `STORE_LOCKED`. */
   readonly code: string;
+  /** Names this failure in the log, too. */
+  readonly correlationId: string;
+  /** What was attempted: `operation`, and what it was about, such as `roomId`. */
+  readonly context: Record<string, unknown>;
 }
 
 /** The package's version. */

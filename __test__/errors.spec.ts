@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { afterwards, environment, makeServer, RealtimeError, temporaryFolder } from './support.js';
+import type { LogFields } from '../index.js';
+import { afterwards, environment, makeServer, RealtimeError, silent, temporaryFolder } from './support.js';
 
 async function failure(work: Promise<unknown>): Promise<InstanceType<typeof RealtimeError>> {
   const error = await work.then(
@@ -82,5 +83,23 @@ describe('questions reject with a code', () => {
     const server = makeServer();
     await server.initialize();
     expect(await failure(server.exportLog('no room'))).toMatchObject({ code: 'INVALID_ROOM_ID' });
+  });
+
+  it('with what was attempted, under the id its log line has', async () => {
+    const lines: (LogFields | undefined)[] = [];
+    const logger = { ...silent, info: (_: string, fields?: LogFields) => void lines.push(fields) };
+    const server = makeServer({ logger });
+    await server.initialize();
+    const error = await failure(server.roomMarkdown('records:none'));
+    expect(error.context).toEqual({ operation: 'roomMarkdown', roomId: 'records:none' });
+    expect(error.correlationId).toMatch(/^[\w-]{16,64}$/);
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        event: 'operation_failed',
+        component: 'realtime',
+        code: 'ROOM_NOT_FOUND',
+        correlation_id: error.correlationId,
+      }),
+    );
   });
 });

@@ -8,9 +8,9 @@ import type {
   SnapshotReport,
 } from '../index.js';
 import type * as Public from '../index.js';
-import { RealtimeError, translated } from './errors.js';
+import { RealtimeError } from './errors.js';
 import { hostCallbacks } from './host.js';
-import { logCallback, quietConsole } from './logging.js';
+import { logCallback, logFields, quietConsole } from './logging.js';
 import { native } from './native.js';
 
 /** What the native side reads a configuration from. */
@@ -45,7 +45,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   initialize(): Promise<ServerAddress> {
-    return translated(() =>
+    return this.#attempt('initialize', {}, () =>
       this.#engine.initialize({
         log: logCallback(this.#logger),
         ...(this.#host === undefined ? {} : { host: hostCallbacks(this.#host, this.#logger) }),
@@ -54,7 +54,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   async shutdown(): Promise<void> {
-    await translated(() => this.#engine.shutdown());
+    await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
     // The last log lines are on their way; let them arrive before the caller goes on to exit.
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -66,10 +66,12 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   async triggerRecordSnapshot(recordId: string): Promise<SnapshotReport> {
     try {
-      return await translated(() => this.#engine.triggerSnapshot(`records:${recordId}`));
+      return await this.#engine.triggerSnapshot(`records:${recordId}`);
     } catch (error) {
       const { code } = RealtimeError.from(error);
-      if (code !== 'REALTIME_NOT_RUNNING' && code !== 'ROOM_NOT_FOUND') throw error;
+      if (code !== 'REALTIME_NOT_RUNNING' && code !== 'ROOM_NOT_FOUND') {
+        throw this.#failed('triggerRecordSnapshot', { recordId }, error);
+      }
       return { snapshotCreated: false, version: null, timestamp: Date.now() };
     }
   }
@@ -79,14 +81,41 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   roomMarkdown(room: string): Promise<string> {
-    return translated(() => this.#engine.roomMarkdown(room));
+    return this.#attempt('roomMarkdown', { roomId: room }, () => this.#engine.roomMarkdown(room));
   }
 
   exportLog(room: string): Promise<Uint8Array[]> {
-    return translated(() => this.#engine.exportLog(room));
+    return this.#attempt('exportLog', { roomId: room }, () => this.#engine.exportLog(room));
   }
 
   rooms(): string[] {
     return this.#engine.rooms();
+  }
+
+  /** Runs native code; what it throws or rejects with becomes a {@link RealtimeError}, which is logged. */
+  async #attempt<T>(operation: string, context: Record<string, unknown>, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw this.#failed(operation, context, error);
+    }
+  }
+
+  #failed(operation: string, about: Record<string, unknown>, cause: unknown): RealtimeError {
+    const error = RealtimeError.from(cause, { operation, ...about });
+    const { code, correlationId, context, message } = error;
+    const fields = {
+      event: 'operation_failed',
+      code,
+      correlation_id: correlationId,
+      context,
+      error: message,
+    };
+    try {
+      this.#logger.info(`${operation} failed: ${message}`, logFields(fields));
+    } catch {
+      // A broken logger must not hide the error.
+    }
+    return error;
   }
 }

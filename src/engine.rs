@@ -26,7 +26,7 @@ use crate::{
         Participant, RoomCommand, RoomContext, queued::Queued, registry::Registry, types::RoomTypes,
     },
     store::Store,
-    telemetry::{metrics::Metrics, security::SecurityEvents},
+    telemetry::{metrics::Metrics, performance, security::SecurityEvents},
     time::unix_ms,
 };
 
@@ -174,6 +174,7 @@ impl Engine {
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }
+        tokio::spawn(performance::report(sampler(&shared), shared.stopped.clone()));
         log::info!(event = "listening", address:% = address; "listening on {address}");
         Ok(Self {
             shared,
@@ -262,7 +263,10 @@ impl Engine {
         .await;
         phase("close the store", async {
             if let Err(error) = self.shared.store.close().await {
-                log::error!("the store was not closed cleanly: {error}");
+                log::error!(
+                    event = "store_close_failed", error:% = error;
+                    "the store was not closed cleanly: {error}"
+                );
             }
         })
         .await;
@@ -321,6 +325,7 @@ fn within_file_descriptors(mut config: Config) -> Config {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     if config.limits.max_connections > most {
         log::warn!(
+            event = "limit_lowered", count = most;
             "limits.max_connections is lowered from {} to {most}: the process may open no more files",
             config.limits.max_connections
         );
@@ -357,8 +362,13 @@ async fn expire_copies(shared: Arc<Shared>) {
         let in_use = shared.registry.open_rooms();
         match shared.store.expire_copies(unix_ms().saturating_sub(age_ms), in_use).await {
             Ok(0) => {}
-            Ok(count) => log::info!("{count} old copies deleted"),
-            Err(error) => log::warn!("old copies were not deleted: {error}"),
+            Ok(count) => {
+                log::info!(event = "copies_expired", count = count; "{count} old copies deleted");
+            }
+            Err(error) => log::warn!(
+                event = "copies_not_expired", error:% = error;
+                "old copies were not deleted: {error}"
+            ),
         }
         tokio::select! {
             () = tokio::time::sleep(COPIES_SWEEP) => {}
@@ -367,9 +377,27 @@ async fn expire_copies(shared: Arc<Shared>) {
     }
 }
 
+fn sampler(shared: &Arc<Shared>) -> impl Fn() -> performance::Sample + use<> {
+    let shared = Arc::clone(shared);
+    move || {
+        let store = shared.store.status();
+        performance::Sample {
+            at: tokio::time::Instant::now(),
+            connections: shared.sessions.counts().0,
+            rooms: shared.registry.len(),
+            messages_in: shared.metrics.messages_in.get(),
+            deliveries: shared.metrics.deliveries.get(),
+            commits: store.commits,
+            commit_micros: store.commit_micros,
+            store_queued: store.queued,
+        }
+    }
+}
+
 async fn phase<T>(name: &str, work: impl Future<Output = T>) {
     if tokio::time::timeout(SHUTDOWN_PHASE, work).await.is_err() {
         log::warn!(
+            event = "shutdown_phase_left", phase = name;
             "shutdown: '{name}' took longer than {} s and was left",
             SHUTDOWN_PHASE.as_secs()
         );

@@ -161,6 +161,9 @@ pub const LOG_FIELDS_MAX: usize = 24;
 /// Longest text field of a log line, in bytes.
 pub const LOG_FIELD_BYTES_MAX: usize = 512;
 
+/// Time between two lines of what the engine does.
+pub const PERFORMANCE_INTERVAL: Duration = Duration::from_mins(1);
+
 /// Time over which one address's security events of a kind are counted.
 pub const SECURITY_WINDOW: Duration = Duration::from_mins(1);
 /// Events of one kind and address within [`SECURITY_WINDOW`] that are a suspicious pattern.

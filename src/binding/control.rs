@@ -321,7 +321,10 @@ impl Control {
             }
         });
         if !finished {
-            log::warn!("the engine did not stop in time; what is committed is safe");
+            log::warn!(
+                event = "stop_timeout";
+                "the engine did not stop in time; what is committed is safe"
+            );
         }
         drop(engine);
         runtime.shutdown_timeout(RUNTIME_STOP_MAX);

@@ -281,7 +281,10 @@ impl Host for JsHost {
             let dropped = self.hooks_dropped.fetch_add(1, Ordering::Relaxed) + 1;
             // The first and then ever rarer, so that a stuck host does not fill the log as well.
             if dropped.is_power_of_two() && !*self.gone.borrow() {
-                log::warn!("{dropped} hooks dropped: the JavaScript thread does not keep up");
+                log::warn!(
+                    event = "hooks_dropped", count = dropped;
+                    "{dropped} hooks dropped: the JavaScript thread does not keep up"
+                );
             }
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     error::CloseReason,
+    ids::RoomId,
     limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
     net::{
         Shared,
@@ -35,29 +36,35 @@ pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) 
     let outbox = Arc::new(Outbox::default());
     let id = request.connection;
     let address = request.peer.ip();
+    let correlation = request.correlation.clone();
+    let room = request.target.as_ref().ok().cloned();
     let reason = match request.join(&shared, Arc::clone(&outbox)).await {
         Ok(joined) => {
-            log::debug!(
-                "connection {}: user {} joined {}",
-                id.0,
-                joined.identity.user_id,
-                joined.room_id
-            );
+            joined.log_connected();
+            let since = Instant::now();
             let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined, address);
             let reason = connection.serve().await;
             connection.hook(&joined, "realtime:client:disconnected");
+            joined.log_disconnected(reason.as_ref(), since.elapsed());
             if reason.is_some() {
                 // First the others no longer see it, then it is told why.
                 joined.leave().await;
             }
             reason
         }
-        Err(reason) => Some(reason),
+        Err(reason) => {
+            log::info!(
+                event = "client_refused", connection = id.0, correlation_id = correlation.as_str(),
+                room = room.as_ref().map(RoomId::as_str), code = reason.code();
+                "connection {}: refused: {}", id.0, reason.code()
+            );
+            Some(reason)
+        }
     };
     if let Some(reason) = reason {
-        log::debug!("connection {}: closed by the server: {}", id.0, reason.code());
         shared.metrics.closes.inc(reason.code());
-        close::close(&mut socket, &reason).await;
+        let about = close::About { correlation: &correlation, room: room.as_ref() };
+        close::close(&mut socket, &reason, &about).await;
     }
     shared.metrics.bytes_out.add(socket.bytes_out());
     shared.metrics.connections_closed.inc();
@@ -306,6 +313,7 @@ impl<'a> Connection<'a> {
             data: serde_json::json!({
                 "clientId": joined.session.client_name(), "roomId": joined.room_id.as_str(),
                 "roomType": joined.room_id.kind(), "timestamp": unix_ms(),
+                "correlationId": joined.correlation.as_str(),
             }),
         });
     }

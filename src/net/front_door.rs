@@ -17,6 +17,7 @@ use crate::{
         socket::Socket,
     },
     room::member::AckMode,
+    telemetry::correlation::CorrelationId,
 };
 
 /// Serves one TCP connection.
@@ -42,7 +43,10 @@ pub async fn serve(
         Ok(accept_key) => upgrade(stream, peer, head, accept_key, shared).await,
         Err(Refusal { status, why, label, headers }) => {
             shared.metrics.requests_refused.inc(label);
-            log::debug!("a WebSocket request from {} was refused: {why}", peer.ip());
+            log::debug!(
+                event = "request_refused", address:% = peer.ip(), code = label;
+                "a WebSocket request from {} was refused: {why}", peer.ip()
+            );
             answer(&mut stream, status, why, headers).await;
         }
     }
@@ -112,6 +116,7 @@ async fn upgrade(
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
     let request = JoinRequest {
         connection: shared.next_connection(),
+        correlation: CorrelationId::new(|name| head.header(name)),
         peer,
         target: room_of_path(path),
         token,

@@ -28,7 +28,7 @@ use crate::{
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
     net::{Shared, head::Head},
     room::{RECORDS, RoomCommand},
-    telemetry::metrics::Gauges,
+    telemetry::{correlation::CorrelationId, metrics::Gauges},
 };
 
 type Answer = Response<Full<Bytes>>;
@@ -41,7 +41,12 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, head: Head, shared: Arc<
     let stream = Rewound { prefix: head.bytes, position: 0, stream };
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(route(&request, peer, &shared).await) }
+        async move {
+            let header = |name: &str| request.headers().get(name)?.to_str().ok();
+            let correlation = CorrelationId::new(header);
+            let answer = route(&request, peer, &shared).await;
+            Ok::<_, Infallible>(named(answer, &correlation))
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -121,8 +126,10 @@ fn metrics(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> An
     let store = shared.store.status();
     let text = shared.metrics.render(&Gauges {
         connections: shared.sessions.counts().0,
+        connections_max: shared.config.limits.max_connections,
         rooms: shared.registry.len(),
         queued_bytes: shared.registry.context().queued.bytes(),
+        rooms_max: shared.config.rooms.max_rooms,
         store_queued: store.queued,
         store_commits: store.commits,
         store_rows: store.rows,
@@ -238,8 +245,32 @@ fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
     with_type(status, "application/json", serde_json::to_string(value).unwrap_or_default())
 }
 
+/// What went wrong, until the answer gets its body from [`named`].
+#[derive(Clone)]
+struct Failed {
+    code: String,
+    message: String,
+}
+
 fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    json(status, &serde_json::json!({ "error": { "code": code, "message": message } }))
+    let mut answer = with_type(status, "application/json", String::new());
+    let failed = Failed { code: code.to_owned(), message: message.to_owned() };
+    answer.extensions_mut().insert(failed);
+    answer
+}
+
+/// The answer with the request's correlation id, in a header and in what is said of a failure.
+fn named(mut answer: Answer, correlation: &CorrelationId) -> Answer {
+    if let Ok(value) = header::HeaderValue::from_str(correlation.as_str()) {
+        answer.headers_mut().insert("x-correlation-id", value);
+    }
+    if let Some(Failed { code, message }) = answer.extensions_mut().remove() {
+        let error = serde_json::json!({
+            "error": { "code": code, "message": message, "correlationId": correlation.as_str() },
+        });
+        *answer.body_mut() = Full::new(Bytes::from(error.to_string()));
+    }
+    answer
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Answer {

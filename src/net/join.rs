@@ -1,6 +1,10 @@
 //! From a request's URL and headers to a session in a room.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use percent_encoding::percent_decode_str;
 use tokio::{
@@ -19,10 +23,11 @@ use crate::{
         recheck::{Standing, Watched},
         sessions::Admission,
     },
+    protocol::control::ServerControl,
     room::{
         NewMember, RECORDS, RoomCommand, member::AckMode, outbox::Outbox, registry::RoomHandle,
     },
-    telemetry::security::Violation,
+    telemetry::{correlation::CorrelationId, security::Violation},
 };
 
 /// What a WebSocket request asks for. Made before the 101, judged after it, because browsers cannot see an
@@ -31,6 +36,8 @@ use crate::{
 pub struct JoinRequest {
     /// The connection's number.
     pub connection: ConnectionId,
+    /// What the connection is called in logs, hooks and errors.
+    pub correlation: CorrelationId,
     /// The peer.
     pub peer: SocketAddr,
     /// The room's type and id as the URL names them.
@@ -46,6 +53,10 @@ pub struct JoinRequest {
 pub struct Joined {
     /// Its number.
     pub session: SessionId,
+    /// What its connection is called in logs, hooks and errors.
+    pub correlation: CorrelationId,
+    /// The client's address.
+    pub address: IpAddr,
     /// Who it is.
     pub identity: Identity,
     /// What it may do.
@@ -68,14 +79,15 @@ impl JoinRequest {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
         let address = self.peer.ip();
-        let Some(token) = self.token else {
-            shared.security.report(Violation::AuthFailed, address, None);
-            return Err(CloseReason::AuthFailed);
+        let (connection, correlation) = (self.connection, self.correlation);
+        let correlation_id = correlation.as_str();
+        let say = |code: &str, why: &dyn std::fmt::Display, user: Option<&str>| {
+            log::info!(
+                event = "auth_refused", connection = connection.0, correlation_id = correlation_id,
+                room = room_id.as_str(), address:% = address, user = user, code = code, error:% = why;
+                "connection {} to {room_id} refused: {why}", connection.0
+            );
         };
-        if token.via == TokenSource::Query {
-            log::warn!("a token came in the URL of a request from {address}; use a subprotocol");
-        }
-        let joining = shared.sessions.begin();
         let denied = |reason: CloseReason, user: Option<&str>| {
             let violation = match reason {
                 CloseReason::PermissionDenied => Violation::PermissionDenied,
@@ -84,15 +96,24 @@ impl JoinRequest {
             shared.security.report(violation, address, user);
             reason
         };
+        let Some(token) = self.token else {
+            say("AUTH_FAILED", &"no usable token was sent", None);
+            return Err(denied(CloseReason::AuthFailed, None));
+        };
+        if token.via == TokenSource::Query {
+            log::warn!(
+                event = "token_in_url", connection = connection.0, correlation_id = correlation_id,
+                address:% = address;
+                "a token came in the URL of a request from {address}; use a subprotocol"
+            );
+        }
+        let joining = shared.sessions.begin();
         if let Some(reason) = shared.denials.get(&token.token, &room_id) {
+            say(reason.code(), &"it was refused a moment ago", None);
             return Err(denied(reason, None));
         }
         let refused = |error: HostError, user: Option<&str>| {
-            log::info!(
-                event = "auth_refused", room = room_id.as_str(), connection = self.connection.0,
-                address:% = address, error = error.code();
-                "connection {} to {room_id} refused: {error}", self.connection.0
-            );
+            say(error.code(), &error, user);
             let reason = match error {
                 HostError::Denied => CloseReason::PermissionDenied,
                 HostError::Unauthenticated(_) => CloseReason::AuthFailed,
@@ -112,8 +133,13 @@ impl JoinRequest {
             .await
             .unwrap_or(Err(HostError::Timeout))
             .map_err(|error| refused(error, Some(user)))?;
-        let admission = joining.admit(self.connection, address, user, Arc::clone(&outbox))?;
-        let session = SessionId(self.connection.0);
+        log::debug!(
+            event = "auth_accepted", connection = connection.0, correlation_id = correlation_id,
+            room = room_id.as_str(), address:% = address, user = user, can_edit = grant.can_edit;
+            "connection {}: user {} may join {room_id}", connection.0, user.escape_debug()
+        );
+        let admission = joining.admit(connection, address, user, Arc::clone(&outbox))?;
+        let session = SessionId(connection.0);
         let member = NewMember {
             session,
             identity: identity.clone(),
@@ -126,11 +152,56 @@ impl JoinRequest {
         let standing = Standing::new(session, outbox, room.clone(), token.token, &identity, grant);
         let watched = shared.rechecks.watch(user, room_id.clone(), standing);
         let membership = Membership { session, room, left: false };
-        Ok(Joined { session, identity, grant, room_id, membership, admission, watched })
+        Ok(Joined {
+            session,
+            correlation,
+            address,
+            identity,
+            grant,
+            room_id,
+            membership,
+            admission,
+            watched,
+        })
     }
 }
 
 impl Joined {
+    /// An error message of this session.
+    pub fn error<'a>(&'a self, code: &'a str, message: &'a str) -> ServerControl<'a> {
+        ServerControl::Error {
+            code,
+            message,
+            correlation_id: self.correlation.as_str(),
+            room_id: Some(self.room_id.as_str()),
+        }
+    }
+
+    /// Logs the session's beginning.
+    pub fn log_connected(&self) {
+        let Self { session, correlation, address, identity, grant, room_id, .. } = self;
+        let user = identity.user_id.as_str();
+        log::info!(
+            event = "client_connected", connection = session.0, correlation_id = correlation.as_str(),
+            room = room_id.as_str(), address:% = address, user = user, can_edit = grant.can_edit;
+            "connection {}: user {} joined {room_id}", session.0, user.escape_debug()
+        );
+    }
+
+    /// Logs the session's end; no reason = the client went by itself.
+    pub fn log_disconnected(&self, reason: Option<&CloseReason>, after: Duration) {
+        let Self { session, correlation, identity, room_id, .. } = self;
+        let user = identity.user_id.as_str();
+        let code = reason.map_or("CLIENT_LEFT", CloseReason::code);
+        let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        log::info!(
+            event = "client_disconnected", connection = session.0,
+            correlation_id = correlation.as_str(), room = room_id.as_str(), user = user, code = code,
+            duration_ms = duration_ms;
+            "connection {}: user {} left {room_id}: {code}", session.0, user.escape_debug()
+        );
+    }
+
     /// Gives the place back and leaves the room. Nobody there sees the session any more when this returns,
     /// or [`LEAVE_TIMEOUT`] later if the room is busy.
     pub async fn leave(self) {

@@ -52,7 +52,11 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, mut accepting: watc
                 admit(stream, peer, &shared);
             }
             Err(error) => {
-                log::warn!("accept failed, pausing {} ms: {error}", backoff.as_millis());
+                log::warn!(
+                    event = "accept_failed", error:% = error;
+                    "accept failed, pausing {} ms: {error}",
+                    backoff.as_millis()
+                );
                 tokio::time::sleep(backoff).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
             }

@@ -12,6 +12,7 @@ use crate::{
         sync::{self, ClientMessage},
     },
     room::RoomCommand,
+    telemetry::security::Violation,
     time::unix_ms,
 };
 
@@ -70,7 +71,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 self.refuse(error.code());
                 let message = "The message is not understood";
-                ServerControl::Error { code: error.code(), message }.to_json()
+                self.joined.error(error.code(), message).to_json()
             }
         };
         Inbound::Answer(answer)
@@ -89,11 +90,15 @@ impl<'a> Session<'a> {
 
     fn refuse(&self, code: &'static str) -> CloseReason {
         self.shared.metrics.frames_refused.inc(code);
+        let Joined { session, correlation, address, identity, room_id, .. } = self.joined;
+        self.shared.security.report(Violation::HostileMessage, *address, Some(&identity.user_id));
         log::warn!(
+            event = "frame_refused", connection = session.0, correlation_id = correlation.as_str(),
+            room = room_id.as_str(), user = identity.user_id.as_str(), code = code;
             "connection {}: a frame of user {} to {} was refused: {code}",
-            self.joined.session.0,
-            self.joined.identity.user_id.escape_debug(),
-            self.joined.room_id
+            session.0,
+            identity.user_id.escape_debug(),
+            room_id
         );
         CloseReason::Policy(code.into())
     }

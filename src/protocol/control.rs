@@ -25,6 +25,10 @@ pub enum ServerControl<'a> {
         code: &'a str,
         /// One sentence for people.
         message: &'a str,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
+        /// The room it was about, if it is one.
+        room_id: Option<&'a str>,
     },
     /// A warning; the session lives on.
     Notice {
@@ -61,9 +65,14 @@ impl ServerControl<'_> {
                 can_edit: Some(can_edit),
                 ..Wire::of("control")
             },
-            Self::Error { code, message } => Wire {
+            Self::Error { code, message, correlation_id, room_id } => Wire {
                 event: Some("error"),
-                error: Some(WireError { code, message }),
+                error: Some(WireError {
+                    code,
+                    message,
+                    correlation_id,
+                    context: WireContext { room_id },
+                }),
                 ..Wire::of("control")
             },
             Self::Notice { code, message } => Wire {
@@ -185,9 +194,19 @@ impl<'a> Wire<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct WireError<'a> {
     code: &'a str,
     message: &'a str,
+    correlation_id: &'a str,
+    context: WireContext<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireContext<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_id: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -202,10 +221,17 @@ mod tests {
             ack.to_json(),
             r#"{"type":"control","event":"connection.ack","roomId":"records:1","clientId":"c","canEdit":true}"#
         );
+        let error = |room_id| ServerControl::Error {
+            code: "AUTH_FAILED",
+            message: "no \"way\"",
+            correlation_id: "7f",
+            room_id,
+        };
         assert_eq!(
-            ServerControl::Error { code: "AUTH_FAILED", message: "no \"way\"" }.to_json(),
-            r#"{"type":"control","event":"error","error":{"code":"AUTH_FAILED","message":"no \"way\""}}"#
+            error(Some("records:1")).to_json(),
+            r#"{"type":"control","event":"error","error":{"code":"AUTH_FAILED","message":"no \"way\"","correlationId":"7f","context":{"roomId":"records:1"}}}"#
         );
+        assert!(error(None).to_json().contains(r#""context":{}"#));
         assert_eq!(
             ServerControl::Notice { code: "RATE_LIMIT_EXCEEDED", message: "slower" }.to_json(),
             r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower"}"#

@@ -85,7 +85,10 @@ pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadEr
             };
         };
         if seed(context, room, &record).await? == SeedOutcome::Claimed {
-            log::info!("room {room} seeded from its {}", record.source);
+            log::info!(
+                event = "room_seeded", room = room.as_str(), source = record.source;
+                "room {room}: seeded from its {}", record.source
+            );
         }
         // The seed is loaded back like any log: one way to build a document.
     }
@@ -100,6 +103,12 @@ async fn from_store(
     let StoredRoom { snapshot, tail, last_seq } = stored;
     let tail_bytes = tail.iter().map(|row| row.bytes.len() as u64).sum();
     let snapshot_bytes = snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len() as u64);
+    if snapshot.is_some() {
+        log::debug!(
+            event = "snapshot_loaded", room = room.as_str(), bytes = snapshot_bytes;
+            "room {room}: a snapshot of {snapshot_bytes} bytes is loaded"
+        );
+    }
     let document_bytes_max = context.config.limits.document_bytes_max;
     let document = context
         .compute
@@ -137,7 +146,10 @@ async fn read_sources(
             loaded.base = base.map(|text| RecordText { source: record.source, text });
         }
         Ok(None) => {}
-        Err(error) => log::warn!("room {room}: its source cannot be read now: {error}"),
+        Err(error) => log::warn!(
+            event = "source_unreadable", room = room.as_str(), error:% = error;
+            "room {room}: its source cannot be read now: {error}"
+        ),
     }
     Ok(())
 }

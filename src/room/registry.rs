@@ -180,6 +180,7 @@ impl Registry {
             rooms.remove(room);
             drop(rooms);
             self.left.notify_waiters();
+            log::info!(event = "room_destroyed", room = room.as_str(); "room {room}: left memory");
             self.context.host.emit_hook(Hook {
                 name: "realtime:room:destroyed",
                 data: serde_json::json!({ "roomId": room.as_str(), "timestamp": unix_ms() }),
@@ -236,6 +237,7 @@ impl Registry {
             vacancy,
         );
         tokio::spawn(actor.run());
+        log::info!(event = "room_created", room = room.as_str(); "room {room}: opened");
         self.context.host.emit_hook(Hook {
             name: "realtime:room:created",
             data: serde_json::json!({

@@ -178,7 +178,10 @@ impl Actor {
         if current.is_none() && (self.write_back.base.is_some() || self.last_seq == 0) {
             if self.write_back.base.is_some() {
                 // Somebody removed the record. Its document stays in the log; writing it back would undo that.
-                log::warn!("room {}: the record is gone, nothing is written back", self.room);
+                log::warn!(
+                    event = "record_gone", room = self.room.as_str();
+                    "room {}: the record is gone, nothing is written back", self.room
+                );
                 self.context.metrics.write_backs.inc("record_gone");
             }
             self.write_back.dirty = false;
@@ -217,7 +220,10 @@ impl Actor {
         match outcome {
             Ok(SaveOutcome::Saved(source)) => {
                 self.context.metrics.write_backs.inc("saved");
-                log::info!("room {}: written back", self.room);
+                log::info!(
+                    event = "written_back", room = self.room.as_str(), source = source;
+                    "room {}: written back", self.room
+                );
                 self.exchanged(RecordText { source, text });
                 self.copy_for_operator().await
             }
@@ -257,7 +263,10 @@ impl Actor {
             Ok(Ok((update, report))) => {
                 if let Some(update) = update {
                     self.context.metrics.outside_changes.inc();
-                    log::info!("room {}: a change of its {} was merged", self.room, theirs.source);
+                    log::info!(
+                        event = "outside_change_merged", room = self.room.as_str(), source = theirs.source;
+                        "room {}: a change of its {} was merged", self.room, theirs.source
+                    );
                     self.log(update.clone()).await;
                     self.fan_out(&update, None);
                 }
@@ -268,6 +277,8 @@ impl Actor {
             }
             Ok(Err(DocumentError::Refused(code))) => {
                 log::error!(
+                    event = "outside_change_refused", room = self.room.as_str(), source = theirs.source,
+                    code:% = code;
                     "room {}: a change of its {} was refused: {code}",
                     self.room,
                     theirs.source
@@ -281,6 +292,7 @@ impl Actor {
 
     fn keep_conflict(&self, theirs: &RecordText) {
         log::warn!(
+            event = "record_conflict", room = self.room.as_str(), source = theirs.source;
             "room {}: its {} was changed in places edited here too; kept aside",
             self.room,
             theirs.source
@@ -297,7 +309,10 @@ impl Actor {
             if let Err(error) =
                 store.keep_version(&room, theirs.source, "conflict", theirs.text).await
             {
-                log::error!("room {room}: the other text could not be kept: {error}");
+                log::error!(
+                    event = "version_not_kept", room = room.as_str(), error:% = error;
+                    "room {room}: the other text could not be kept: {error}"
+                );
             }
         });
     }
@@ -307,7 +322,10 @@ impl Actor {
         let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
         tokio::spawn(async move {
             if let Err(error) = store.set_source_text(&room, text.source, text.text).await {
-                log::warn!("room {room}: the base of its next merge was not stored: {error}");
+                log::warn!(
+                    event = "base_not_stored", room = room.as_str(), error:% = error;
+                    "room {room}: the base of its next merge was not stored: {error}"
+                );
             }
         });
     }
@@ -341,7 +359,10 @@ impl Actor {
                 self.finish(Some(info.version));
             }
             Err(error) => {
-                log::warn!("room {}: its copy was not stored: {error}", self.room);
+                log::warn!(
+                    event = "copy_failed", room = self.room.as_str(), error:% = error;
+                    "room {}: its copy was not stored: {error}", self.room
+                );
                 self.write_back.copy = true;
                 self.finish(None);
             }
@@ -350,7 +371,10 @@ impl Actor {
 
     fn write_back_failed(&mut self, stage: &'static str, error: &HostError) {
         self.context.metrics.write_backs.inc("failed");
-        log::warn!("room {}: the write-back failed ({stage}): {error}", self.room);
+        log::warn!(
+            event = "write_back_failed", room = self.room.as_str(), stage = stage, error:% = error;
+            "room {}: the write-back failed ({stage}): {error}", self.room
+        );
         self.hook(
             "realtime:snapshot:writeback-failed",
             serde_json::json!({

@@ -109,10 +109,14 @@ pub struct Metrics {
 pub struct Gauges {
     /// Open WebSocket connections.
     pub connections: usize,
+    /// `limits.max_connections`.
+    pub connections_max: usize,
     /// Open rooms.
     pub rooms: usize,
     /// Bytes that wait for clients.
     pub queued_bytes: usize,
+    /// `rooms.max_rooms`.
+    pub rooms_max: usize,
     /// Appends waiting for the store's writer.
     pub store_queued: usize,
     /// Commits so far.
@@ -131,8 +135,10 @@ impl Metrics {
         let mut out = String::with_capacity(4096);
         let mut text = Exposition(&mut out);
         text.gauge("connections", "Open WebSocket connections.", gauges.connections as u64);
+        text.gauge("connections_max", "limits.max_connections.", gauges.connections_max as u64);
         text.gauge("rooms", "Open rooms.", gauges.rooms as u64);
         text.gauge("queued_bytes", "Bytes waiting for clients.", gauges.queued_bytes as u64);
+        text.gauge("rooms_max", "rooms.max_rooms.", gauges.rooms_max as u64);
         text.gauge("store_queued", "Appends waiting for the store.", gauges.store_queued as u64);
         text.gauge("store_degraded", "1 while commits fail.", u64::from(gauges.store_degraded));
         text.value("store_commits_total", "counter", "Commits.", gauges.store_commits);

@@ -19,6 +19,7 @@ mod flow;
 mod http;
 mod invariants;
 mod lifecycle;
+mod logging;
 #[cfg(target_os = "linux")]
 mod memory;
 mod rechecks;

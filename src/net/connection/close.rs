@@ -4,13 +4,23 @@ use tokio::time::timeout;
 
 use crate::{
     error::CloseReason,
+    ids::RoomId,
     limits::CLOSE_TIMEOUT,
     net::socket::Socket,
     protocol::{control::ServerControl, sync, ws_frame},
+    telemetry::correlation::CorrelationId,
 };
 
+/// What an ended connection was about.
+pub(super) struct About<'a> {
+    /// What it is called in log lines and hooks.
+    pub correlation: &'a CorrelationId,
+    /// The room it asked for, if that is one.
+    pub room: Option<&'a RoomId>,
+}
+
 /// Says why, then closes, and gives the peer a moment to do the same.
-pub(super) async fn close(socket: &mut Socket, reason: &CloseReason) {
+pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &About<'_>) {
     if matches!(reason, CloseReason::Dead) {
         return;
     }
@@ -21,7 +31,12 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason) {
         let message = reason.message();
         let told = match reason {
             CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
-            _ => ServerControl::Error { code: reason.code(), message: &message },
+            _ => ServerControl::Error {
+                code: reason.code(),
+                message: &message,
+                correlation_id: about.correlation.as_str(),
+                room_id: about.room.map(RoomId::as_str),
+            },
         };
         socket.queue(ws_frame::binary(&told.to_bytes()));
     }

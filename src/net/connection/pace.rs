@@ -20,7 +20,8 @@ impl Connection<'_> {
         if !std::mem::replace(&mut self.was_throttled, true) {
             log::info!(
                 event = "throttled", connection = self.joined.session.0,
-                address = self.address.to_string(), user = self.user(), room = self.joined.room_id.as_str(), class = class.name();
+                correlation_id = self.joined.correlation.as_str(), address:% = self.address,
+                user = self.user(), room = self.joined.room_id.as_str(), class = class.name();
                 "connection {}: user {} sends {} faster than it may and is slowed down",
                 self.joined.session.0, self.user(), class.name()
             );
@@ -32,13 +33,11 @@ impl Connection<'_> {
         let step = self.rates.escalate(now)?;
         let rate = self.shared.config.rate_limiting.messages_per_second;
         let reason = CloseReason::RateLimit(rate);
-        let event = match step {
-            Step::Notice => "rate_limit_notice",
-            Step::Close => "rate_limit_close",
-        };
+        let told = if step == Step::Notice { "notice" } else { "close" };
         log::warn!(
-            event = event, connection = self.joined.session.0,
-            address = self.address.to_string(), user = self.user(), room = self.joined.room_id.as_str(), count = rate;
+            event = "rate_limited", connection = self.joined.session.0,
+            correlation_id = self.joined.correlation.as_str(), address:% = self.address,
+            user = self.user(), room = self.joined.room_id.as_str(), step = told, count = rate;
             "connection {}: user {} {} for sending more than {rate} messages per second",
             self.joined.session.0, self.user(),
             if step == Step::Notice { "is warned" } else { "is cut off" }

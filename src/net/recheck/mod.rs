@@ -151,7 +151,7 @@ async fn hear(
             };
             log::info!(
                 event = "session_ended", room = room.as_str(), user:% = user, connection = session,
-                error = reason.code();
+                code = reason.code();
                 "connection {session}: user {user} may not stay in {room}: {error}"
             );
             // Its client comes back at once, and the host has just said what it says.
@@ -164,7 +164,7 @@ async fn hear(
             let over = unheard >= shared.rechecks.period() * RECHECK_GRACE_PERIODS;
             log::warn!(
                 event = "recheck_failed", room = room.as_str(), user:% = user, connection = session,
-                error = error.code();
+                code = error.code();
                 "connection {session}: the host did not say for {} s whether user {user} may stay in {room}: \
                  {error}",
                 unheard.as_secs()

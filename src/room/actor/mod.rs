@@ -144,7 +144,10 @@ impl Actor {
                 }
             }
             Err(error) => {
-                log::error!("room {}: cannot be loaded: {error}", self.room);
+                log::error!(
+                    event = "room_load_failed", room = self.room.as_str(), error:% = error;
+                    "room {}: cannot be loaded: {error}", self.room
+                );
                 let reason = error.close_reason();
                 self.leave_registry(|_| JoinError::Refused(reason.clone())).await;
                 return;
@@ -366,7 +369,10 @@ impl Actor {
     pub(super) fn fail(&mut self, offender: Option<SessionId>) -> Ended {
         self.flush_fan_out();
         self.context.metrics.rooms_failed.inc();
-        log::error!("room {}: dropped after a fault; it is rebuilt from its log", self.room);
+        log::error!(
+            event = "room_failed", room = self.room.as_str();
+            "room {}: dropped after a fault; it is rebuilt from its log", self.room
+        );
         if let Some(session) = offender {
             self.close_member(session, CloseReason::Policy("ROOM_FAULT".into()));
         }

@@ -31,7 +31,10 @@ impl Actor {
         let state = match encoded {
             Ok(Some(state)) => state,
             Ok(None) => {
-                log::error!("room {}: its snapshot does not load; the log is kept", self.room);
+                log::error!(
+                    event = "snapshot_unsound", room = self.room.as_str();
+                    "room {}: its snapshot does not load; the log is kept", self.room
+                );
                 return Ok(());
             }
             Err(_) => return Err(self.fail(None)),
@@ -65,10 +68,17 @@ impl Actor {
             Ok(info) => {
                 self.state_bytes = state_bytes + self.tail_bytes;
                 self.context.metrics.snapshots.inc();
-                log::debug!("room {}: snapshot {} up to {upto_seq}", self.room, info.version);
+                log::info!(
+                    event = "snapshot_saved", room = self.room.as_str(), version = info.version,
+                    bytes = state_bytes;
+                    "room {}: snapshot {} up to {upto_seq}", self.room, info.version
+                );
             }
             Err(error) => {
-                log::warn!("room {}: no snapshot now, the log is kept: {error}", self.room);
+                log::warn!(
+                    event = "snapshot_failed", room = self.room.as_str(), error:% = error;
+                    "room {}: no snapshot now, the log is kept: {error}", self.room
+                );
             }
         }
     }

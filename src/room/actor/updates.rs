@@ -87,9 +87,10 @@ impl Actor {
             let user = member.identity.user_id.as_str();
             self.context.security.report(Violation::ReadOnlyEdit, member.address, Some(user));
             log::info!(
+                event = "read_only_edit", room = self.room.as_str(), user = user;
                 "room {}: an edit of read-only user {} was refused",
                 self.room,
-                member.identity.user_id
+                user.escape_debug()
             );
         }
     }
@@ -126,7 +127,10 @@ impl Actor {
             let seq = self.log(update.clone()).await;
             self.await_commit(session, seq, &update);
         } else {
-            log::warn!("room {}: too many updates with missing dependencies", self.room);
+            log::warn!(
+                event = "too_many_held", room = self.room.as_str(), connection = session.0;
+                "room {}: too many updates with missing dependencies", self.room
+            );
             self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
             if let Some(change) = &change {
                 self.log(change.clone()).await;
@@ -183,7 +187,10 @@ impl Actor {
             self.flush_fan_out();
             // Only a closed store fails here; then nothing is acknowledged any more.
             if let Err(error) = self.context.store.append(append).await {
-                log::error!("room {}: an update was not logged: {error}", self.room);
+                log::error!(
+                    event = "update_not_logged", room = self.room.as_str(), error:% = error;
+                    "room {}: an update was not logged: {error}", self.room
+                );
             }
         }
         self.last_seq
@@ -255,13 +262,23 @@ impl Actor {
     /// Well-formed, but more than the document may hold: the code tells the client not to come again with it.
     fn refuse_size(&mut self, session: SessionId, code: &'static str) {
         self.context.metrics.frames_refused.inc(code);
-        log::warn!("room {}: an edit of session {} is too large: {code}", self.room, session.0);
+        log::warn!(
+            event = "edit_too_large", room = self.room.as_str(), connection = session.0, code = code;
+            "room {}: an edit of session {} is too large: {code}", self.room, session.0
+        );
         self.close_member(session, CloseReason::DocumentTooLarge);
     }
 
     pub(super) fn refuse_frame(&mut self, session: SessionId, code: &'static str) {
         self.context.metrics.frames_refused.inc(code);
-        log::warn!("room {}: a frame of session {} was refused: {code}", self.room, session.0);
+        if let Some(member) = self.members.get(&session) {
+            let user = Some(member.identity.user_id.as_str());
+            self.context.security.report(Violation::HostileMessage, member.address, user);
+        }
+        log::warn!(
+            event = "frame_refused", room = self.room.as_str(), connection = session.0, code = code;
+            "room {}: a frame of session {} was refused: {code}", self.room, session.0
+        );
         self.close_member(session, CloseReason::Policy(code.into()));
     }
 }

@@ -93,6 +93,7 @@ pub(super) fn open_or_set_aside(
     };
     let place = set_aside(path)?;
     log::error!(
+        event = "database_set_aside", error:% = damage;
         "the realtime database {} is damaged ({damage}); it was moved to {} and a new one was made",
         path.display(),
         place.display()

@@ -49,8 +49,11 @@ impl Shared {
             return;
         }
         match &why {
-            Some(why) => log::error!("the realtime store is degraded: {why}"),
-            None => log::info!("the realtime store works again"),
+            Some(why) => log::error!(
+                event = "store_degraded", error:% = why;
+                "the realtime store is degraded: {why}"
+            ),
+            None => log::info!(event = "store_healed"; "the realtime store works again"),
         }
         *degraded = why;
     }

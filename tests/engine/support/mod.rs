@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod host;
+pub mod log;
 pub mod server;
 
 use std::time::{Duration, Instant};
