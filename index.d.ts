@@ -103,7 +103,10 @@ export interface ServerAddress {
 }
 
 export interface HealthStatus {
-  status: 'healthy' | 'unhealthy';
+  /** `degraded`: serves, but not as an operator wants it. */
+  status: 'healthy' | 'degraded' | 'unhealthy';
+  /** What an operator should look at, one sentence each. */
+  degraded: string[];
   server: { listening: boolean; port: number | null; host: string | null };
   connections: { total: number; perUser: number; perIP: number };
   rooms: { total: number; maxRooms: number };
@@ -134,6 +137,11 @@ export declare class RealtimeServer {
   getHealthStatus(): HealthStatus;
   /** Writes `records:<recordId>` back now, if it is open. */
   triggerRecordSnapshot(recordId: string): Promise<SnapshotReport>;
+  /**
+   * Reads the certificate's files again, for new connections; changed files are noticed without it. Rejects
+   * if they cannot be used: the certificate before stays.
+   */
+  reloadTls(): Promise<void>;
   /** Ends all sessions of a user at once; returns how many. */
   revokeUserConnections(userId: string | number, reason?: string): number;
   /** An open room's document as Markdown, front matter included. */

@@ -76,6 +76,10 @@ export class RealtimeServer implements Public.RealtimeServer {
     }
   }
 
+  reloadTls(): Promise<void> {
+    return translated(() => this.#engine.reloadTls());
+  }
+
   revokeUserConnections(userId: string | number, reason = 'session revoked'): number {
     return this.#engine.revokeUser(String(userId), reason);
   }

@@ -21,7 +21,7 @@ use crate::{
     host::Host,
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
-    net::{Shared, http::ask, listener, pages::Pages, recheck},
+    net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
     room::{
         Participant, RoomCommand, RoomContext, queued::Queued, registry::Registry, types::RoomTypes,
     },
@@ -55,8 +55,10 @@ impl std::fmt::Debug for Tasks {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthStatus {
-    /// `healthy` or `unhealthy`.
+    /// `healthy`; `degraded`: serves, but see `degraded`; or `unhealthy`.
     pub status: &'static str,
+    /// What an operator should look at, one sentence each.
+    pub degraded: Vec<String>,
     /// The listener.
     pub server: ServerHealth,
     /// Connections.
@@ -141,7 +143,10 @@ impl Engine {
         store: Arc<dyn Store>,
     ) -> Result<Self, EngineError> {
         let config = Arc::new(within_file_descriptors(config));
-        // The port first: a start that fails must leave nothing behind.
+        let compute = Compute::start(2)
+            .map_err(|error| EngineError::Internal(format!("compute threads: {error}")))?;
+        let certificate = Certificate::load(&config, &compute).await?;
+        // The port before anything that lasts: a start that fails must leave nothing behind.
         let listener = listener::bind(&config).await?;
         let internal =
             |what: &str, error: std::io::Error| EngineError::Internal(format!("{what}: {error}"));
@@ -152,7 +157,6 @@ impl Engine {
             })?,
             None => Pages::default(),
         };
-        let compute = Compute::start(2).map_err(|error| internal("compute threads", error))?;
         let metrics = Arc::<Metrics>::default();
         let registry = Registry::new(RoomContext {
             config: Arc::clone(&config),
@@ -167,7 +171,16 @@ impl Engine {
         });
         let (accepting, accepts) = watch::channel(true);
         let (stopped, stops) = watch::channel(false);
-        let shared = Arc::new(Shared::new(Arc::clone(&registry), pages, address, stops));
+        let shared = Arc::new(Shared::new(
+            Arc::clone(&registry),
+            pages,
+            certificate.clone(),
+            address,
+            stops,
+        ));
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.watch(shared.stopped.clone()));
+        }
         let watching = watch_sources(host.as_ref(), &registry);
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
         tokio::spawn(recheck::run(Arc::clone(&shared)));
@@ -176,6 +189,9 @@ impl Engine {
         }
         tokio::spawn(performance::report(sampler(&shared), shared.stopped.clone()));
         log::info!(event = "listening", address:% = address; "listening on {address}");
+        if let Some(why) = exposure::unencrypted(&shared.config, address) {
+            log::warn!(event = "unencrypted"; "NOT SAFE: {why}");
+        }
         Ok(Self {
             shared,
             address,
@@ -204,6 +220,15 @@ impl Engine {
             return Ok(nothing);
         };
         ask(&handle, |reply| RoomCommand::Snapshot { reply }).await.unwrap_or(Ok(nothing))
+    }
+
+    /// Reads the certificate's files again, for the next handshakes. On an error the one before stays in use.
+    /// Without TLS there is nothing to do.
+    pub async fn reload_tls(&self) -> Result<(), EngineError> {
+        match &self.shared.certificate {
+            Some(certificate) => Ok(certificate.reload().await?),
+            None => Ok(()),
+        }
     }
 
     /// Ends all sessions of a user at once; returns how many.
@@ -287,13 +312,19 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
     let rooms = shared.registry.len();
     let config = &shared.config;
     let listening = !shared.is_draining();
-    let degraded = shared.store.status().degraded;
+    let store = StoreHealth { degraded: shared.store.status().degraded };
+    let degraded = shared.degraded();
     let healthy = listening
-        && degraded.is_none()
+        && store.degraded.is_none()
         && rooms < config.rooms.max_rooms
         && connections < config.rate_limiting.connections_per_ip.saturating_mul(10);
     HealthStatus {
-        status: if healthy { "healthy" } else { "unhealthy" },
+        status: match (healthy, degraded.is_empty()) {
+            (true, true) => "healthy",
+            (true, false) => "degraded",
+            (false, _) => "unhealthy",
+        },
+        degraded,
         server: ServerHealth {
             listening,
             port: listening.then(|| shared.address.port()),
@@ -305,7 +336,7 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
             active_clients: connections,
             messages_per_second: config.rate_limiting.messages_per_second,
         },
-        store: StoreHealth { degraded },
+        store,
     }
 }
 
@@ -409,6 +440,7 @@ impl HealthStatus {
     pub fn stopped(config: &Config) -> Self {
         Self {
             status: "unhealthy",
+            degraded: Vec::new(),
             server: ServerHealth { listening: false, port: None, host: None },
             connections: ConnectionHealth { total: 0, per_user: 0, per_ip: 0 },
             rooms: RoomHealth { total: 0, max_rooms: config.rooms.max_rooms },

@@ -16,10 +16,27 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of one request.
 pub const HEADERS_MAX: usize = 64;
-/// Connections that have not yet finished their HTTP head.
+/// Connections that nobody is authenticated on yet.
 pub const HANDSHAKES_MAX: usize = 1024;
+/// Of these, connections of one address (IPv6: of one /64), if `rate_limiting.connections_per_ip` allows as
+/// many: one address alone never locks the others out.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
+/// Connections that speak plain HTTP, which have no session; half of them for one address as above.
+pub const HTTP_CONNECTIONS_MAX: usize = 1024;
+/// Longest `X-Forwarded-For` or `Forwarded` that is followed, in hops.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// Bytes TLS holds encrypted for one peer until the kernel takes them.
+pub const TLS_BUFFER_BYTES: usize = 64 * 1024;
+/// Largest certificate or key file, in bytes.
+pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Time between two looks whether the certificate's files changed.
+pub const TLS_FILES_POLL: Duration = Duration::from_secs(2);
 /// Length of the kernel's accept queue.
 pub const LISTEN_BACKLOG: u32 = 4096;
+
+/// Longest wait of an authenticated connection for its room, loading included. Before it the host has
+/// `auth.timeout_ms` to authenticate and as much to authorize.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Inbound messages handled in one wake of a connection.
 pub const MESSAGES_PER_WAKE_MAX: usize = 32;

@@ -18,7 +18,7 @@ const SAMPLES_DIR = fileURLToPath(new URL('../../../records', import.meta.url));
 const LINK_HOURS = 12;
 
 function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerAddress): string {
-  const pages = pagesUrl(address.host, address.port);
+  const pages = pagesUrl(address.host, address.port, summary.tls);
   const lines = [
     `${styled('bold', `CivicPress realtime ${version()}`)} listens on ${pages}`,
     '',
@@ -68,6 +68,14 @@ function stopOnSignals(server: RealtimeServer, logger: RealtimeLogger): void {
   process.on('SIGINT', stop);
 }
 
+/** Elsewhere the certificate's files are only watched: a host's signals are its own. */
+function reloadOnHangup(server: RealtimeServer): void {
+  process.on('SIGHUP', () => {
+    // The engine has logged why.
+    server.reloadTls().catch(() => fail('SIGHUP: the certificate was not replaced.'));
+  });
+}
+
 export async function start(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -103,6 +111,7 @@ export async function start(args: string[]): Promise<void> {
   });
   stopOnSignals(server, logger);
   const address = await server.initialize();
+  if (summary.tls) reloadOnHangup(server);
   if (address.port === null) return out('enabled is false: nothing listens.');
   out(banner(sources, summary, address));
 }

@@ -20,10 +20,10 @@ export function seconds(text: string): number {
 }
 
 /** Where a browser on this machine finds the pages. */
-export function pagesUrl(host: string | null, port: number | null): string {
+export function pagesUrl(host: string | null, port: number | null, tls: boolean): string {
   const everywhere = host === null || host === '0.0.0.0' || host === '::';
   const name = everywhere ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${port}/`;
+  return `${tls ? 'https' : 'http'}://${name}:${port}/`;
 }
 
 /** A link that signs in: the token stands behind `#`, which browsers do not send. */
@@ -68,6 +68,6 @@ export async function token(args: string[]): Promise<void> {
     ...(patterns === undefined ? {} : { rooms: patterns }),
   });
   if (!values.link) return out(signed);
-  const { host, port } = describeConfig(sources);
-  out(`${pagesUrl(host, port)}#token=${signed}`);
+  const { host, port, tls } = describeConfig(sources);
+  out(`${pagesUrl(host, port, tls)}#token=${signed}`);
 }

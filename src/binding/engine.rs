@@ -93,6 +93,13 @@ impl RealtimeEngine {
         })
     }
 
+    /// Reads the certificate's files again, for new connections. Rejects if they cannot be used: the one
+    /// before stays.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn reload_tls<'env>(&self, env: &'env Env) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move { engine.reload_tls().await })
+    }
+
     /// Ends all sessions of a user at once; returns how many.
     #[napi(catch_unwind)]
     pub fn revoke_user(&self, user_id: String, reason: String) -> u32 {

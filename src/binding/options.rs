@@ -176,9 +176,11 @@ pub struct ServerAddress {
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Debug)]
 pub struct EngineHealth {
-    /// `healthy` or `unhealthy`.
-    #[napi(ts_type = "'healthy' | 'unhealthy'")]
+    /// `healthy`; `degraded`: serves, but see `degraded`; or `unhealthy`.
+    #[napi(ts_type = "'healthy' | 'degraded' | 'unhealthy'")]
     pub status: String,
+    /// What an operator should look at, one sentence each.
+    pub degraded: Vec<String>,
     /// The listener.
     pub server: ListenerHealth,
     /// Connections.
@@ -271,6 +273,7 @@ impl From<HealthStatus> for EngineHealth {
     fn from(health: HealthStatus) -> Self {
         Self {
             status: health.status.into(),
+            degraded: health.degraded,
             server: ListenerHealth {
                 listening: health.server.listening,
                 port: health.server.port,

@@ -47,6 +47,8 @@ pub struct ConfigSummary {
     pub host: String,
     /// Port to bind; 0 = any.
     pub port: u16,
+    /// Whether the port speaks TLS.
+    pub tls: bool,
     /// Folder of Markdown records.
     pub records_dir: String,
     /// The engine's own folder.
@@ -135,6 +137,7 @@ pub fn describe_config(sources: ConfigSources) -> Result<ConfigSummary> {
         file: file.map(|file| file.display().to_string()),
         host: config.host.clone(),
         port: config.port,
+        tls: config.tls.enabled,
         records_dir: config.records.dir.display().to_string(),
         system_data_dir: config.system_data_dir.display().to_string(),
         database_file: config.database_file().display().to_string(),

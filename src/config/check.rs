@@ -31,6 +31,26 @@ pub(super) fn across(
             "memory, or broker.enabled: false",
         ));
     }
+    let yes = |path: &str| values.get(path).is_some_and(Typed::bool);
+    if yes("tls.require") && !yes("tls.enabled") {
+        errors.push(ConfigError {
+            value: Some("true".into()),
+            ..refuse(
+                "tls.require",
+                "refuses to start without TLS, and tls.enabled is false",
+                "tls.enabled: true with tls.cert and tls.key, or tls.require: false",
+            )
+        });
+    }
+    for path in ["tls.cert", "tls.key"] {
+        if yes("tls.enabled") && text(path).is_empty() {
+            let problem = "is needed when tls.enabled is true";
+            errors.push(ConfigError {
+                value: None,
+                ..refuse(path, problem, "the name of a PEM file")
+            });
+        }
+    }
     if standalone && text("auth.mode") == "host" {
         errors.push(refuse(
             "auth.mode",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt,
     LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting, Records,
-    Rooms, SnapshotStorage, Snapshots, StoreConfig,
+    Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
 };
 
 impl Config {
@@ -55,7 +55,9 @@ impl Default for Config {
             },
             connection_cleanup: ConnectionCleanup { enabled: true, stale_threshold: 600 },
             presence: Presence { idle_after_seconds: 60, updates_per_second: 20 },
+            tls: Tls::default(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
             limits: LimitsConfig {
                 max_connections: 10_000,
                 ping_interval: 54,
@@ -79,6 +81,7 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
             pages_dir: None,
+            production: false,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
 pub(super) const CONFIG: &str = "CIVIC_REALTIME_CONFIG";
 pub(super) const DATA_DIR: &str = "CIVIC_DATA_DIR";
 pub(super) const SYSTEM_DATA_DIR: &str = "CIVIC_SYSTEM_DATA_DIR";
+pub(super) const NODE_ENV: &str = "NODE_ENV";
 const DATABASE_URL: &str = "DATABASE_URL";
 
 /// Names people know from elsewhere, for one key each. An empty value counts as unset, as in shells.

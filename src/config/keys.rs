@@ -120,16 +120,16 @@ static TABLE: &[Key] = keys! {
     "connection_cleanup.check_interval": SECONDS, "60" => Silent, "seconds between looks; every connection watches its own peer, so there are none";
     "connection_cleanup.stale_threshold": SECONDS, "600" => Built(|c, v| c.connection_cleanup.stale_threshold = v.u64()), "silence after which a connection is closed, in seconds";
 
-    "tls.enabled": Bool, "false" => Refused, "encrypted connections without a proxy in front";
-    "tls.cert": FILE, "" => Silent, "file of the certificate chain (PEM)";
-    "tls.key": FILE, "" => Silent, "file of the private key (PEM)";
-    "tls.require": Bool, "false" => Refused, "refuse to start without TLS";
+    "tls.enabled": Bool, "false" => Built(|c, v| c.tls.enabled = v.bool()), "https and wss on the port, without a proxy in front";
+    "tls.cert": FILE, "" => Built(|c, v| c.tls.cert = v.optional().map(Into::into)), "file of the certificate chain (PEM)";
+    "tls.key": FILE, "" => Built(|c, v| c.tls.key = v.optional().map(Into::into)), "file of the private key (PEM)";
+    "tls.require": Bool, "false" => Built(|c, v| c.tls.require = v.bool()), "refuse to start without TLS";
 
     "presence.idle_after_seconds": SECONDS, "60" => Built(|c, v| c.presence.idle_after_seconds = v.u64()), "seconds without an edit or cursor movement until someone is idle";
     "presence.updates_per_second": int(1, 1000), "20" => Built(|c, v| c.presence.updates_per_second = v.u64()), "cursor frames per second and room";
 
     "allowed_origins": List(Rule::Origin), "" => Built(|c, v| c.allowed_origins = v.list()), "Origin values let in; empty = the server's own host name";
-    "trusted_proxies": List(Rule::Cidr), "" => Later, "proxies whose forwarded addresses count (CIDR)";
+    "trusted_proxies": List(Rule::Cidr), "" => Built(|c, v| c.trusted_proxies = v.list()), "proxies whose forwarded addresses count (CIDR)";
 
     "redis.enabled": Bool, "false" => Refused, "another spelling of broker.type: redis";
     "redis.url": URL, "" => Silent, "address of Redis";

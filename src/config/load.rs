@@ -117,6 +117,7 @@ pub fn load_value(options: Value, sources: &Sources) -> Result<Loaded, ConfigErr
         return Err(ConfigErrors(findings.errors));
     }
 
+    config.production = env::set(&sources.env, env::NODE_ENV) == Some("production");
     let system = env::set(&sources.env, env::SYSTEM_DATA_DIR);
     if let Some(dir) = system {
         config.system_data_dir = dir.into();

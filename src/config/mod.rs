@@ -47,10 +47,14 @@ pub struct Config {
     pub rate_limiting: RateLimiting,
     /// Dead peers.
     pub connection_cleanup: ConnectionCleanup,
+    /// Encryption without a proxy in front.
+    pub tls: Tls,
     /// Presence.
     pub presence: Presence,
     /// Allowed `Origin` values; empty = same host name.
     pub allowed_origins: Vec<String>,
+    /// Addresses and networks of the proxies whose forwarded addresses count.
+    pub trusted_proxies: Vec<String>,
     /// Bounds an operator may change.
     pub limits: LimitsConfig,
     /// Threads.
@@ -71,6 +75,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Folder of built pages to serve at `/` (standalone mode only; set by the command, not a key).
     pub pages_dir: Option<PathBuf>,
+    /// Whether this is a deployment and not somebody's machine (`NODE_ENV=production`; not a key).
+    pub production: bool,
 }
 
 /// `rooms.*`
@@ -176,6 +182,19 @@ pub struct ConnectionCleanup {
     pub enabled: bool,
     /// Silence after which a connection is closed, in seconds.
     pub stale_threshold: u64,
+}
+
+/// `tls.*`
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Whether the port speaks TLS, and nothing else.
+    pub enabled: bool,
+    /// File of the certificate chain (PEM).
+    pub cert: Option<PathBuf>,
+    /// File of the private key (PEM).
+    pub key: Option<PathBuf>,
+    /// Whether to refuse to start without TLS.
+    pub require: bool,
 }
 
 /// `presence.*`

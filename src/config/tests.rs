@@ -212,8 +212,6 @@ fn wrong_values_name_key_value_allowed_and_source() {
 #[test]
 fn what_is_not_built_yet_says_so() {
     for (text, path) in [
-        ("tls: { enabled: true }", "tls.enabled"),
-        ("tls: { require: true }", "tls.require"),
         ("broker: { enabled: true, type: redis }", "broker.type"),
         ("redis: { enabled: true }", "redis.enabled"),
         ("auth: { mode: api }", "auth.mode"),
@@ -229,10 +227,10 @@ fn what_is_not_built_yet_says_so() {
         assert!(errors.to_string().contains("not available in this version"), "{errors}");
         assert!(!shown(&Err(errors)).contains("hunter2"));
     }
-    let loaded = yml("trusted_proxies: [10.0.0.0/8]\nevents: { history_size: 5 }\nmessage_ttl: 3600\nbroker: { enabled: true, redis: { host: cache } }").unwrap();
+    let loaded = yml("events: { history_size: 5 }\nnetwork: { write_buffer_size: 512 }\nmessage_ttl: 3600\nbroker: { enabled: true, redis: { host: cache } }").unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
     assert!(
-        loaded.warnings[0].starts_with("trusted_proxies is not available"),
+        loaded.warnings[0].starts_with("network.write_buffer_size is not available"),
         "{:?}",
         loaded.warnings
     );
@@ -245,6 +243,22 @@ fn what_is_not_built_yet_says_so() {
     ] {
         assert!(yml(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn tls_needs_its_files_and_may_be_required() {
+    for (text, path, part) in [
+        ("tls: { require: true }", "tls.require", "refuses to start without TLS"),
+        ("tls: { enabled: true, key: k.pem }", "tls.cert", "is needed"),
+        ("tls: { enabled: true, cert: c.pem }", "tls.key", "is needed"),
+    ] {
+        let errors = yml(text).expect_err(text);
+        assert_eq!((errors.0.len(), errors.0[0].path), (1, path), "{errors}");
+        assert!(errors.to_string().contains(part), "{errors}");
+    }
+    let tls = yml("tls: { enabled: true, require: true, cert: c.pem, key: k.pem }").unwrap();
+    assert!(tls.config.tls.enabled && tls.config.tls.require);
+    assert_eq!(tls.config.tls.cert, Some("c.pem".into()));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rustix::{
     process::Resource,
 };
 
-use super::Check;
+use super::{Check, CheckState};
 use crate::config::{AuthMode, Config, Loaded};
 
 const SPACE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
@@ -33,7 +33,7 @@ pub(super) fn config_file(path: &Path, holds_secret: bool) -> Check {
     }
 }
 
-/// Checks the files that `tls.*` names, whether or not this version serves TLS.
+/// Checks the files that `tls.*` names, and with TLS on that they are a certificate and its key.
 pub(super) fn tls(loaded: &Loaded) -> Vec<Check> {
     const NAME: &str = "tls";
     let file =
@@ -55,6 +55,15 @@ pub(super) fn tls(loaded: &Loaded) -> Vec<Check> {
                 format!("run: chmod 600 {}", path.display()),
             ),
             Ok(_) => Check::ok(NAME, shown),
+        });
+    }
+    let tls = &loaded.config.tls;
+    if tls.enabled && checks.iter().all(|check: &Check| check.state != CheckState::Fail) {
+        checks.push(match crate::net::tls::check(tls) {
+            Ok(()) => Check::ok(NAME, "the certificate and its key go together"),
+            Err(error) => {
+                Check::fail(NAME, error.to_string(), "name a PEM certificate and its key")
+            }
         });
     }
     checks

@@ -142,6 +142,18 @@ fn files_of_tls() {
 }
 
 #[test]
+fn files_that_are_no_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, "not a certificate").unwrap();
+    std::fs::write(&key, "not a key").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let options = json!({ "port": 0, "tls": { "enabled": true, "cert": cert, "key": key } });
+    let checks = run(&loaded(dir.path(), options), &questions());
+    assert_eq!(find(&checks, "tls", "holds no certificate").state, CheckState::Fail);
+}
+
+#[test]
 fn storage_that_cannot_work() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("system"), "a file").unwrap();

@@ -18,27 +18,35 @@ use crate::{
     ids::RoomId,
     limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
     net::{
-        Shared,
+        OpenConnection, Shared,
         join::{JoinRequest, Joined},
+        places::Place,
         rate::{Class, Rates},
         session::{Inbound, Session},
         socket::{Incoming, Socket},
     },
     protocol::{control::ServerControl, ws_frame},
     room::{RoomCommand, outbox::Outbox},
+    telemetry::security::Violation,
     time::unix_ms,
 };
 
-/// Serves one connection from its 101 to its end.
-pub async fn run(mut socket: Socket, request: JoinRequest, shared: Arc<Shared>) {
-    let _open = shared.count_connection();
+/// Serves one connection from its 101 to its end. `place` is given back once it is admitted, `open` at its end.
+pub(crate) async fn run(
+    mut socket: Socket,
+    request: JoinRequest,
+    _open: OpenConnection,
+    place: Place,
+    shared: Arc<Shared>,
+) {
     shared.metrics.connections_opened.inc();
     let outbox = Arc::new(Outbox::default());
     let id = request.connection;
-    let address = request.peer.ip();
+    let address = request.address;
     let correlation = request.correlation.clone();
     let room = request.target.as_ref().ok().cloned();
-    let reason = match request.join(&shared, Arc::clone(&outbox)).await {
+    let mut half_open = Some(place);
+    let reason = match request.join(&shared, Arc::clone(&outbox), &mut half_open).await {
         Ok(joined) => {
             joined.log_connected();
             let since = Instant::now();
@@ -246,7 +254,11 @@ impl<'a> Connection<'a> {
                     drop(self.socket.write());
                     return Err(None);
                 }
-                Incoming::Violation(reason) => return Err(Some(reason)),
+                Incoming::Violation(reason) => {
+                    let user = &self.joined.identity.user_id;
+                    self.shared.security.report(Violation::BadFrame, self.address, Some(user));
+                    return Err(Some(reason));
+                }
                 Incoming::Alive => {
                     self.heard(now);
                     self.spend(Class::Control, 1, now);

@@ -1,55 +1,113 @@
-//! The first thing a peer meets: reads the request head within a time, then upgrades it or hands it to the
-//! HTTP server. What concerns the request itself is answered in HTTP; token and room are judged after the 101.
+//! The first thing a peer meets: TLS if configured and the request head, both within one time; then the
+//! request is upgraded or handed to the HTTP server. What concerns the request itself is answered in HTTP;
+//! token and room are judged after the 101.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{
     auth::token,
-    limits::HANDSHAKE_TIMEOUT,
+    limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT},
     net::{
-        Shared, connection,
-        head::{Head, HeadError},
+        OpenConnection, Shared, connection,
+        head::{Head, HeadError, TLS_HANDSHAKE},
         http,
         join::{JoinRequest, room_of_path},
         origin,
+        places::Place,
         socket::Socket,
+        stream::{Stream, TlsStream},
     },
     room::member::AckMode,
-    telemetry::correlation::CorrelationId,
+    telemetry::{correlation::CorrelationId, security::Violation},
 };
 
-/// Serves one TCP connection.
-pub async fn serve(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    permit: OwnedSemaphorePermit,
-) {
-    let head = match timeout(HANDSHAKE_TIMEOUT, Head::read(&stream)).await {
+/// Serves one TCP connection of `peer`, which holds `place` until somebody is authenticated on it.
+pub async fn serve(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut place: Place) {
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    let Some(mut stream) = secure(tcp, peer, &shared, deadline).await else { return };
+    let mut bytes = Vec::with_capacity(1024);
+    let head = match timeout_at(deadline, Head::read(&mut stream, &mut bytes)).await {
         Ok(Ok(head)) => head,
-        Ok(Err(error)) => return refuse_head(&mut stream, &shared, &error).await,
+        Ok(Err(error)) => return refuse_head(&mut stream, peer, &shared, &error).await,
         Err(_) => {
             shared.metrics.requests_refused.inc("timeout");
+            // Browsers open sockets ahead of need and say nothing on them.
+            if !bytes.is_empty() {
+                shared.security.report(Violation::BadHandshake, peer, None);
+            }
             return answer(&mut stream, 408, "the request head did not arrive in time", "").await;
         }
     };
-    drop(permit);
+    let client = shared.proxies.client(peer, &head);
+    if place.belongs_to(client).is_err() {
+        return refuse(&mut stream, client, &shared, &FLOOD).await;
+    }
     if !head.asks_for_websocket() {
-        return http::serve(stream, peer, head, shared).await;
+        let Ok(_place) = shared.http_connections.take(Some(client)) else {
+            return refuse(&mut stream, client, &shared, &FLOOD).await;
+        };
+        drop(place);
+        return http::serve(stream, client, head, shared).await;
     }
     match judge(&head, &shared) {
-        Ok(accept_key) => upgrade(stream, peer, head, accept_key, shared).await,
-        Err(Refusal { status, why, label, headers }) => {
-            shared.metrics.requests_refused.inc(label);
-            log::debug!(
-                event = "request_refused", address:% = peer.ip(), code = label;
-                "a WebSocket request from {} was refused: {why}", peer.ip()
-            );
-            answer(&mut stream, status, why, headers).await;
+        Ok((accept_key, open)) => {
+            upgrade(stream, client, head, &accept_key, (open, place), shared).await;
         }
+        Err(refusal) => refuse(&mut stream, client, &shared, &refusal).await,
     }
+}
+
+/// Goes through the TLS handshake, if the port speaks TLS.
+async fn secure(
+    tcp: TcpStream,
+    peer: IpAddr,
+    shared: &Shared,
+    deadline: Instant,
+) -> Option<Stream> {
+    let Some(certificate) = &shared.certificate else { return Some(tcp.into()) };
+    let handshake = async {
+        let mut first = [0];
+        match tcp.peek(&mut first).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) if first != [TLS_HANDSHAKE] => {
+                shared.metrics.requests_refused.inc("plain_on_tls");
+                let why = "this port speaks TLS: use https:// or wss://";
+                answer(&mut tcp.into(), 400, why, "").await;
+                return None;
+            }
+            Ok(_) => {}
+        }
+        match TlsStream::accept(tcp, certificate.server_config()).await {
+            Ok(stream) => Some(Stream::Tls(Box::new(stream))),
+            Err(error) => {
+                shared.metrics.requests_refused.inc("tls");
+                log::debug!(
+                    event = "handshake_failed", address:% = peer, code = "tls", error:% = error;
+                    "the TLS handshake of {peer} failed: {error}"
+                );
+                // Who just goes away, such as a probe of the port, broke nothing.
+                if error.kind() == std::io::ErrorKind::InvalidData {
+                    shared.security.report(Violation::BadHandshake, peer, None);
+                }
+                None
+            }
+        }
+    };
+    if let Ok(stream) = timeout_at(deadline, handshake).await {
+        return stream;
+    }
+    shared.metrics.requests_refused.inc("timeout");
+    log::debug!(
+        event = "handshake_failed", address:% = peer, code = "timeout";
+        "the TLS handshake of {peer} did not end in time"
+    );
+    None
 }
 
 struct Refusal {
@@ -57,10 +115,20 @@ struct Refusal {
     why: &'static str,
     label: &'static str,
     headers: &'static str,
+    violation: Option<Violation>,
 }
 
-fn judge(head: &Head, shared: &Shared) -> Result<String, Refusal> {
-    let refuse = |status, why, label, headers| Err(Refusal { status, why, label, headers });
+const FLOOD: Refusal = Refusal {
+    status: 429,
+    why: "too many connections of this address",
+    label: "handshakes",
+    headers: "Retry-After: 1\r\n",
+    violation: Some(Violation::ConnectionFlood),
+};
+
+fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), Refusal> {
+    let refuse =
+        |status, why, label, headers| Err(Refusal { status, why, label, headers, violation: None });
     let accept_key = match head.accept_key() {
         Ok(key) => key,
         Err(HeadError::Upgrade(426, why)) => {
@@ -69,8 +137,19 @@ fn judge(head: &Head, shared: &Shared) -> Result<String, Refusal> {
         Err(HeadError::Upgrade(405, why)) => {
             return refuse(405, why, "bad_upgrade", "Allow: GET\r\n");
         }
-        Err(HeadError::Upgrade(status, why)) => return refuse(status, why, "bad_upgrade", ""),
-        Err(_) => return refuse(400, "malformed request", "bad_upgrade", ""),
+        Err(error) => {
+            let why = match error {
+                HeadError::Upgrade(_, why) => why,
+                _ => "malformed request",
+            };
+            return Err(Refusal {
+                status: 400,
+                why,
+                label: "bad_upgrade",
+                headers: "",
+                violation: Some(Violation::BadHandshake),
+            });
+        }
     };
     if !head.path.starts_with(&shared.config.path) {
         return refuse(401, "no WebSocket is served at this path", "path", "");
@@ -80,27 +159,45 @@ fn judge(head: &Head, shared: &Shared) -> Result<String, Refusal> {
         head.header("host"),
         &shared.config.allowed_origins,
     ) {
-        return refuse(403, "this origin is not allowed", "origin", "");
+        return Err(Refusal {
+            status: 403,
+            why: "this origin is not allowed",
+            label: "origin",
+            headers: "",
+            violation: Some(Violation::OriginRefused),
+        });
     }
     if shared.is_draining() {
         return refuse(503, "the server is shutting down", "draining", "Retry-After: 2\r\n");
     }
-    if shared.open_connections() >= shared.config.limits.max_connections {
-        return refuse(
-            503,
-            "the server has reached its connection limit",
-            "max_connections",
-            "Retry-After: 5\r\n",
-        );
+    shared.open_connection().map_or_else(
+        || {
+            let why = "the server has reached its connection limit";
+            refuse(503, why, "max_connections", "Retry-After: 5\r\n")
+        },
+        |open| Ok((accept_key, open)),
+    )
+}
+
+async fn refuse(stream: &mut Stream, client: IpAddr, shared: &Shared, refusal: &Refusal) {
+    let Refusal { status, why, label, headers, violation } = refusal;
+    shared.metrics.requests_refused.inc(label);
+    log::debug!(
+        event = "request_refused", address:% = client, code = label;
+        "a request from {client} was refused with {status}: {why}"
+    );
+    if let Some(violation) = violation {
+        shared.security.report(*violation, client, None);
     }
-    Ok(accept_key)
+    answer(stream, *status, why, headers).await;
 }
 
 async fn upgrade(
-    mut stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: Stream,
+    client: IpAddr,
     head: Head,
-    accept_key: String,
+    accept_key: &str,
+    (open, place): (OpenConnection, Place),
     shared: Arc<Shared>,
 ) {
     let token = token::extract_token(
@@ -108,16 +205,15 @@ async fn upgrade(
         head.query.as_deref(),
         shared.config.auth.allow_query_token,
     );
-    let token = token
-        .inspect_err(|why| log::debug!("a request from {} has no token: {why}", peer.ip()))
-        .ok();
+    let token =
+        token.inspect_err(|why| log::debug!("a request from {client} has no token: {why}")).ok();
     let carrier = token.as_ref().and_then(|token| token.subprotocol.as_deref());
     let protocol = token::choose_subprotocol(&head.list("sec-websocket-protocol"), carrier);
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
     let request = JoinRequest {
         connection: shared.next_connection(),
         correlation: CorrelationId::new(|name| head.header(name)),
-        peer,
+        address: client,
         target: room_of_path(path),
         token,
         ack: match head.query_value("ack").as_deref() {
@@ -126,42 +222,54 @@ async fn upgrade(
             _ => AckMode::None,
         },
     };
+    let socket = accept(&mut stream, accept_key, protocol.as_deref()).await.map(|()| {
+        let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();
+        let config = &shared.config;
+        Socket::new(stream, rest, config.network.read_buffer_size, config.limits.message_bytes_max)
+    });
+    // A task of its own: the handshake's buffers are given back before the connection's long life begins.
+    if let Ok(socket) = socket {
+        tokio::spawn(connection::run(socket, request, open, place, shared));
+    }
+}
+
+/// Answers 101. No extension is ever accepted: what is compressed would have no bound before it is inflated.
+pub async fn accept(
+    stream: &mut Stream,
+    accept_key: &str,
+    protocol: Option<&str>,
+) -> std::io::Result<()> {
     let protocol =
         protocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept_key}\r\n{protocol}\r\n"
     );
-    if stream.write_all(response.as_bytes()).await.is_err() {
-        return;
-    }
-    let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();
-    let socket = Socket::new(
-        stream,
-        rest,
-        shared.config.network.read_buffer_size,
-        shared.config.limits.message_bytes_max,
-    );
-    // A task of its own: the handshake's buffers are given back before the connection's long life begins.
-    tokio::spawn(connection::run(socket, request, shared));
+    stream.write_all(response.as_bytes()).await?;
+    stream.flush().await
 }
 
-async fn refuse_head(stream: &mut TcpStream, shared: &Shared, error: &HeadError) {
-    match error {
-        HeadError::Gone => {}
-        HeadError::TooLarge => {
-            shared.metrics.requests_refused.inc("head_too_large");
-            answer(stream, 431, "the request head is too large", "").await;
+async fn refuse_head(stream: &mut Stream, peer: IpAddr, shared: &Shared, error: &HeadError) {
+    let (label, status, why) = match error {
+        HeadError::Gone => return,
+        HeadError::Tls => {
+            shared.metrics.requests_refused.inc("tls_on_plain");
+            log::debug!(
+                event = "handshake_failed", address:% = peer, code = "tls_on_plain";
+                "{peer} spoke TLS to this port, which does not (tls.enabled is false)"
+            );
+            return;
         }
-        HeadError::Malformed(why) | HeadError::Upgrade(_, why) => {
-            shared.metrics.requests_refused.inc("malformed");
-            answer(stream, 400, why, "").await;
-        }
-    }
+        HeadError::TooLarge => ("head_too_large", 431, "the request head is too large"),
+        HeadError::Malformed(why) | HeadError::Upgrade(_, why) => ("malformed", 400, *why),
+    };
+    shared.metrics.requests_refused.inc(label);
+    shared.security.report(Violation::BadHandshake, peer, None);
+    answer(stream, status, why, "").await;
 }
 
 /// A short answer and the end of the connection.
-async fn answer(stream: &mut TcpStream, status: u16, why: &str, headers: &str) {
+async fn answer(stream: &mut Stream, status: u16, why: &str, headers: &str) {
     let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     let body = format!("{why}\n");
     let response = format!(
@@ -171,6 +279,13 @@ async fn answer(stream: &mut TcpStream, status: u16, why: &str, headers: &str) {
         body.len(),
     );
     // A peer that does not read its refusal is cut off with it.
-    drop(timeout(HANDSHAKE_TIMEOUT, stream.write_all(response.as_bytes())).await);
-    drop(stream.shutdown().await);
+    let said = async {
+        stream.write_all(response.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closing with bytes unread would reset the connection, and the answer with it.
+        let mut forgotten = [0; 1024];
+        while stream.read(&mut forgotten).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    drop(timeout(CLOSE_TIMEOUT, said).await);
 }

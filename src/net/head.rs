@@ -1,11 +1,15 @@
 //! The head of an HTTP request: read with a bound, judged before anything else happens. Pure but for the
 //! reading.
 
-use std::io;
+use tokio::io::AsyncReadExt;
 
-use tokio::net::TcpStream;
+use crate::{
+    limits::{HEAD_BYTES_MAX, HEADERS_MAX},
+    net::stream::Stream,
+};
 
-use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
+/// First byte of a TLS handshake (RFC 8446, 5.1); no HTTP method begins with it.
+pub const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A request head and the bytes that came after it.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub struct Head {
 pub enum HeadError {
     /// The peer went away or the socket failed; there is nobody to answer.
     Gone,
+    /// The beginning of a TLS handshake, which plain HTTP cannot answer.
+    Tls,
     /// Not HTTP (400).
     Malformed(&'static str),
     /// More or longer headers than allowed (431).
@@ -40,18 +46,24 @@ pub enum HeadError {
 
 impl Head {
     /// Reads a head, at most [`HEAD_BYTES_MAX`] bytes. The caller holds the clock.
-    pub async fn read(stream: &TcpStream) -> Result<Self, HeadError> {
-        let mut bytes = Vec::with_capacity(1024);
+    ///
+    /// `bytes` takes what is read, so that the caller can tell a slow head from none.
+    pub async fn read(stream: &mut Stream, bytes: &mut Vec<u8>) -> Result<Self, HeadError> {
         loop {
-            stream.readable().await.map_err(|_| HeadError::Gone)?;
-            match stream.try_read_buf(&mut bytes) {
-                Ok(0) => return Err(HeadError::Gone),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(_) => return Err(HeadError::Gone),
+            let known = bytes.len();
+            match stream.read_buf(bytes).await {
+                Ok(1..) => {}
+                _ => return Err(HeadError::Gone),
             }
-            if let Some(head) = Self::parse(&bytes)? {
-                return Ok(Self { bytes, ..head });
+            if bytes.first() == Some(&TLS_HANDSHAKE) {
+                return Err(HeadError::Tls);
+            }
+            // Parsed at first, for an early answer to nonsense, and then only where it may be complete:
+            // a head that comes byte by byte must not cost its square.
+            if (known == 0 || has_blank_line(bytes.get(known.saturating_sub(3)..)))
+                && let Some(head) = Self::parse(bytes)?
+            {
+                return Ok(Self { bytes: std::mem::take(bytes), ..head });
             }
             if bytes.len() >= HEAD_BYTES_MAX {
                 return Err(HeadError::TooLarge);
@@ -60,7 +72,7 @@ impl Head {
     }
 
     /// Parses what is there; `None` while the head is incomplete. `bytes` of the result is empty.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
@@ -166,6 +178,12 @@ impl Head {
             _ => Err(HeadError::Upgrade(400, "Sec-WebSocket-Key must be 16 bytes in base64")),
         }
     }
+}
+
+/// Whether a line ends right after another, by which a head ends; with or without carriage returns.
+fn has_blank_line(bytes: Option<&[u8]>) -> bool {
+    let bytes = bytes.unwrap_or_default();
+    bytes.windows(2).any(|pair| pair == b"\n\n") || bytes.windows(3).any(|part| part == b"\n\r\n")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,7 +16,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::oneshot,
 };
 
@@ -26,7 +25,7 @@ use crate::{
     host::{HostError, Identity},
     ids::RoomId,
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
-    net::{Shared, head::Head},
+    net::{Shared, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand},
     telemetry::{correlation::CorrelationId, metrics::Gauges},
 };
@@ -37,7 +36,7 @@ type Answer = Response<Full<Bytes>>;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves HTTP on a stream whose first head was read already.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, head: Head, shared: Arc<Shared>) {
+pub async fn serve(stream: Stream, peer: IpAddr, head: Head, shared: Arc<Shared>) {
     let stream = Rewound { prefix: head.bytes, position: 0, stream };
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
@@ -55,11 +54,11 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, head: Head, shared: Arc<
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
-        log::debug!("HTTP connection of {} ended: {error}", peer.ip());
+        log::debug!("HTTP connection of {peer} ended: {error}");
     }
 }
 
-async fn route(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Answer {
+async fn route(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer =
@@ -108,18 +107,23 @@ async fn route(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -
 }
 
 fn ready(shared: &Shared) -> Answer {
-    let degraded = shared.store.status().degraded;
+    let store = shared.store.status().degraded;
+    let degraded = shared.degraded();
+    // Without its store an engine should get no new work; with anything else it can.
     let (status, state) = if shared.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
-    } else if degraded.is_some() {
+    } else if store.is_some() {
         (StatusCode::SERVICE_UNAVAILABLE, "degraded")
-    } else {
+    } else if degraded.is_empty() {
         (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::OK, "degraded")
     };
-    json(status, &serde_json::json!({ "status": state, "store": { "degraded": degraded } }))
+    let store = serde_json::json!({ "degraded": store });
+    json(status, &serde_json::json!({ "status": state, "degraded": degraded, "store": store }))
 }
 
-fn metrics(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> Answer {
+fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
     if !is_operator(request, peer, shared) {
         return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "metrics need the admin token");
     }
@@ -140,11 +144,11 @@ fn metrics(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> An
 }
 
 /// With an admin token: whoever shows it. Without: loopback, unless a proxy speaks for somebody else.
-fn is_operator(request: &Request<Incoming>, peer: SocketAddr, shared: &Shared) -> bool {
+fn is_operator(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> bool {
     match &shared.config.admin.token {
         Some(token) => bearer(request).is_some_and(|given| same_secret(given, token)),
         None => {
-            peer.ip().to_canonical().is_loopback()
+            peer.is_loopback()
                 && !["x-forwarded-for", "forwarded", "x-real-ip"]
                     .iter()
                     .any(|name| request.headers().contains_key(*name))
@@ -287,7 +291,7 @@ fn with_type(status: StatusCode, content_type: &'static str, body: String) -> An
 struct Rewound {
     prefix: Vec<u8>,
     position: usize,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl AsyncRead for Rewound {

@@ -1,10 +1,6 @@
 //! From a request's URL and headers to a session in a room.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use tokio::{
@@ -17,9 +13,10 @@ use crate::{
     error::CloseReason,
     host::{Grant, HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
-    limits::LEAVE_TIMEOUT,
+    limits::{JOIN_TIMEOUT, LEAVE_TIMEOUT},
     net::{
         Shared,
+        places::Place,
         recheck::{Standing, Watched},
         sessions::Admission,
     },
@@ -38,8 +35,8 @@ pub struct JoinRequest {
     pub connection: ConnectionId,
     /// What the connection is called in logs, hooks and errors.
     pub correlation: CorrelationId,
-    /// The peer.
-    pub peer: SocketAddr,
+    /// Where it comes from.
+    pub address: IpAddr,
     /// The room's type and id as the URL names them.
     pub target: Result<RoomId, CloseReason>,
     /// The token, if a usable one was sent.
@@ -72,13 +69,19 @@ pub struct Joined {
 }
 
 impl JoinRequest {
-    /// Authenticates, authorizes, takes a place and joins the room.
-    pub async fn join(self, shared: &Shared, outbox: Arc<Outbox>) -> Result<Joined, CloseReason> {
+    /// Authenticates, authorizes, takes a place among the sessions for the one among the `half_open`, and
+    /// joins the room.
+    pub async fn join(
+        self,
+        shared: &Shared,
+        outbox: Arc<Outbox>,
+        half_open: &mut Option<Place>,
+    ) -> Result<Joined, CloseReason> {
         let room_id = self.target?;
         if shared.registry.context().types.of_room(&room_id).is_none() {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
-        let address = self.peer.ip();
+        let address = self.address;
         let (connection, correlation) = (self.connection, self.correlation);
         let correlation_id = correlation.as_str();
         let say = |code: &str, why: &dyn std::fmt::Display, user: Option<&str>| {
@@ -139,6 +142,7 @@ impl JoinRequest {
             "connection {}: user {} may join {room_id}", connection.0, user.escape_debug()
         );
         let admission = joining.admit(connection, address, user, Arc::clone(&outbox))?;
+        *half_open = None;
         let session = SessionId(connection.0);
         let member = NewMember {
             session,
@@ -148,7 +152,15 @@ impl JoinRequest {
             ack: self.ack,
             address,
         };
-        let room = shared.registry.join(&room_id, Box::new(member)).await?;
+        let joined = shared.registry.join(&room_id, Box::new(member));
+        let room = timeout(JOIN_TIMEOUT, joined).await.unwrap_or_else(|_| {
+            log::warn!(
+                event = "join_timeout", connection = connection.0, correlation_id = correlation_id,
+                room = room_id.as_str(), address:% = address;
+                "connection {} to {room_id}: not loaded in time", connection.0
+            );
+            Err(CloseReason::LoadFailed("The record could not be loaded in time".into()))
+        })?;
         let standing = Standing::new(session, outbox, room.clone(), token.token, &identity, grant);
         let watched = shared.rechecks.watch(user, room_id.clone(), standing);
         let membership = Membership { session, room, left: false };

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpSocket, lookup_host},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::watch,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     error::EngineError,
     limits::LISTEN_BACKLOG,
     net::{Shared, front_door},
+    telemetry::security::Violation,
 };
 
 /// Longest pause after failed accepts, such as when file descriptors run out.
@@ -64,11 +65,17 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, mut accepting: watc
     }
 }
 
-fn admit(stream: tokio::net::TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
+fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    let peer = peer.ip().to_canonical();
+    // Whose connection a proxy's is, its request will tell.
+    let address = (!shared.proxies.contain(peer)).then_some(peer);
+    let Ok(place) = shared.half_open.take(address) else {
         shared.metrics.requests_refused.inc("handshakes");
+        shared.security.report(Violation::ConnectionFlood, peer, None);
         // Said if the kernel takes it at once; nobody waits for a flood to read its refusal.
-        if let Err(error) = stream.try_write(TOO_MANY_HANDSHAKES) {
+        if shared.certificate.is_none()
+            && let Err(error) = stream.try_write(TOO_MANY_HANDSHAKES)
+        {
             log::debug!("a half-open request was refused without a word: {error}");
         }
         return;
@@ -79,5 +86,5 @@ fn admit(stream: tokio::net::TcpStream, peer: SocketAddr, shared: &Arc<Shared>) 
         log::debug!("TCP_NODELAY: {error}");
     }
     let shared = Arc::clone(shared);
-    tokio::spawn(async move { front_door::serve(stream, peer, shared, permit).await });
+    tokio::spawn(async move { front_door::serve(stream, peer, shared, place).await });
 }

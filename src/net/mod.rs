@@ -1,8 +1,10 @@
 //! Sockets: the listener, the HTTP front door, and one task per WebSocket connection. Start reading at
 //! [`connection`], the hot path.
 
+pub mod client_address;
 pub mod connection;
 pub mod denials;
+pub mod exposure;
 pub mod front_door;
 pub mod head;
 pub mod http;
@@ -10,11 +12,14 @@ pub mod join;
 pub mod listener;
 pub mod origin;
 pub mod pages;
+pub mod places;
 pub mod rate;
 pub mod recheck;
 pub mod session;
 pub mod sessions;
 pub mod socket;
+pub mod stream;
+pub mod tls;
 
 use std::{
     net::SocketAddr,
@@ -24,13 +29,15 @@ use std::{
     },
 };
 
-use tokio::sync::Semaphore;
-
 use crate::{
     config::Config,
     host::Host,
     ids::ConnectionId,
-    net::{denials::Denials, recheck::Rechecks, sessions::Sessions},
+    limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HTTP_CONNECTIONS_MAX},
+    net::{
+        client_address::TrustedProxies, denials::Denials, places::Places, recheck::Rechecks,
+        sessions::Sessions, tls::Certificate,
+    },
     room::registry::Registry,
     store::Store,
     telemetry::{metrics::Metrics, security::SecurityEvents},
@@ -58,8 +65,14 @@ pub struct Shared {
     pub denials: Denials,
     /// Static pages, in standalone mode.
     pub pages: pages::Pages,
-    /// Half-open requests.
-    pub handshakes: Arc<Semaphore>,
+    /// The proxies whose forwarded addresses count.
+    pub proxies: TrustedProxies,
+    /// The certificate; `None` = the port speaks plain TCP.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Connections that nobody is authenticated on yet.
+    pub half_open: Arc<Places>,
+    /// Connections that speak plain HTTP.
+    pub http_connections: Arc<Places>,
     /// No new connection from now on.
     pub draining: AtomicBool,
     /// Ends the connections' tasks at last.
@@ -81,14 +94,18 @@ impl Shared {
     pub fn new(
         registry: Arc<Registry>,
         pages: pages::Pages,
+        certificate: Option<Arc<Certificate>>,
         address: SocketAddr,
         stopped: tokio::sync::watch::Receiver<bool>,
     ) -> Self {
         let context = registry.context().clone();
+        let per_address =
+            context.config.rate_limiting.connections_per_ip.min(HANDSHAKES_PER_ADDRESS_MAX);
         Self {
             sessions: Arc::new(Sessions::new(&context.config)),
             rechecks: Arc::new(Rechecks::new(&context.config)),
             denials: Denials::default(),
+            proxies: TrustedProxies::new(&context.config.trusted_proxies),
             config: context.config,
             host: context.host,
             store: context.store,
@@ -96,7 +113,9 @@ impl Shared {
             security: context.security,
             registry,
             pages,
-            handshakes: Arc::new(Semaphore::new(crate::limits::HANDSHAKES_MAX)),
+            certificate,
+            half_open: Places::new(HANDSHAKES_MAX, per_address),
+            http_connections: Places::new(HTTP_CONNECTIONS_MAX, per_address),
             draining: AtomicBool::new(false),
             stopped,
             address,
@@ -110,15 +129,28 @@ impl Shared {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Counts an upgraded connection until the guard is dropped.
-    pub(crate) fn count_connection(self: &Arc<Self>) -> OpenConnection {
-        self.open_connections.fetch_add(1, Ordering::AcqRel);
-        OpenConnection(Arc::clone(self))
+    /// Counts an upgraded connection until the guard is dropped; `None` at `limits.max_connections`.
+    pub(crate) fn open_connection(self: &Arc<Self>) -> Option<OpenConnection> {
+        let max = self.config.limits.max_connections;
+        self.open_connections
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| {
+                (open < max).then_some(open + 1)
+            })
+            .ok()
+            .map(|_| OpenConnection(Arc::clone(self)))
     }
 
     /// Upgraded connections whose task has not ended.
     pub fn open_connections(&self) -> usize {
         self.open_connections.load(Ordering::Acquire)
+    }
+
+    /// What works, but not as an operator wants it, one sentence each; empty = all is well.
+    pub fn degraded(&self) -> Vec<String> {
+        let store = self.store.status().degraded.map(|why| format!("store: {why}"));
+        let tls = self.certificate.as_ref().and_then(|certificate| certificate.problem());
+        let open = exposure::unencrypted(&self.config, self.address).map(str::to_owned);
+        [store, tls, open].into_iter().flatten().collect()
     }
 
     /// Whether new connections are turned away.

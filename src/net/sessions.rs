@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     config::Config, error::CloseReason, ids::ConnectionId, limits::REVOCATIONS_MAX,
-    room::outbox::Outbox,
+    net::client_address::address_key, room::outbox::Outbox,
 };
 
 /// The table of admitted connections.
@@ -206,17 +206,6 @@ fn count_down<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) 
         if *count == 0 {
             counts.remove(key);
         }
-    }
-}
-
-/// What an address is counted as: IPv6 by its /64, which one customer owns; IPv4-mapped as IPv4.
-pub(crate) fn address_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One WebSocket on a TCP stream: tungstenite reads, shared frames are written straight to the stream.
+//! One WebSocket on a stream: tungstenite reads, shared frames are written straight to the stream.
 //!
 //! tungstenite would copy each frame into its own buffer per receiver and keep that buffer for life. Here it
 //! writes only control frames (pong, close), into a small buffer that joins the queue of whole frames; so a
@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tungstenite::{
     Error, Message,
     protocol::{Role, WebSocketConfig, WebSocketContext},
@@ -20,14 +20,15 @@ use tungstenite::{
 
 use crate::{
     error::CloseReason,
-    limits::{UNREAD_REPLIES_MAX, WRITE_BUFFERS_MAX, WRITE_BYTES_MAX},
+    limits::{CLOSE_TIMEOUT, UNREAD_REPLIES_MAX, WRITE_BUFFERS_MAX, WRITE_BYTES_MAX},
+    net::stream::Stream,
     room::outbox::Taken,
 };
 
 /// A WebSocket after its 101.
 #[derive(Debug)]
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     context: WebSocketContext,
     control: Vec<u8>,
     queue: VecDeque<Bytes>,
@@ -62,7 +63,7 @@ pub enum Incoming {
 impl Socket {
     /// Takes over a stream after the 101. `rest` came after the request head.
     pub fn new(
-        stream: TcpStream,
+        stream: Stream,
         rest: Vec<u8>,
         read_buffer_bytes: usize,
         message_bytes_max: usize,
@@ -87,7 +88,7 @@ impl Socket {
 
     /// Reads one message, if a whole one is there, and no more than `budget` bytes; takes what was read from it.
     pub fn read(&mut self, budget: &mut usize) -> Incoming {
-        let mut io = Io { stream: &self.stream, control: &mut self.control, budget };
+        let mut io = Io { stream: &mut self.stream, control: &mut self.control, budget };
         let outcome = self.context.read(&mut io);
         self.queue_control();
         match outcome {
@@ -96,7 +97,7 @@ impl Socket {
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Incoming::Alive,
             Ok(Message::Close(_)) => {
                 // One more turn queues the answer to the close frame.
-                let mut io = Io { stream: &self.stream, control: &mut self.control, budget };
+                let mut io = Io { stream: &mut self.stream, control: &mut self.control, budget };
                 drop(self.context.flush(&mut io));
                 self.queue_control();
                 Incoming::Gone
@@ -145,7 +146,7 @@ impl Socket {
 
     /// Whether everything queued is written.
     pub fn is_drained(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && !self.stream.has_unsent()
     }
 
     /// Whether the peer has to take what it asked for before it may ask again: a sync answer is still being
@@ -161,6 +162,7 @@ impl Socket {
 
     /// Writes what the kernel takes at once: many frames in one call.
     pub fn write(&mut self) -> io::Result<()> {
+        self.stream.try_flush()?;
         let mut budget = WRITE_BYTES_MAX;
         while !self.queue.is_empty() && budget > 0 {
             let outcome = match (self.queue.front(), self.queue.len()) {
@@ -189,14 +191,13 @@ impl Socket {
         // Not `TcpStream::ready`: that enters and leaves a list of waiters at each turn of the connection.
         poll_fn(|context| {
             let readable = read && self.stream.poll_read_ready(context)?.is_ready();
-            let writable =
-                !self.queue.is_empty() && self.stream.poll_write_ready(context)?.is_ready();
+            let writable = !self.is_drained() && self.stream.poll_write_ready(context)?.is_ready();
             if readable || writable { Poll::Ready(Ok(readable)) } else { Poll::Pending }
         })
         .await
     }
 
-    fn write_many(&self) -> io::Result<usize> {
+    fn write_many(&mut self) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS_MAX];
         let mut count = 0;
         for (slot, frame) in slices.iter_mut().zip(&self.queue) {
@@ -207,27 +208,25 @@ impl Socket {
         self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
-    /// Reads and forgets until the peer closes. The caller holds the clock.
-    pub async fn discard(&self) {
-        let mut buffer = [0; 1024];
-        loop {
-            if self.stream.readable().await.is_err() {
-                return;
-            }
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
+    /// Queues `frame`, a close frame, as the last one and gives the peer a moment to take it and to close too.
+    pub async fn close(&mut self, frame: Bytes) {
+        self.queue(frame);
+        // A peer that does not take it in time is cut off.
+        drop(tokio::time::timeout(CLOSE_TIMEOUT, self.finish()).await);
     }
 
-    /// Tells the peer that nothing more is sent.
-    pub async fn finish(&mut self) {
-        use tokio::io::AsyncWriteExt;
-        // A peer that is gone needs no goodbye.
-        drop(self.stream.shutdown().await);
+    async fn finish(&mut self) -> io::Result<()> {
+        loop {
+            self.write()?;
+            if self.is_drained() {
+                break;
+            }
+            self.ready(false).await?;
+        }
+        self.stream.shutdown().await?;
+        let mut forgotten = [0; 1024];
+        while self.stream.read(&mut forgotten).await? > 0 {}
+        Ok(())
     }
 
     fn queue_control(&mut self) {
@@ -259,7 +258,7 @@ impl Socket {
 
 /// What tungstenite sees as its stream.
 struct Io<'a> {
-    stream: &'a TcpStream,
+    stream: &'a mut Stream,
     control: &'a mut Vec<u8>,
     budget: &'a mut usize,
 }

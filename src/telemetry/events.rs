@@ -30,6 +30,9 @@ pub const EVENTS: &[Event] = events! {
     "stop_failed" "error" ["error"] "command line: the stop failed";
     "config_warning" "warn" [""] "something in the configuration looks wrong";
     "limit_lowered" "warn" ["count"] "limits.max_connections does not fit the process's file descriptors";
+    "unencrypted" "warn" [""] "a production takes tokens and texts over the open network without encryption";
+    "tls_reloaded" "info" [""] "changed files of the certificate were read; new connections get it";
+    "tls_reload_failed" "error" ["error"] "they cannot be used; the certificate before stays";
     "performance" "info" ["commit_mean_ms connections deliveries_per_second messages_per_second resident_bytes rooms store_queued"] "each minute with traffic";
     "operation_failed" "info" ["code context correlation_id error"] "a method of RealtimeServer rejected; the error has the same correlation id";
 
@@ -43,6 +46,8 @@ pub const EVENTS: &[Event] = events! {
     "recheck_failed" "warn" ["code connection room user"] "the host did not say whether a live session may stay";
     "client_refused" "info" ["code connection correlation_id room"] "a connection got no session";
     "request_refused" "debug" ["address code"] "a request was refused before the upgrade";
+    "handshake_failed" "debug" ["address code error"] "a TLS handshake failed, did not end in time, or came to a port without TLS";
+    "join_timeout" "warn" ["address connection correlation_id room"] "a room was not loaded in time for who waited";
     "accept_failed" "warn" ["error"] "the system gives no further connections at the moment";
     "frame_refused" "warn" ["code connection correlation_id room user"] "a message is not understood or hostile";
     "read_only_edit" "info" ["room user"] "the first edit of a read-only session was refused";

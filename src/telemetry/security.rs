@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     host::{Hook, Host},
     limits::{SECURITY_PATTERN_MIN, SECURITY_WINDOW},
-    net::sessions::address_key,
+    net::client_address::address_key,
     telemetry::{
         metrics::Metrics,
         patterns::{Patterns, Told},

@@ -1,11 +1,8 @@
 //! The end of a connection that the server ends.
 
-use tokio::time::timeout;
-
 use crate::{
     error::CloseReason,
     ids::RoomId,
-    limits::CLOSE_TIMEOUT,
     net::socket::Socket,
     protocol::{control::ServerControl, sync, ws_frame},
     telemetry::correlation::CorrelationId,
@@ -43,23 +40,5 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &Abo
     if denies {
         socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
     }
-    socket.queue(ws_frame::close(reason.close_code(), &reason.close_text()));
-    drop(
-        timeout(CLOSE_TIMEOUT, async {
-            loop {
-                if socket.write().is_err() {
-                    return;
-                }
-                if socket.is_drained() {
-                    break;
-                }
-                if socket.ready(false).await.is_err() {
-                    return;
-                }
-            }
-            socket.finish().await;
-            socket.discard().await;
-        })
-        .await,
-    );
+    socket.close(ws_frame::close(reason.close_code(), &reason.close_text())).await;
 }

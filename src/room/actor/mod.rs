@@ -232,7 +232,11 @@ impl Actor {
             }
             RoomCommand::QueryAwareness { session } => self.send_all_awareness(session),
             RoomCommand::Join { member, reply } => {
-                drop(reply.send(self.join(*member).map_err(JoinError::Refused)));
+                let session = member.session;
+                if reply.send(self.join(*member).map_err(JoinError::Refused)).is_err() {
+                    // Whoever waited gave up, and nobody else would take the member out again.
+                    self.leave(session);
+                }
             }
             RoomCommand::Regrant { session, grant } => self.regrant(session, grant)?,
             RoomCommand::Leave { session, reply } => {
