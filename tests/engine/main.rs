@@ -11,6 +11,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod acks;
+mod autobahn;
 mod awareness;
 mod bad_input;
 mod documents;
@@ -27,3 +28,4 @@ mod records;
 mod sessions;
 mod support;
 mod sync;
+mod tls;

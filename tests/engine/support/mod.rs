@@ -1,6 +1,7 @@
 //! What every test needs: a server, a host, clients.
 
 pub mod client;
+pub mod echo;
 pub mod host;
 pub mod log;
 pub mod server;
