@@ -31,6 +31,7 @@ pub struct Compute {
 impl Compute {
     /// Starts `threads` threads.
     pub fn start(threads: usize) -> std::io::Result<Self> {
+        crate::panics::install_hook();
         let (jobs, queue) = sync_channel::<Job>(COMPUTE_QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads.max(1) {

@@ -3,6 +3,7 @@
 
 mod machine;
 mod port;
+mod quarantine;
 
 use std::fmt::Write;
 
@@ -85,6 +86,7 @@ pub fn run(loaded: &Loaded, questions: &Questions<'_>) -> Vec<Check> {
     checks.extend(machine::tls(loaded));
     checks.extend(machine::storage(config));
     checks.extend(machine::records(config));
+    checks.extend(quarantine::checks(&config.system_data_dir));
     checks.push(machine::disk(&config.system_data_dir));
     checks.push(machine::file_descriptors(config));
     checks

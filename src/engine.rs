@@ -23,7 +23,11 @@ use crate::{
     limits::SHUTDOWN_PHASE,
     net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
     room::{
-        Participant, RoomCommand, RoomContext, queued::Queued, registry::Registry, types::RoomTypes,
+        Participant, RoomCommand, RoomContext,
+        quarantine::{self, Quarantine},
+        queued::Queued,
+        registry::Registry,
+        types::RoomTypes,
     },
     store::Store,
     telemetry::{metrics::Metrics, performance, security::SecurityEvents},
@@ -167,6 +171,7 @@ impl Engine {
             metrics,
             queued: Queued::new(config.limits.queued_bytes_max),
             types: Arc::new(RoomTypes::of_config(&config)),
+            quarantine: Quarantine::new(quarantine::folder(&config.system_data_dir)),
             broker: Arc::new(SingleNode),
         });
         let (accepting, accepts) = watch::channel(true);
@@ -455,6 +460,7 @@ impl HealthStatus {
 
 /// Builds the runtime an engine runs on: named workers with large stacks (yrs recurses).
 pub fn runtime(config: &Config) -> std::io::Result<tokio::runtime::Runtime> {
+    crate::panics::install_hook();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.performance.worker_pool_size > 0 {
         builder.worker_threads(config.performance.worker_pool_size);

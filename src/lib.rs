@@ -27,6 +27,7 @@ pub mod ids;
 pub mod limits;
 pub mod markdown;
 pub mod net;
+pub mod panics;
 pub mod protocol;
 pub mod room;
 pub mod store;

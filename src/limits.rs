@@ -166,6 +166,13 @@ pub const SNAPSHOT_TAIL_BYTES: u64 = 256 * 1024;
 /// A room nobody edits for so long gets its snapshot.
 pub const SNAPSHOT_IDLE: Duration = Duration::from_mins(1);
 
+/// Updates kept in quarantine; the oldest go first.
+pub const QUARANTINE_UPDATES_MAX: usize = 100;
+/// Bytes of these updates.
+pub const QUARANTINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Updates on their way into quarantine.
+pub const QUARANTINE_WRITES_MAX: usize = 4;
+
 /// Host calls under way at once.
 pub const HOST_CALLS_MAX: usize = 64;
 /// Host calls, hooks or log entries waiting for the JavaScript thread.

@@ -94,6 +94,26 @@ fn tokens_and_origins_are_tried_and_not_told() {
 }
 
 #[test]
+fn updates_in_quarantine_are_listed() {
+    use crate::room::quarantine::{Quarantine, folder};
+
+    let dir = tempfile::tempdir().unwrap();
+    let config = loaded(dir.path(), json!({ "port": 0 }));
+    assert_eq!(find(&run(&config, &questions()), "quarantine", "no update").state, CheckState::Ok);
+    let folder = folder(&config.config.system_data_dir);
+    let room = crate::ids::RoomId::parse("notes:a").unwrap();
+    let kept = Quarantine::new(folder.clone());
+    kept.keep(&room, Some("mal\u{1b}lory"), "ROOM_FAULT", "why".into(), b"bad".as_slice().into());
+    while crate::room::quarantine::list(&folder).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let checks = run(&config, &questions());
+    assert_eq!(find(&checks, "quarantine", "1 of at most").state, CheckState::Warn);
+    find(&checks, "quarantine", "room notes:a, by mal");
+    assert!(!render(&checks).contains('\u{1b}'));
+}
+
+#[test]
 fn weak_and_missing_secrets() {
     let dir = tempfile::tempdir().unwrap();
     let config =

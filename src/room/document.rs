@@ -176,6 +176,8 @@ impl Document {
         let growth = self.shape.judge(scan, |client| self.clock(client))?;
         self.afford(scan)?;
         let applied = self.guarded(|doc| {
+            #[cfg(test)]
+            fault::trip(update.bytes());
             let update = Update::decode_v1(update.bytes())
                 .map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
             let mut txn = doc.transact_mut();
@@ -281,7 +283,10 @@ impl Document {
             let part = match self.apply_part(&update) {
                 // Its sender was told to come again with less; the rest of the document is sound.
                 Err(DocumentError::TooLarge(code)) => {
-                    log::warn!("a held update would make its document too large: {code}");
+                    log::warn!(
+                        event = "held_update_dropped", code = code;
+                        "a held update would make its document too large: {code}"
+                    );
                     continue;
                 }
                 part => part?,
@@ -419,6 +424,17 @@ impl Drop for Document {
                 Ok(())
             });
         }
+    }
+}
+
+/// No update is known that passes the guard and breaks a document, so tests have to make one break it.
+#[cfg(test)]
+pub(crate) mod fault {
+    /// Updates with these bytes in them panic while they are applied.
+    pub(crate) const BREAKS: &[u8] = b"break this document";
+
+    pub(super) fn trip(update: &[u8]) {
+        assert!(!update.windows(BREAKS.len()).any(|window| window == BREAKS), "on purpose");
     }
 }
 

@@ -121,13 +121,22 @@ async fn from_store(
             )
         })
         .await?
-        .map_err(Box::new)?;
+        .map_err(|fault| keep_aside(context, room, fault))?;
     let mut loaded =
         Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
     if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
     }
     Ok(loaded)
+}
+
+/// The room stays closed, since what follows the bad row may build on it; the row stays where it is, and a copy
+/// can be studied.
+fn keep_aside(context: &RoomContext, room: &RoomId, fault: LoadFault) -> LoadError {
+    let place = fault.seq.map_or_else(|| "the snapshot".to_owned(), |seq| format!("row {seq}"));
+    let reason = format!("{place} does not load: {}", fault.error);
+    context.quarantine.keep(room, None, "LOAD_FAILED", reason, fault.bytes.clone());
+    Box::new(fault).into()
 }
 
 /// Compares the record's source with what was last exchanged with it. The log is the truth; if the source

@@ -8,6 +8,7 @@ mod fan_out;
 pub mod load;
 pub mod member;
 pub mod outbox;
+pub mod quarantine;
 pub mod queued;
 pub mod registry;
 pub mod types;
@@ -51,6 +52,8 @@ pub struct RoomContext {
     pub queued: Arc<queued::Queued>,
     /// Registered room types.
     pub types: Arc<types::RoomTypes>,
+    /// Where updates go that broke a document.
+    pub quarantine: Arc<quarantine::Quarantine>,
     /// What carries rooms to other nodes.
     pub broker: Arc<dyn Broker>,
 }

@@ -74,6 +74,44 @@ fn the_net_names_no_document() {
     never(&["src/net/"], &["yrs::", "use yrs"]);
 }
 
+/// Whoever decodes has to be handed what the guard let through: [`Admitted`] updates, scanned state vectors.
+///
+/// [`Admitted`]: civicpress_realtime::protocol::guard::Admitted
+#[test]
+fn only_the_document_decodes_and_only_what_the_guard_admitted() {
+    let decoders = ["Update::decode", "StateVector::decode", "apply_update(", "merge_updates"];
+    let mut found = 0;
+    for (name, code) in sources() {
+        if name.contains("/tests") {
+            continue;
+        }
+        // Unit tests play the other side.
+        let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for decoder in decoders {
+            let count = code.matches(decoder).count();
+            assert!(count == 0 || name == "src/room/document.rs", "{name} calls {decoder}");
+            found += count;
+        }
+    }
+    assert_eq!(found, 3, "one update, one state vector, one application");
+    let (_, document) =
+        sources().into_iter().find(|(name, _)| name == "src/room/document.rs").unwrap();
+    let body = |name: &str| {
+        let start = document.find(&format!("fn {name}")).unwrap();
+        document[start..].split("\n    }\n").next().unwrap().to_owned()
+    };
+    assert!(
+        body("apply(&mut self, update: &Admitted").contains("Update::decode_v1(update.bytes())")
+    );
+    let diff = body("diff(");
+    assert!(diff.find("scan_state_vector") < diff.find("StateVector::decode_v1"), "{diff}");
+    // Nothing but the guard makes an admitted update.
+    let guard = "src/protocol/guard/admit.rs";
+    for (name, code) in sources().iter().filter(|(name, _)| !name.contains("/tests")) {
+        assert!(name == guard || !code.contains("Admitted {"), "{name} makes one");
+    }
+}
+
 #[test]
 fn rooms_name_no_socket() {
     never(&["src/room/"], &["tokio::net", "std::net", "TcpStream", "tungstenite", "crate::net"]);

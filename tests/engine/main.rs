@@ -20,6 +20,7 @@ mod flow;
 mod http;
 mod invariants;
 mod lifecycle;
+mod limits;
 mod logging;
 #[cfg(target_os = "linux")]
 mod memory;

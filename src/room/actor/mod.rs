@@ -7,6 +7,8 @@
 mod members;
 mod presence;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod updates;
 
 use std::{
@@ -42,6 +44,9 @@ use crate::{
 /// How often awareness is looked through: for states nobody renewed, and for ids whose silent owner has an
 /// heir.
 const AWARENESS_CHECK: Duration = Duration::from_secs(1);
+
+/// Why the one is closed whose update broke a document.
+pub const ROOM_FAULT: &str = "ROOM_FAULT";
 
 /// Documents above this size are encoded on the compute threads.
 const INLINE_DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
@@ -187,12 +192,28 @@ impl Actor {
         }
     }
 
-    /// Ends a room whose document is lost. Its successor loads what is committed, so all that is queued for
-    /// the log has to be there first.
+    /// Ends a room whose document is lost. Its successor loads what is committed and goes on numbering from
+    /// there, so all that is queued for the log has to be there first. While the disk fails that may take long:
+    /// who wants to join is told to come back.
     async fn end_failed(&mut self) {
+        self.document = Document::new(self.context.config.limits.document_bytes_max);
         let watch = Arc::clone(&self.watch);
         while watch.committed_seq() < self.last_seq {
-            watch.advanced.notified().await;
+            tokio::select! {
+                () = watch.advanced.notified() => {}
+                command = self.mailbox.recv() => match command {
+                    Some(RoomCommand::Join { reply, .. }) => {
+                        drop(reply.send(Err(JoinError::Refused(CloseReason::RoomFailed))));
+                    }
+                    Some(RoomCommand::Shutdown { reply }) => {
+                        // The closing store commits what it can.
+                        let _ = reply.send(());
+                        break;
+                    }
+                    Some(_) => {}
+                    None => break,
+                },
+            }
         }
         self.leave_registry(|_| JoinError::Refused(CloseReason::RoomFailed)).await;
     }
@@ -378,7 +399,7 @@ impl Actor {
             "room {}: dropped after a fault; it is rebuilt from its log", self.room
         );
         if let Some(session) = offender {
-            self.close_member(session, CloseReason::Policy("ROOM_FAULT".into()));
+            self.close_member(session, CloseReason::Policy(ROOM_FAULT.into()));
         }
         for member in self.members.values() {
             member.outbox.close(CloseReason::RoomFailed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX};
+use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX, ROOM_FAULT};
 use crate::{
     broker::Published,
     error::CloseReason,
@@ -62,7 +62,9 @@ impl Actor {
                 self.settle_held()?;
             }
             Ok(Applied::Missing) => self.take_part(session, update).await?,
-            Err(DocumentError::Broken) => return Err(self.fail(Some(session))),
+            Err(DocumentError::Broken) => {
+                return Err(self.fail_by(session, update.bytes().clone(), "apply"));
+            }
             Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
             Err(DocumentError::TooLarge(code)) => self.refuse_size(session, code),
             Err(DocumentError::TooManyHeld) => self.refuse_frame(session, "TOO_MANY_HELD"),
@@ -116,7 +118,7 @@ impl Actor {
                 self.refuse_size(session, code);
                 return Ok(());
             }
-            Err(_) => return Err(self.fail(Some(session))),
+            Err(_) => return Err(self.fail_by(session, update, "apply a part")),
         };
         let asks = rest.is_some();
         let known = rest.as_ref().and_then(|rest| self.document.holds(rest));
@@ -257,6 +259,18 @@ impl Actor {
         for member in self.members.values_mut() {
             member.committed(committed, &held);
         }
+    }
+
+    /// The document broke over an update: it is kept for study, and the room ends.
+    fn fail_by(&mut self, session: SessionId, update: Bytes, what: &str) -> Ended {
+        let member = self.members.get(&session);
+        let user = member.map(|member| member.identity.user_id.as_str());
+        if let Some(member) = member {
+            self.context.security.report(Violation::RoomFault, member.address, user);
+        }
+        let reason = format!("the document broke: {what}");
+        self.context.quarantine.keep(&self.room, user, ROOM_FAULT, reason, update);
+        self.fail(Some(session))
     }
 
     /// Well-formed, but more than the document may hold: the code tells the client not to come again with it.

@@ -1,0 +1,290 @@
+//! A room on a real store whose document breaks, or whose log stands still.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use yrs::{Doc, GetString, Text, Transact, WriteTxn};
+
+use super::*;
+use crate::{
+    broker::SingleNode,
+    compute::Compute,
+    config::Config,
+    future::BoxFuture,
+    host::{
+        Grant, Identity,
+        standalone::{StandaloneHost, StandaloneOptions},
+    },
+    protocol::guard::{Bounds, admit},
+    room::{
+        document::fault::BREAKS,
+        member::AckMode,
+        outbox::Outbox,
+        quarantine::{self, Quarantine},
+        queued::Queued,
+        types::RoomTypes,
+    },
+    store::{
+        Append, NewSnapshot, Seed, SeedOutcome, SnapshotInfo, Store, StoreError, StoreStatus,
+        StoredRoom,
+        sqlite::{SqliteOptions, SqliteStore},
+    },
+    telemetry::{metrics::Metrics, security::SecurityEvents},
+};
+
+fn config(dir: &Path) -> Config {
+    let mut config = Config { system_data_dir: dir.into(), ..Config::default() };
+    config.rooms.open_types = vec!["notes".into()];
+    config.auth.jwt.secret = Some("a-test-secret-of-more-than-32-bytes!".into());
+    config
+}
+
+fn registry(config: Config, store: Arc<dyn Store>) -> Arc<Registry> {
+    let options = StandaloneOptions {
+        records_dir: config.system_data_dir.join("records"),
+        create_missing: false,
+        open_types: vec!["notes".into()],
+        jwt: config.auth.jwt.clone(),
+    };
+    let host: Arc<dyn crate::host::Host> = Arc::new(StandaloneHost::new(options).unwrap());
+    let metrics = Arc::<Metrics>::default();
+    Registry::new(RoomContext {
+        security: Arc::new(SecurityEvents::new(Arc::clone(&host), Arc::clone(&metrics))),
+        quarantine: Quarantine::new(quarantine::folder(&config.system_data_dir)),
+        types: Arc::new(RoomTypes::of_config(&config)),
+        queued: Queued::new(config.limits.queued_bytes_max),
+        config: Arc::new(config),
+        host,
+        store,
+        compute: Compute::start(1).unwrap(),
+        metrics,
+        broker: Arc::new(SingleNode),
+    })
+}
+
+fn sqlite(config: &Config) -> SqliteStore {
+    SqliteStore::open(SqliteOptions::from_config(config).unwrap()).unwrap()
+}
+
+fn member(session: u64, user: &str) -> (Box<NewMember>, Arc<Outbox>) {
+    let outbox = Arc::new(Outbox::default());
+    let identity = Identity {
+        user_id: user.into(),
+        name: user.into(),
+        role: "editor".into(),
+        expires_at_ms: None,
+        room_patterns: Vec::new(),
+    };
+    let member = NewMember {
+        session: SessionId(session),
+        identity,
+        grant: Grant { can_edit: true },
+        outbox: Arc::clone(&outbox),
+        ack: AckMode::None,
+        address: [127, 0, 0, 1].into(),
+    };
+    (Box::new(member), outbox)
+}
+
+/// An update that appends `words`.
+fn write(doc: &Doc, words: &str) -> Bytes {
+    let mut txn = doc.transact_mut();
+    let text = txn.get_or_insert_text("t");
+    let len = text.get_string(&txn).len();
+    text.insert(&mut txn, u32::try_from(len).unwrap(), words);
+    txn.encode_update_v1().into()
+}
+
+fn edit(session: u64, update: Bytes) -> RoomCommand {
+    let update = admit(update, &Bounds::new(1 << 20)).unwrap();
+    RoomCommand::Update { session: SessionId(session), update, answer: false }
+}
+
+/// Waits until `condition` holds; the time is only how long a failing test hangs.
+async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..4000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_costs_the_offender_its_session_and_the_others_a_reconnect() {
+    for size in [0, 100_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+        let room = RoomId::parse("notes:a").unwrap();
+        let author = Doc::new();
+        let (ada, ada_out) = member(1, "ada");
+        let (mallory, mallory_out) = member(2, "mallory");
+        let handle = registry.join(&room, ada).await.unwrap();
+        registry.join(&room, mallory).await.unwrap();
+        handle.send(edit(1, write(&author, "before "))).await.unwrap();
+        let bad = format!("{}{}", "x".repeat(size), str::from_utf8(BREAKS).unwrap());
+        let bad = write(&Doc::new(), &bad);
+        handle.send(edit(2, bad.clone())).await.unwrap();
+        eventually("both are told", || ada_out.is_closing() && mallory_out.is_closing()).await;
+        assert_eq!(mallory_out.closing(), Some(CloseReason::Policy(ROOM_FAULT.into())));
+        assert_eq!(ada_out.closing(), Some(CloseReason::RoomFailed));
+
+        // The successor has what was there before, and serves.
+        let (ada, ada_out) = member(3, "ada");
+        let handle = loop {
+            match registry.join(&room, member(3, "ada").0).await {
+                Ok(handle) => break handle,
+                Err(reason) => assert_eq!(reason, CloseReason::RoomFailed),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        drop((ada, ada_out));
+        handle.send(edit(3, write(&author, "after"))).await.unwrap();
+        let (reply, step) = oneshot::channel();
+        handle.send(RoomCommand::Presence { reply }).await.unwrap();
+        assert_eq!(step.await.unwrap().len(), 1);
+        let store = Arc::clone(&registry.context().store);
+        let mut rows = 0;
+        for _ in 0..4000 {
+            rows = store.load(&room).await.unwrap().map_or(0, |stored| stored.tail.len());
+            if rows == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(rows, 2, "the two honest edits, not the other");
+
+        let folder = quarantine::folder(dir.path());
+        eventually("kept for study", || !quarantine::list(&folder).unwrap().is_empty()).await;
+        let kept = quarantine::list(&folder).unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!((kept[0].room.as_str(), kept[0].code.as_str()), ("notes:a", ROOM_FAULT));
+        assert_eq!(kept[0].user_id.as_deref(), Some("mallory"));
+        assert_eq!(kept[0].bytes, bad.len() as u64);
+        assert_eq!(registry.context().metrics.rooms_failed.get(), 1);
+        assert_eq!(registry.context().metrics.violations.get("room_fault"), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_does_not_load_closes_the_room_and_is_kept_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let store: Arc<dyn Store> = Arc::new(sqlite(&config));
+    let room = RoomId::parse("notes:a").unwrap();
+    let watch = CommitWatch::starting_at(0);
+    let bytes = write(&Doc::new(), str::from_utf8(BREAKS).unwrap());
+    let row = Append { room: room.clone(), seq: 1, bytes, watch: Arc::clone(&watch) };
+    store.append(row).await.unwrap();
+    eventually("committed", || watch.committed_seq() == 1).await;
+    let registry = registry(config, store);
+    let refused = registry.join(&room, member(1, "ada").0).await;
+    assert!(matches!(refused, Err(CloseReason::LoadFailed(_))), "{refused:?}");
+    let folder = quarantine::folder(dir.path());
+    eventually("kept for study", || !quarantine::list(&folder).unwrap().is_empty()).await;
+    let kept = quarantine::list(&folder).unwrap();
+    assert_eq!((kept[0].code.as_str(), kept[0].user_id.as_deref()), ("LOAD_FAILED", None));
+    assert!(registry.context().store.load(&room).await.unwrap().is_some(), "nothing is deleted");
+}
+
+/// A disk that takes writes and never finishes them; everything else is SQLite.
+struct Stuck(SqliteStore);
+
+impl Store for Stuck {
+    fn load<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<StoredRoom>, StoreError>> {
+        self.0.load(room)
+    }
+    fn try_append(&self, _append: Append) -> Result<(), Append> {
+        Ok(())
+    }
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.append(append)
+    }
+    fn seed(&self, seed: Seed) -> BoxFuture<'_, Result<SeedOutcome, StoreError>> {
+        self.0.seed(seed)
+    }
+    fn save_snapshot(
+        &self,
+        snapshot: NewSnapshot,
+    ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>> {
+        self.0.save_snapshot(snapshot)
+    }
+    fn drop_rows<'a>(
+        &'a self,
+        room: &'a RoomId,
+        seqs: Vec<u64>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.drop_rows(room, seqs)
+    }
+    fn source_text<'a>(
+        &'a self,
+        room: &'a RoomId,
+        source: &'static str,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.0.source_text(room, source)
+    }
+    fn set_source_text<'a>(
+        &'a self,
+        room: &'a RoomId,
+        source: &'static str,
+        text: String,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.set_source_text(room, source, text)
+    }
+    fn keep_version<'a>(
+        &'a self,
+        room: &'a RoomId,
+        source: &'static str,
+        reason: &'static str,
+        text: String,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.keep_version(room, source, reason, text)
+    }
+    fn save_copy<'a>(
+        &'a self,
+        room: &'a RoomId,
+        state: Bytes,
+    ) -> BoxFuture<'a, Result<SnapshotInfo, StoreError>> {
+        self.0.save_copy(room, state)
+    }
+    fn expire_copies(
+        &self,
+        before_ms: u64,
+        in_use: Vec<RoomId>,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.0.expire_copies(before_ms, in_use)
+    }
+    fn rooms(&self) -> BoxFuture<'_, Result<Vec<crate::store::RoomSummary>, StoreError>> {
+        self.0.rooms()
+    }
+    fn status(&self) -> StoreStatus {
+        self.0.status()
+    }
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.close()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_room_on_a_stuck_disk_answers_and_lets_the_engine_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let registry = registry(config.clone(), Arc::new(Stuck(sqlite(&config))));
+    let room = RoomId::parse("notes:a").unwrap();
+    let (ada, ada_out) = member(1, "ada");
+    let handle = registry.join(&room, ada).await.unwrap();
+    handle.send(edit(1, write(&Doc::new(), "never committed"))).await.unwrap();
+    let bad = write(&Doc::new(), str::from_utf8(BREAKS).unwrap());
+    handle.send(edit(1, bad)).await.unwrap();
+    eventually("told", || ada_out.is_closing()).await;
+    for session in 2..5 {
+        let refused = registry.join(&room, member(session, "ben").0).await;
+        assert_eq!(refused.err(), Some(CloseReason::RoomFailed));
+    }
+    registry.shutdown().await;
+}
