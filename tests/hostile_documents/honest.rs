@@ -8,7 +8,7 @@ use civicpress_realtime::{
     room::document::{Applied, Document, DocumentError, Exact},
 };
 use serde::Deserialize;
-use yrs::{StateVector, updates::decoder::Decode};
+use yrs::{Doc, StateVector, Transact, Update, types::ToJson, updates::decoder::Decode};
 
 use crate::{Fate, Room, on_a_room_thread};
 
@@ -59,6 +59,66 @@ fn honest_yjs_traffic_passes_whole() {
             room.still_serves();
         }
         assert!(updates > 500, "{updates}");
+    });
+}
+
+/// `ContentJSON` of Yjs before 13, which Yjs 13.6 reads as `[1, undefined, null, {a: [1.5]}]`, and a letter that
+/// follows its second value.
+const OLD: &str = "010101000201017404013109756e646566696e6564046e756c6c0b7b2261223a5b312e355d7d00";
+const FOLLOWS: &str = "01010200c8010101020177017800";
+
+#[test]
+fn old_yjs_documents_open_wherever_they_come_from() {
+    let old = Bytes::from(unhex(OLD));
+    let value = |document: &Document| {
+        let doc = Doc::new();
+        let state = document.encode().unwrap();
+        doc.transact_mut().apply_update(Update::decode_v1(&state).unwrap()).unwrap();
+        let array = doc.get_or_insert_array("t");
+        array.to_json(&doc.transact()).to_string()
+    };
+    let expected = "[1, undefined, null, {a: [1.5]}]";
+    // A client, the log, a snapshot.
+    let mut room = Room::new();
+    assert_eq!(room.send(&old), Fate::Taken);
+    assert_eq!(value(&room.document), expected);
+    let rows = [(1, old.clone())];
+    let load = |snapshot, rows: &[(u64, Bytes)]| {
+        Document::load(1 << 20, snapshot, rows.iter().cloned()).unwrap()
+    };
+    assert_eq!(value(&load(None, &rows)), expected);
+    assert_eq!(value(&load(Some(&old), &[])), expected);
+    // What follows it may come first, and waits; in the log too.
+    let follows = Bytes::from(unhex(FOLLOWS));
+    let expected = "[1, undefined, x, null, {a: [1.5]}]";
+    let mut room = Room::new();
+    assert_eq!(room.send(&follows), Fate::Waits);
+    assert_eq!(room.send(&old), Fate::Taken);
+    assert_eq!(value(&room.document), expected);
+    assert_eq!(value(&load(None, &[(1, follows), (2, old.clone())])), expected);
+    // It waits itself, being the second of its client.
+    let later = Bytes::from(unhex("0101010482010301013500"));
+    let mut room = Room::new();
+    assert_eq!(room.send(&later), Fate::Waits);
+    assert_eq!(room.send(&old), Fate::Taken);
+    assert_eq!(value(&room.document), "[1, undefined, null, {a: [1.5]}, 5]");
+    // A client that has the first two values sends all of them: only the rest is taken.
+    let first = Bytes::from(unhex("010101000201017402013109756e646566696e656400"));
+    let mut room = Room::new();
+    assert_eq!(room.send(&first), Fate::Taken);
+    assert_eq!(room.send(&old), Fate::Taken);
+    assert_eq!(value(&room.document), "[1, undefined, null, {a: [1.5]}]");
+}
+
+/// The deepest Markdown that is read makes a document that opens.
+#[test]
+fn the_deepest_record_opens() {
+    on_a_room_thread(|| {
+        for text in [">".repeat(2_000) + " deep", "- ".repeat(2_000) + "deep"] {
+            let seed =
+                civicpress_realtime::room::document::seed_update("records:a", &text).unwrap();
+            Document::load(1 << 30, None, [(1, seed)].into_iter()).unwrap();
+        }
     });
 }
 
