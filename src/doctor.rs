@@ -1,6 +1,7 @@
 //! What keeps an engine from starting or serving, found before it starts. Looks only: it makes no file and
 //! leaves none. Must not run in the process of a running engine for the same files.
 
+pub mod checklist;
 mod machine;
 mod port;
 mod quarantine;

@@ -88,7 +88,8 @@ Examples:
   civicpress-realtime config check --config realtime.yml
   civicpress-realtime config default > realtime.yml`,
 
-  doctor: `Look for what would keep the server from working here: configuration, folders, port, limits.
+  doctor: `Look for what would keep the server from working here: configuration, folders, port, limits. Then go
+through the operator's checklist of docs/security.md.
 
 Usage: civicpress-realtime doctor [options]
 

@@ -102,7 +102,8 @@ pub fn doctor(mut loaded: Loaded, token: Option<&str>, origin: Option<&str>) -> 
         config.auth.jwt.secret = Some(own.unwrap_or_else(|| "\0".repeat(64)));
     }
     let checks = doctor::run(&loaded, &doctor::Questions { token, origin, host: None });
-    (doctor::is_healthy(&checks), doctor::render(&checks))
+    let list = doctor::checklist::render(&doctor::checklist::points(&loaded));
+    (doctor::is_healthy(&checks), format!("{}\n{list}", doctor::render(&checks)))
 }
 
 /// The default configuration file.

@@ -18,7 +18,7 @@ use crate::config::{AuthMode, Config, Loaded};
 const SPACE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
 const SPACE_BYTES_FAIL: u64 = 100 * 1024 * 1024;
 /// Files the engine needs beside its connections: database, log, watches, runtime.
-const SPARE_FILES: u64 = 64;
+pub(super) const SPARE_FILES: u64 = 64;
 
 pub(super) fn config_file(path: &Path, holds_secret: bool) -> Check {
     const NAME: &str = "configuration";

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::*;
+use super::{checklist::Tick, *};
 use crate::config::{Sources, load_value};
 
 fn questions() -> Questions<'static> {
@@ -215,5 +215,75 @@ fn bounds_of_the_machine() {
         (u64::MAX, 10_000, CheckState::Ok),
     ] {
         assert_eq!(machine::descriptors_check(limit, connections).state, state, "{limit}");
+    }
+}
+
+fn points(dir: &Path, options: serde_json::Value) -> Vec<checklist::Point> {
+    checklist::points(&loaded(dir, options))
+}
+
+fn tick(points: &[checklist::Point], name: &str) -> Tick {
+    points.iter().find(|point| point.name == name).unwrap().tick
+}
+
+#[test]
+fn the_checklist_is_ticked_by_what_can_be_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = "0123456789abcdef0123456789abcdef";
+    let sound = points(dir.path(), json!({ "auth": { "jwt": { "secret": secret } } }));
+    assert_eq!(sound.iter().map(|point| point.name).collect::<Vec<_>>(), checklist::NAMES);
+    for name in ["WSS", "Limits", "Origins", "Tokens", "Logging", "Firewall"] {
+        assert_eq!(tick(&sound, name), Tick::Done, "{name}");
+    }
+    assert_eq!(tick(&sound, "Updates"), Tick::Unknown);
+    let careless = points(
+        dir.path(),
+        json!({
+            "auth": { "jwt": { "secret": "a".repeat(32) }, "allow_query_token": true },
+            "allowed_origins": ["*"],
+            "log_level": "error",
+            "limits": { "message_bytes_max": 512 * 1024 * 1024, "max_connections": 1_000_000 },
+            "rate_limiting": { "connections_per_ip": 100_000 },
+        }),
+    );
+    for name in ["Limits", "Origins", "Tokens", "Logging", "Connection limits"] {
+        assert_eq!(tick(&careless, name), Tick::Open, "{name}");
+    }
+}
+
+#[test]
+fn the_checklist_says_who_reaches_an_open_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut open = loaded(dir.path(), json!({}));
+    open.config.host = "0.0.0.0".into();
+    let points = checklist::points(&open);
+    assert_eq!(tick(&points, "WSS"), Tick::Open);
+    assert_eq!(tick(&points, "Firewall"), Tick::Unknown);
+}
+
+#[test]
+fn others_may_not_read_the_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let system = dir.path().join("system");
+    std::fs::create_dir(&system).unwrap();
+    let permit = |mode| {
+        std::fs::set_permissions(&system, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    permit(0o700);
+    assert_eq!(checklist::permissions(&system, false).tick, Tick::Done);
+    assert_eq!(checklist::permissions(&system, true).tick, Tick::Open, "root");
+    permit(0o755);
+    let open = checklist::permissions(&system, false);
+    assert_eq!(open.tick, Tick::Open);
+    assert!(open.advice.contains("chmod o-rwx"), "{}", open.advice);
+}
+
+#[test]
+fn the_checklist_fits_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = checklist::render(&points(dir.path(), json!({})));
+    assert_eq!(text.lines().count(), 1 + 2 * 9);
+    for line in text.lines().filter(|line| !line.contains("chmod")) {
+        assert!(line.chars().count() <= 80, "{line}");
     }
 }

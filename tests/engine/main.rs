@@ -24,6 +24,7 @@ mod limits;
 mod logging;
 #[cfg(target_os = "linux")]
 mod memory;
+mod operations;
 mod rechecks;
 mod records;
 mod sessions;

@@ -1,0 +1,106 @@
+//! What is handed to operators fits the code: alert rules, the document on security, the checklist.
+
+use std::fs;
+
+use civicpress_realtime::{
+    doctor::checklist,
+    telemetry::metrics::{Gauges, Metrics},
+};
+use serde_json::Value;
+
+use crate::invariants::files_below;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn is_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_exist() {
+    let rules: Value = serde_saphyr::from_str(&read("deploy/prometheus/alerts.yml")).unwrap();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() > 10);
+    let metrics = Metrics::default().render(&Gauges::default());
+    let sources: String = files_below("src").into_iter().map(|(_, code)| code).collect();
+    for rule in rules {
+        let expression = rule["expr"].as_str().unwrap();
+        let name = rule["alert"].as_str().unwrap();
+        assert!(rule["annotations"]["summary"].is_string(), "{name} says nothing");
+        let severity = rule["labels"]["severity"].as_str().unwrap();
+        assert!(["critical", "warning"].contains(&severity), "{name}");
+        let asked: Vec<_> = expression
+            .split(|letter| !is_name(letter))
+            .filter(|word| word.starts_with("civicpress_realtime_"))
+            .collect();
+        assert!(!asked.is_empty() || expression.starts_with("up{"), "{name} asks for nothing");
+        for metric in asked {
+            let known = metrics.contains(&format!("# TYPE {metric} "));
+            assert!(known, "{name} asks for {metric}, which no engine has");
+        }
+        // Values of labels are constants of the code.
+        for quoted in expression.split('"').skip(1).step_by(2) {
+            for value in quoted.split('|').filter(|value| *value != "civicpress-realtime") {
+                let known = sources.contains(&format!("\"{value}\""));
+                assert!(known, "{name} asks for {value}, which the code never says");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tests_the_document_on_security_names_exist() {
+    let document = read("docs/security.md");
+    let sources: String =
+        ["src", "tests"].into_iter().flat_map(files_below).map(|(_, code)| code).collect();
+    let node: String = ["__test__", "__test__/clients"]
+        .into_iter()
+        .flat_map(|folder| {
+            fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        })
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "ts"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| -"));
+    let mut count = 0;
+    for row in rows.filter(|row| !row.starts_with("| threat |")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
+        let [_, _, tests] = cells.as_slice() else { panic!("not three cells: {row}") };
+        let tests: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        for test in tests {
+            let there =
+                sources.contains(&format!("fn {test}(")) || node.contains(&format!("it('{test}'"));
+            assert!(there, "no test {test}");
+            count += 1;
+        }
+    }
+    assert!(count > 40);
+}
+
+#[test]
+fn the_document_and_the_doctor_have_one_checklist() {
+    let document = read("docs/security.md");
+    let (_, list) = document.split_once("## Operator's checklist").unwrap();
+    let names = list.lines().filter_map(|line| line.strip_prefix("- [ ] **")?.split('.').next());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, checklist::NAMES);
+}
+
+#[test]
+fn the_readme_names_every_hook_and_every_kind_of_violation() {
+    let readme = read("README.md");
+    for (file, code) in files_below("src") {
+        let names = code.split('"').skip(1).step_by(2);
+        for name in names.filter(|name| name.starts_with("realtime:") && !name.contains('{')) {
+            assert!(readme.contains(&format!("`{name}`")), "README has no hook {name} of {file}");
+        }
+    }
+    for kind in read("src/telemetry/security.rs").split("=> \"").skip(1) {
+        let kind = kind.split('"').next().unwrap();
+        assert!(readme.contains(&format!("`{kind}`")), "README does not name the violation {kind}");
+    }
+}
