@@ -232,6 +232,8 @@ it('doctor looks only', async () => {
   const cwd = temporaryFolder();
   const { stdout } = await run(['doctor', '--origin', 'http://127.0.0.1'], { cwd });
   expect(stdout).toContain('configuration');
+  expect(stdout).not.toContain('guessable');
+  expect(stdout).toMatch(/^\[x\] Tokens$/m);
   expect(stdout).toMatch(/^\[x\] WSS\n {6}\S/m);
   expect(stdout).toMatch(/^\[\?\] Updates$/m);
   expect(stdout).not.toContain('\x1b');

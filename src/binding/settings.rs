@@ -99,7 +99,8 @@ pub fn doctor(mut loaded: Loaded, token: Option<&str>, origin: Option<&str>) -> 
         let made = config.system_data_dir.join("realtime").join("jwt.secret").exists();
         let own = made.then(|| standalone_secret(&config.system_data_dir).ok()).flatten();
         // The first start will make one. Until then no token can hold, which this stand-in answers.
-        config.auth.jwt.secret = Some(own.unwrap_or_else(|| "\0".repeat(64)));
+        let stand_in = || (0..64).map(|_| fastrand::alphanumeric()).collect();
+        config.auth.jwt.secret = Some(own.unwrap_or_else(stand_in));
     }
     let checks = doctor::run(&loaded, &doctor::Questions { token, origin, host: None });
     let list = doctor::checklist::render(&doctor::checklist::points(&loaded));
