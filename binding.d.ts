@@ -20,6 +20,11 @@ export declare class RealtimeEngine {
   getHealthStatus(): EngineHealth
   /** Writes a live room back now. No live room: `snapshotCreated` is false. */
   triggerSnapshot(room: string): Promise<SnapshotAnswer>
+  /**
+   * Reads the certificate's files again, for new connections. Rejects if they cannot be used: the one
+   * before stays.
+   */
+  reloadTls(): Promise<void>
   /** Ends all sessions of a user at once; returns how many. */
   revokeUser(userId: string, reason: string): number
   /** An open room's document as Markdown, front matter included. */
@@ -106,6 +111,8 @@ export interface ConfigSummary {
   host: string
   /** Port to bind; 0 = any. */
   port: number
+  /** Whether the port speaks TLS. */
+  tls: boolean
   /** Folder of Markdown records. */
   recordsDir: string
   /** The engine's own folder. */
@@ -152,8 +159,10 @@ export interface EngineCallbacks {
 
 /** Health, in the shape of the host's contract; memory is added by the adapter. */
 export interface EngineHealth {
-  /** `healthy` or `unhealthy`. */
-  status: 'healthy' | 'unhealthy'
+  /** `healthy`; `degraded`: serves, but see `degraded`; or `unhealthy`. */
+  status: 'healthy' | 'degraded' | 'unhealthy'
+  /** What an operator should look at, one sentence each. */
+  degraded: Array<string>
   /** The listener. */
   server: ListenerHealth
   /** Connections. */
