@@ -77,7 +77,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   reloadTls(): Promise<void> {
-    return translated(() => this.#engine.reloadTls());
+    return this.#attempt('reloadTls', {}, () => this.#engine.reloadTls());
   }
 
   revokeUserConnections(userId: string | number, reason = 'session revoked'): number {
