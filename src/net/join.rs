@@ -136,12 +136,12 @@ impl JoinRequest {
             .await
             .unwrap_or(Err(HostError::Timeout))
             .map_err(|error| refused(error, Some(user)))?;
-        log::debug!(
-            event = "auth_accepted", connection = connection.0, correlation_id = correlation_id,
-            room = room_id.as_str(), address:% = address, user = user, can_edit = grant.can_edit;
-            "connection {}: user {} may join {room_id}", connection.0, user.escape_debug()
-        );
-        let admission = joining.admit(connection, address, user, Arc::clone(&outbox))?;
+        log_accepted(connection, &correlation, &room_id, address, &identity, grant);
+        let flood = |_: &CloseReason| {
+            shared.security.report(Violation::ConnectionFlood, address, Some(user));
+        };
+        let admission =
+            joining.admit(connection, address, user, Arc::clone(&outbox)).inspect_err(flood)?;
         *half_open = None;
         let session = SessionId(connection.0);
         let member = NewMember {
@@ -176,6 +176,22 @@ impl JoinRequest {
             watched,
         })
     }
+}
+
+fn log_accepted(
+    connection: ConnectionId,
+    correlation: &CorrelationId,
+    room: &RoomId,
+    address: IpAddr,
+    identity: &Identity,
+    grant: Grant,
+) {
+    let user = identity.user_id.as_str();
+    log::debug!(
+        event = "auth_accepted", connection = connection.0, correlation_id = correlation.as_str(),
+        room = room.as_str(), address:% = address, user = user, can_edit = grant.can_edit;
+        "connection {}: user {} may join {room}", connection.0, user.escape_debug()
+    );
 }
 
 impl Joined {

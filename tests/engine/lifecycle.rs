@@ -185,6 +185,8 @@ fn connection_limits_are_told_with_4029() {
     one.vanish();
     eventually("given back", || server.engine().health().connections.total == 2);
     let _again = Client::join(&url, EDITOR);
+    let floods = server.engine().metrics().violations.get("connection_flood");
+    assert!(floods > 0, "who is turned away is a security event");
 }
 
 /// A cable that was pulled: nothing arrives any more, no close, no reset.
