@@ -11,6 +11,7 @@ use crate::{
     room::{
         RoomContext,
         document::{Document, DocumentError, LoadFault, seed_update},
+        write_back::OFFERED,
     },
     store::{Seed, SeedOutcome, StoreError, StoredRoom},
 };
@@ -149,10 +150,20 @@ async fn read_sources(
     match context.host.load_record(room).await {
         Ok(Some(record)) => {
             let base = context.store.source_text(room, record.source).await?;
-            if base.as_deref() != Some(&record.text) {
-                loaded.outside = Some(record.clone());
+            if base.as_deref() == Some(&record.text) {
+                loaded.base = Some(record);
+            } else if context.store.source_text(room, OFFERED).await?.as_ref() == Some(&record.text)
+            {
+                // It was written back just before the end of the process that wrote it.
+                let text = record.text.clone();
+                if let Err(error) = context.store.set_source_text(room, record.source, text).await {
+                    log::warn!("room {room}: the base of its next merge was not stored: {error}");
+                }
+                loaded.base = Some(record);
+            } else {
+                loaded.base = base.map(|text| RecordText { source: record.source, text });
+                loaded.outside = Some(record);
             }
-            loaded.base = base.map(|text| RecordText { source: record.source, text });
         }
         Ok(None) => {}
         Err(error) => log::warn!(

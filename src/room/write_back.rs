@@ -27,6 +27,8 @@ use crate::{
 const GAP: Duration = Duration::from_secs(2);
 /// Longest wait after failures in a row.
 const RETRY_MAX: Duration = Duration::from_mins(1);
+/// Beside the sources' names: the text last offered to any of them.
+pub(super) const OFFERED: &str = "offered";
 /// Times one write-back starts over because the source changed under it.
 const ROUNDS_MAX: u32 = 5;
 
@@ -36,6 +38,8 @@ const ROUNDS_MAX: u32 = 5;
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
+    /// The text last offered to the source, which may have taken it without our being told.
+    offered: Option<String>,
     dirty: bool,
     running: bool,
     again: bool,
@@ -55,6 +59,7 @@ impl WriteBack {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             base: None,
+            offered: None,
             // Whether the document differs from its source is known only once they are compared.
             dirty: true,
             running: false,
@@ -173,7 +178,11 @@ impl Actor {
         if let Some(current) = &current
             && self.write_back.base.as_ref() != Some(current)
         {
-            self.merge_outside(current.clone()).await?;
+            if self.write_back.offered.as_ref() == Some(&current.text) {
+                self.exchanged(current.clone());
+            } else {
+                self.merge_outside(current.clone()).await?;
+            }
         }
         if current.is_none() && (self.write_back.base.is_some() || self.last_seq == 0) {
             if self.write_back.base.is_some() {
@@ -203,9 +212,16 @@ impl Actor {
             return self.copy_for_operator().await;
         }
         let text = markdown::join(front, &body);
+        self.write_back.offered = Some(text.clone());
         let (host, room) = (Arc::clone(&self.context.host), self.room.clone());
+        let store = Arc::clone(&self.context.store);
         let expected = current.map(|current| current.text);
         self.tell_self(async move {
+            // First, so that after a crash in between the source's new text is known for ours. Merged as
+            // somebody else's, it would double what was typed since the last exchange.
+            if let Err(error) = store.set_source_text(&room, OFFERED, text.clone()).await {
+                log::warn!("room {room}: the text offered to its source was not noted: {error}");
+            }
             let outcome = host.save_record(&room, &text, expected.as_deref()).await;
             WriteBackStep::Saved { text, outcome }
         });

@@ -207,6 +207,46 @@ fn a_failing_source_is_tried_again_and_edits_go_on() {
     eventually("written in the end", || server.host.record("a").contains("Fourth."));
 }
 
+/// The source takes "Third." and nobody is told; meanwhile the paragraph goes on.
+fn with_a_lost_answer() -> (Server, Client) {
+    let server = server_with(TEXT);
+    server.host.lose_answers.store(true, Relaxed);
+    let url = server.url("records/a");
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    add_paragraph(&mut ada, "Third.");
+    until_xml(&mut bo, "Third.");
+    let lost = server.block_on(server.engine().trigger_snapshot("records:a"));
+    assert_eq!(lost.unwrap_err().code(), "HOST_FAILED");
+    assert!(server.host.record("a").contains("Third."));
+    type_into(&mut ada, 3, 6, " And more.");
+    until_xml(&mut bo, "Third. And more.");
+    server.host.lose_answers.store(false, Relaxed);
+    (server, ada)
+}
+
+fn assert_once(server: &Server) {
+    snapshot(server);
+    let text = server.host.record("a");
+    assert!(text.contains("Third. And more.") && text.matches("Third.").count() == 1, "{text}");
+}
+
+#[test]
+fn a_text_whose_saving_got_no_answer_is_known_for_ours() {
+    let (server, _ada) = with_a_lost_answer();
+    assert_once(&server);
+}
+
+#[test]
+fn a_text_saved_just_before_a_crash_is_known_for_ours() {
+    let (server, ada) = with_a_lost_answer();
+    drop(ada);
+    let server = server.again();
+    let mut bo = Client::join(&server.url("records/a"), "editor:bo");
+    until_xml(&mut bo, "And more.");
+    assert_eq!(xml(&bo).matches("Third.").count(), 1, "{}", xml(&bo));
+    assert_once(&server);
+}
+
 #[test]
 fn a_hanging_source_does_not_hold_up_edits() {
     let server = server_with(TEXT);

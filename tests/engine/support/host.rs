@@ -39,6 +39,8 @@ pub struct FakeHost {
     pub fail_auth: AtomicBool,
     pub fail_loads: AtomicBool,
     pub fail_saves: AtomicBool,
+    /// Saves, and says that it failed.
+    pub lose_answers: AtomicBool,
     changed: Mutex<Option<Changed>>,
 }
 
@@ -180,6 +182,9 @@ impl Host for FakeHost {
                 return Ok(SaveOutcome::Changed(RecordText { source: "file", text }));
             }
             records.insert(room.id().into(), text.into());
+            if self.lose_answers.load(Ordering::Relaxed) {
+                return Err(HostError::Failed("after the fact".into()));
+            }
             Ok(SaveOutcome::Saved("file"))
         })
     }
