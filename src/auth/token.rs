@@ -98,12 +98,17 @@ pub fn choose_subprotocol(offered: &[&str], token_entry: Option<&str>) -> Option
     let no_token = |entry: &&&str| {
         Some(**entry) != token_entry && !entry.starts_with(TOKEN_PREFIX) && !is_bare_token(entry)
     };
-    offered
-        .iter()
+    let sound = || offered.iter().filter(|entry| is_http_token(entry));
+    sound()
         .find(|entry| **entry == SUBPROTOCOL)
-        .or_else(|| offered.iter().find(no_token))
-        .or_else(|| offered.first())
+        .or_else(|| sound().find(no_token))
+        .or_else(|| sound().next())
         .map(|entry| (*entry).to_owned())
+}
+
+/// A token in the sense of RFC 9110, 5.6.2, as subprotocols have to be. Nothing else is echoed.
+fn is_http_token(entry: &str) -> bool {
+    entry.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn bounded(token: &str, via: TokenSource, entry: Option<&str>) -> Result<ExtractedToken, NoToken> {
@@ -243,6 +248,15 @@ mod tests {
         ] {
             assert_eq!(choose_subprotocol(&offered, Some(auth)).as_deref(), chosen, "{offered:?}");
         }
+    }
+
+    #[test]
+    fn only_sound_names_are_echoed() {
+        assert_eq!(
+            choose_subprotocol(&["a\tb", "a/b", "y-sweet"], None).as_deref(),
+            Some("y-sweet")
+        );
+        assert_eq!(choose_subprotocol(&["a\tb"], None), None);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Head {
     }
 
     /// Parses what is there; `None` while the head is incomplete. `bytes` of the result is empty.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {

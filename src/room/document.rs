@@ -281,11 +281,12 @@ impl Document {
             let held = self.held.remove(position);
             let update = guard::admit(held.rest.bytes, &self.bounds)?;
             let part = match self.apply_part(&update) {
-                // Its sender was told to come again with less; the rest of the document is sound.
-                Err(DocumentError::TooLarge(code)) => {
+                // What it builds on turned out to be no place for it, or there is no memory for it. It was never
+                // acknowledged; the rest of the document is sound, now and whenever its log is loaded.
+                Err(DocumentError::TooLarge(code) | DocumentError::Refused(code)) => {
                     log::warn!(
                         event = "held_update_dropped", code = code;
-                        "a held update would make its document too large: {code}"
+                        "a held update was given up: {code}"
                     );
                     continue;
                 }

@@ -90,6 +90,24 @@ fn hostile_updates_never_reach_the_document() {
     assert_eq!(server.engine().metrics().rooms_failed.get(), 0);
 }
 
+/// Client 2 stands inside a struct of client 1 that is not there yet, and turns out to be a letter. Refused only
+/// then, it must not take the room with it, nor keep its log from being loaded. Found by fuzzing.
+#[test]
+fn a_held_update_that_turns_out_wrong_is_given_up() {
+    let server = Server::start();
+    let mut mallory = Client::join(&server.url("notes/a"), EDITOR);
+    for update in ["01010200040001000162 00", "0101010004010174016100"] {
+        mallory.send(civicpress_realtime::protocol::sync::update(&hex(update)));
+    }
+    mallory.settle(Duration::from_millis(50));
+    drop(mallory);
+    still_serves(&server, "notes/a");
+    assert_eq!(server.engine().metrics().updates_held.get(), 1);
+    assert_eq!(server.engine().metrics().rooms_failed.get(), 0);
+    let server = server.again();
+    still_serves(&server, "notes/a");
+}
+
 #[test]
 fn text_frames_are_answered_in_text() {
     let server = Server::start();
