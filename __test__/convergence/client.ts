@@ -9,6 +9,8 @@ import * as Y from 'yjs';
 import type { Chance } from './random.js';
 
 const SYNC = 0;
+/** Begins JSON in a binary frame. */
+const BRACE = 0x7b;
 /** Applied with this origin, an update stays behind the server's back. */
 export const BEHIND = Symbol('behind the server');
 const FROM_SERVER = Symbol('from the server');
@@ -20,6 +22,8 @@ export class Client {
   /** Close codes by how often they came; 1006 is a drop. */
   readonly closes = new Map<number, number>();
   texts = 0;
+  /** How many of {@link written} are durable, as the server said; the URL has to ask for `?ack=json`. */
+  durable = 0;
 
   readonly #url: string;
   readonly #token: string;
@@ -28,6 +32,9 @@ export class Client {
   #wanted = false;
   #gone = false;
   #lagging: Uint8Array[] | undefined;
+  /** For each sync message of this socket: what of {@link written} the server has with it. */
+  #sent: number[] = [];
+  #synced = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(url: string, chance: Chance, token = 'editor.ada') {
@@ -40,7 +47,7 @@ export class Client {
       if (!this.isOpen) return;
       const frame = frameOf((encoder) => syncProtocol.writeUpdate(encoder, update));
       if (this.#lagging) this.#lagging.push(frame);
-      else this.#socket!.send(frame);
+      else this.#sendSync(this.#socket!, frame);
     });
   }
 
@@ -48,11 +55,18 @@ export class Client {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
+  /** Whether this connection brought what the server has. */
+  get isSynced(): boolean {
+    return this.isOpen && this.#synced;
+  }
+
   connect(): void {
     this.#wanted = true;
     if (this.#socket || this.#gone) return;
     const socket = new WebSocket(this.#url, [`auth.${this.#token}`]);
     this.#socket = socket;
+    this.#sent = [];
+    this.#synced = false;
     socket.on('open', () => {
       socket.send(frameOf((encoder) => syncProtocol.writeSyncStep1(encoder, this.doc)));
     });
@@ -96,7 +110,7 @@ export class Client {
     const frames = this.#lagging;
     this.#lagging = undefined;
     if (!frames || !this.isOpen) return;
-    for (const frame of this.#chance.shuffle(frames)) this.#socket!.send(frame);
+    for (const frame of this.#chance.shuffle(frames)) this.#sendSync(this.#socket!, frame);
   }
 
   /** Asks for what is missing, as `resyncInterval` of stock clients does. */
@@ -112,16 +126,28 @@ export class Client {
     this.doc.destroy();
   }
 
+  #sendSync(socket: WebSocket, frame: Uint8Array): void {
+    this.#sent.push(this.written.length);
+    socket.send(frame);
+  }
+
   #read(socket: WebSocket, data: Buffer): void {
+    if (data[0] === BRACE) return this.#readJson(data);
     const decoder = decoding.createDecoder(data);
-    // Others are awareness and JSON, which no test here is about.
+    // Others are awareness, which no test here is about.
     if (decoding.readVarUint(decoder) !== SYNC) return;
     const answer = encoding.createEncoder();
     encoding.writeVarUint(answer, SYNC);
-    syncProtocol.readSyncMessage(decoder, answer, this.doc, FROM_SERVER);
+    const kind = syncProtocol.readSyncMessage(decoder, answer, this.doc, FROM_SERVER);
+    if (kind === syncProtocol.messageYjsSyncStep2) this.#synced = true;
     if (encoding.length(answer) > 1 && socket.readyState === WebSocket.OPEN) {
-      socket.send(encoding.toUint8Array(answer));
+      this.#sendSync(socket, encoding.toUint8Array(answer));
     }
+  }
+
+  #readJson(data: Buffer): void {
+    const message = JSON.parse(data.toString()) as { type: string; updates: number };
+    if (message.type === 'ack') this.durable = Math.max(this.durable, this.#sent[message.updates - 1] ?? 0);
   }
 }
 
