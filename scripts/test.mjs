@@ -1,14 +1,18 @@
 /**
- * Everything: packages, build, lints, Rust tests, tests of the pages, addon tests, browser tests.
+ * Everything: packages, build, lints, Rust tests, tests of the pages, addon tests, kill loops, hostile clients,
+ * sanitizers, fuzzing, browser tests.
  *
- * node scripts/test.mjs [--profile dev|release|dist] [--only lint,rust,pages,addon,clients,convergence,e2e]
+ * node scripts/test.mjs [--profile dev|release|dist] [--only lint,crates,rust,…]
  */
 
 import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
+import { asan } from './asan.mjs';
 import { build } from './build.mjs';
 import { ensureChromium } from './chromium.mjs';
+import { deny } from './deny.mjs';
+import { fuzz } from './fuzz.mjs';
 import { lint } from './lint.mjs';
 import { answers, elapsed, inRoot, main, run, runTool, say, step, StepFailed } from './steps.mjs';
 
@@ -24,11 +28,18 @@ function pagesTests() {
 
 const STEPS = {
   lint: { title: 'Format, lints, types', work: lint },
+  crates: {
+    title: 'Licences, sources and versions of crates',
+    work: () => {
+      run(process.execPath, ['--test', inRoot('scripts', 'deny.test.mjs')]);
+      deny();
+    },
+  },
   rust: { title: 'Rust tests', work: rustTests },
   pages: { title: 'Tests of the pages', work: pagesTests },
   addon: {
     title: 'Addon tests',
-    work: () => runTool('vitest', ['run', '--exclude', '__test__/{clients,convergence}/**']),
+    work: () => runTool('vitest', ['run', '--exclude', '__test__/{clients,convergence,chaos,hostile}/**']),
   },
   clients: {
     title: 'Tests with stock yjs clients',
@@ -38,6 +49,17 @@ const STEPS = {
     title: 'Convergence of thousands of sessions',
     work: () => runTool('vitest', ['run', '__test__/convergence']),
   },
+  chaos: {
+    title: 'Kill loops',
+    work: () => runTool('vitest', ['run', '__test__/chaos']),
+  },
+  hostile: {
+    title: 'Hostile clients',
+    skip: () => !existsSync(inRoot('__test__/hostile/hostile.spec.ts')),
+    work: () => runTool('vitest', ['run', '__test__/hostile']),
+  },
+  asan: { title: 'Hostile bytes under AddressSanitizer and in release', work: () => asan() },
+  fuzz: { title: 'Fuzzing, briefly', work: () => fuzz() },
   e2e: {
     title: 'Browser tests',
     skip: () => !existsSync(inRoot('e2e/run.mjs')),

@@ -1,10 +1,37 @@
-//! Check 29: rooms that nobody uses give their memory back.
+//! Check 29: rooms that nobody uses give their memory back, and so do connections.
+//!
+//! `npm run soak` runs the same for longer, by `ROOM_ROUNDS` and `RECONNECTS`.
 
-use crate::support::{Client, Server, eventually, resident_bytes, server::config};
+use civicpress_realtime::protocol::sync;
+use yrs::{Text, Transact};
 
+use crate::{
+    awareness::state,
+    support::{Client, Server, eventually, resident_bytes, server::config},
+};
+
+/// Rounds whose memory is compared; a longer run has longer rounds.
 const ROUNDS: usize = 5;
 const THREADS: usize = 4;
 const ROOMS_PER_THREAD: usize = 500;
+const PEOPLE: usize = 40;
+/// Each of them, in the short run: 2,000 reconnects.
+const RECONNECTS_PER_PERSON: usize = 50;
+/// The text they write on is cut to this.
+const TEXT_MAX: u32 = 500;
+
+/// How often a test repeats what it does, from the environment.
+fn times(name: &str) -> usize {
+    std::env::var(name).map_or(1, |times| times.parse().expect(name))
+}
+
+/// What stays in memory grows with none of the later rounds. The first fill caches and allocator arenas.
+#[allow(clippy::print_stdout, reason = "what a long run was run for")]
+fn assert_flat(after: &[u64]) {
+    println!("resident bytes after each round: {after:?}");
+    let (second, last) = (after[1], after[ROUNDS - 1]);
+    assert!(last < second + second / 5 + 16 * 1024 * 1024, "{after:?}");
+}
 
 /// Opens, fills and leaves 2,000 rooms, and waits until the last has left memory.
 fn round(server: &Server, number: usize) {
@@ -32,16 +59,87 @@ fn ten_thousand_rooms_give_their_memory_back() {
     let mut config = config();
     config.rooms.grace_period_ms = 0;
     let server = Server::with(config, std::sync::Arc::default());
+    let longer = times("ROOM_ROUNDS");
     let after: Vec<u64> = (0..ROUNDS)
         .map(|number| {
-            round(&server, number);
+            for part in 0..longer {
+                round(&server, number * longer + part);
+            }
             resident_bytes()
         })
         .collect();
-    let rooms = (ROUNDS * THREADS * ROOMS_PER_THREAD) as u64;
+    let rooms = (ROUNDS * longer * THREADS * ROOMS_PER_THREAD) as u64;
     assert_eq!(server.engine().metrics().rooms_evicted.get(), rooms);
-    println!("after each round: {after:?}");
-    // The first rounds fill caches and allocator arenas; 8,000 rooms more must not add to that.
-    let (second, last) = (after[1], after[ROUNDS - 1]);
-    assert!(last < second + second / 5 + 16 * 1024 * 1024, "{after:?}");
+    assert_flat(&after);
+}
+
+/// Comes back with what it has, shows its cursor, types, and goes: politely or like a cut cable.
+fn reconnect(url: &str, number: usize, doc: yrs::Doc, clock: u64) -> yrs::Doc {
+    let mut client = Client::with_doc(url, &format!("editor:p{number}"), doc).unwrap();
+    client.say_hello();
+    client.sync();
+    client.send(state(number as u64 + 1, clock, r#"{"user":"somebody","cursor":7}"#));
+    let update = {
+        let text = client.doc.get_or_insert_text("t");
+        let mut txn = client.doc.transact_mut();
+        text.insert(&mut txn, 0, "some words ");
+        let length = text.len(&txn);
+        if length > TEXT_MAX {
+            text.remove_range(&mut txn, TEXT_MAX, length - TEXT_MAX);
+        }
+        txn.encode_update_v1()
+    };
+    client.send(sync::update(&update));
+    if clock.is_multiple_of(2) {
+        return client.vanish();
+    }
+    client.socket.close(None).unwrap();
+    client.until_closed();
+    client.doc.clone()
+}
+
+/// A room's people come back again and again; then all go, and it leaves memory.
+fn crowd(server: &Server, number: usize) {
+    let url = server.url(&format!("notes/busy-{number}"));
+    // Somebody stays all the time, and has everything in the end.
+    let mut host = Client::join(&url, "editor:host");
+    let mut people: Vec<_> = (0..PEOPLE).map(|_| yrs::Doc::new()).collect();
+    for clock in 1..=(RECONNECTS_PER_PERSON / ROUNDS) as u64 {
+        let threads: Vec<_> = people
+            .drain(..)
+            .enumerate()
+            .map(|(number, doc)| {
+                let url = url.clone();
+                std::thread::spawn(move || reconnect(&url, number, doc, clock))
+            })
+            .collect();
+        people.extend(threads.into_iter().map(|thread| thread.join().unwrap()));
+    }
+    eventually("only the host is left", || server.engine().health().connections.total == 1);
+    let late = Client::join(&url, "editor:late");
+    host.until_text(&late.text());
+    drop(late);
+    drop(host);
+    eventually("the room left", || server.engine().rooms().is_empty());
+    server.host.hooks.lock().clear();
+}
+
+#[test]
+fn thousands_of_reconnects_leave_nothing_behind() {
+    let mut config = config();
+    config.rooms.grace_period_ms = 0;
+    let server = Server::with(config, std::sync::Arc::default());
+    let longer = times("RECONNECTS");
+    let after: Vec<u64> = (0..ROUNDS)
+        .map(|number| {
+            for part in 0..longer {
+                crowd(&server, number * longer + part);
+            }
+            resident_bytes()
+        })
+        .collect();
+    let metrics = server.engine().metrics();
+    assert!(metrics.connections_opened.get() > (PEOPLE * RECONNECTS_PER_PERSON * longer) as u64);
+    assert_eq!(metrics.rooms_failed.get(), 0);
+    assert_flat(&after);
 }
