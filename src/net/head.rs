@@ -112,15 +112,21 @@ impl Head {
 
     /// First header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.values(name).next()
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.values(name).count()
     }
 
     /// All values of a header that holds a comma-separated list.
     pub fn list(&self, name: &str) -> Vec<&str> {
-        self.headers
-            .iter()
-            .filter(|(key, _)| key == name)
-            .flat_map(|(_, value)| value.split(','))
+        self.values(name)
+            .flat_map(|value| value.split(','))
             .map(str::trim)
             .filter(|value| !value.is_empty())
             .collect()
@@ -128,12 +134,7 @@ impl Head {
 
     /// All values of a header, joined with commas (RFC 9110, 5.3).
     pub fn joined(&self, name: &str) -> Option<String> {
-        let values: Vec<_> = self
-            .headers
-            .iter()
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-            .collect();
+        let values: Vec<_> = self.values(name).collect();
         (!values.is_empty()).then(|| values.join(","))
     }
 
@@ -160,7 +161,10 @@ impl Head {
         if self.minor_version == 0 {
             return Err(HeadError::Upgrade(400, "a WebSocket request must be HTTP/1.1"));
         }
-        if self.header("content-length").is_some_and(|length| length != "0")
+        if self.count("host") != 1 {
+            return Err(HeadError::Upgrade(400, "exactly one Host is needed"));
+        }
+        if self.values("content-length").any(|length| length != "0")
             || self.header("transfer-encoding").is_some()
         {
             return Err(HeadError::Upgrade(400, "a WebSocket request has no body"));
@@ -172,12 +176,20 @@ impl Head {
             return Err(HeadError::Upgrade(426, "Sec-WebSocket-Version must be 13"));
         }
         match self.header("sec-websocket-key") {
-            Some(key) if key.len() == 24 => {
+            Some(key) if self.count("sec-websocket-key") == 1 && is_nonce(key) => {
                 Ok(tungstenite::handshake::derive_accept_key(key.as_bytes()))
             }
             _ => Err(HeadError::Upgrade(400, "Sec-WebSocket-Key must be 16 bytes in base64")),
         }
     }
+}
+
+/// Whether `key` is 16 bytes in base64.
+fn is_nonce(key: &str) -> bool {
+    key.len() == 24
+        && key.strip_suffix("==").is_some_and(|digits| {
+            digits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+        })
 }
 
 /// Whether a line ends right after another, by which a head ends; with or without carriage returns.

@@ -287,9 +287,11 @@ impl Drop for Membership {
 /// segments part of the id.
 pub fn room_of_path(path: &str) -> Result<RoomId, CloseReason> {
     let invalid = |why: &str| CloseReason::InvalidRoom(why.to_owned());
+    // `/realtimenotes/a` begins like a path of ours and is none.
     let (kind, id) = path
-        .trim_start_matches('/')
-        .split_once('/')
+        .strip_prefix('/')
+        .map(|path| path.trim_start_matches('/'))
+        .and_then(|path| path.split_once('/'))
         .ok_or_else(|| invalid("Invalid room URL format"))?;
     let decoded = percent_decode_str(id)
         .decode_utf8()
@@ -314,6 +316,7 @@ mod tests {
         assert_eq!(room("/devices/x").unwrap(), "device:x");
         assert_eq!(room("/notes/%C3%A4%20b%3Fx").unwrap(), "notes:ä b?x");
         for bad in [
+            "notes/a",
             "/",
             "/records",
             "/records/",

@@ -17,6 +17,7 @@ mod bad_input;
 mod documents;
 #[cfg(target_os = "linux")]
 mod flow;
+mod front_door;
 mod http;
 mod invariants;
 mod lifecycle;
