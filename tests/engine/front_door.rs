@@ -330,6 +330,8 @@ fn forwarded_addresses_are_counted_behind_a_trusted_proxy_only() {
     eventually("given back", || join(&server, "198.51.100.1").is_some());
 }
 
+type End = fn(&Server);
+
 /// Joins that end in each way there is; the last place must be free again after each.
 #[test]
 fn connection_limits_are_exact_and_places_come_back_on_every_path() {
@@ -352,7 +354,7 @@ fn connection_limits_are_exact_and_places_come_back_on_every_path() {
             })
         };
         let held = [0; 2].map(|_| Client::join(&url, "editor:ada"));
-        let ends: [(&str, fn(&Server)); 6] = [
+        let ends: [(&str, End); 6] = [
             ("a normal close", |server| {
                 let mut client = Client::join(&server.url("notes/a"), "editor:ada");
                 client.socket.close(None).unwrap();
