@@ -142,7 +142,11 @@ export declare class RealtimeServer {
    * if they cannot be used: the certificate before stays.
    */
   reloadTls(): Promise<void>;
-  /** Ends all sessions of a user at once; returns how many. */
+  /**
+   * Ends all sessions of a user at once; returns how many. When it returns, no room takes anything of them any
+   * more, and joins under way do not complete. A number and its text are the same user; anything else is
+   * nobody. Made to be called from the hook `auth:sessions:revoked`.
+   */
   revokeUserConnections(userId: string | number, reason?: string): number;
   /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>;

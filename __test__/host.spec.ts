@@ -56,6 +56,7 @@ it('ends the sessions of a revoked user', async () => {
   expect(server.revokeUserConnections('editor', 'left the office')).toBe(1);
   expect(await client.closed).toMatchObject({ code: 4001 });
   expect(server.revokeUserConnections('editor')).toBe(0);
+  expect(server.getHealthStatus().connections).toEqual({ total: 0, perUser: 0, perIP: 0 });
 });
 
 const REFUSALS: [string, Partial<RealtimeHost>, number][] = [

@@ -80,8 +80,10 @@ export class RealtimeServer implements Public.RealtimeServer {
     return this.#attempt('reloadTls', {}, () => this.#engine.reloadTls());
   }
 
-  revokeUserConnections(userId: string | number, reason = 'session revoked'): number {
-    return this.#engine.revokeUser(String(userId), reason);
+  revokeUserConnections(userId: string | number, reason = ''): number {
+    // Called with what a hook says, whatever that is.
+    if (typeof userId !== 'string' && typeof userId !== 'number') return 0;
+    return this.#engine.revokeUser(String(userId), String(reason));
   }
 
   roomMarkdown(room: string): Promise<string> {

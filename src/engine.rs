@@ -236,9 +236,16 @@ impl Engine {
         }
     }
 
-    /// Ends all sessions of a user at once; returns how many.
+    /// Ends all sessions of a user at once, joins under way included; returns how many there were. An empty
+    /// reason is none.
     pub fn revoke_user(&self, user_id: &str, reason: &str) -> usize {
-        self.shared.sessions.revoke(user_id, reason)
+        let count = self.shared.sessions.revoke(user_id, reason);
+        let user = user_id.escape_debug();
+        log::info!(
+            event = "sessions_revoked", user:% = user, count = count;
+            "user {user}: {count} sessions revoked"
+        );
+        count
     }
 
     /// The live room's document as Markdown, front matter included.

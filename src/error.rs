@@ -84,7 +84,7 @@ pub enum CloseReason {
     TokenExpired,
     /// The host did not say for long whether the session still holds; come back and be judged anew (4500).
     AuthUnavailable,
-    /// The host ended the user's sessions (4001), with its reason.
+    /// The host ended the user's sessions (4001), with its reason; empty = it gave none.
     SessionRevoked(String),
     /// The record is missing or not for this user (4003).
     PermissionDenied,
@@ -177,6 +177,7 @@ impl CloseReason {
             Self::AuthUnavailable => {
                 "The session cannot be verified at the moment; reconnect".into()
             }
+            Self::SessionRevoked(reason) if reason.is_empty() => "The session was revoked".into(),
             Self::SessionRevoked(reason) => format!("The session was revoked: {reason}"),
             Self::RoomTypeNotRegistered(kind) => format!("Room type '{kind}' is not registered"),
             Self::InvalidRoom(why)
@@ -203,7 +204,9 @@ impl CloseReason {
             Self::RoomTypeNotRegistered(kind) => {
                 serde_json::json!({ "code": code, "roomType": cut(kind, 40) })
             }
-            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why) => {
+            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why)
+                if !why.is_empty() =>
+            {
                 serde_json::json!({ "code": code, "reason": cut(why, 60) })
             }
             Self::RateLimit(_) => {
@@ -245,6 +248,9 @@ mod tests {
     #[test]
     fn close_reasons_have_the_contract_shape() {
         assert_eq!(CloseReason::AuthFailed.close_text(), r#"{"code":"AUTH_FAILED"}"#);
+        let revoked = |reason: &str| CloseReason::SessionRevoked(reason.into()).close_text();
+        assert_eq!(revoked(""), r#"{"code":"SESSION_REVOKED"}"#);
+        assert_eq!(revoked("left"), r#"{"code":"SESSION_REVOKED","reason":"left"}"#);
         assert_eq!(
             CloseReason::RoomTypeNotRegistered("x".into()).close_text(),
             r#"{"code":"ROOM_TYPE_NOT_REGISTERED","roomType":"x"}"#

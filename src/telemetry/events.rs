@@ -43,6 +43,7 @@ pub const EVENTS: &[Event] = events! {
     "client_disconnected" "info" ["code connection correlation_id duration_ms room user"] "a session ended; code says why, CLIENT_LEFT: by itself";
     "session_ended" "info" ["code connection room user"] "a look at a live session's rights ended it";
     "rights_changed" "info" ["connection room user"] "a live session may edit from now on, or only read";
+    "sessions_revoked" "info" ["count user"] "the host ended all sessions of a user";
     "recheck_failed" "warn" ["code connection room user"] "the host did not say whether a live session may stay";
     "client_refused" "info" ["code connection correlation_id room"] "a connection got no session";
     "request_refused" "debug" ["address code"] "a request was refused before the upgrade";

@@ -27,6 +27,9 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &Abo
     if !broke_the_protocol {
         let message = reason.message();
         let told = match reason {
+            CloseReason::SessionRevoked(why) if why.is_empty() => {
+                ServerControl::SessionRevoked { reason: "session_revoked" }
+            }
             CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
             _ => ServerControl::Error {
                 code: reason.code(),
