@@ -137,14 +137,12 @@ impl JoinRequest {
             .unwrap_or(Err(HostError::Timeout))
             .map_err(|error| refused(error, Some(user)))?;
         log_accepted(connection, &correlation, &room_id, address, &identity, grant);
-        let flood = |reason: &CloseReason| {
-            // A revocation meanwhile refuses too, and is no fault of the peer.
-            if matches!(reason, CloseReason::ConnectionLimit(_)) {
-                shared.security.report(Violation::ConnectionFlood, address, Some(user));
-            }
-        };
-        let admission =
-            joining.admit(connection, address, user, Arc::clone(&outbox)).inspect_err(flood)?;
+        let admitted = joining.admit(connection, address, user, Arc::clone(&outbox));
+        // A revocation meanwhile refuses too, and is no fault of the peer.
+        if let Err(CloseReason::ConnectionLimit(_)) = &admitted {
+            shared.security.report(Violation::ConnectionFlood, address, Some(user));
+        }
+        let admission = admitted?;
         *half_open = None;
         let session = SessionId(connection.0);
         let member = NewMember {
