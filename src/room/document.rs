@@ -4,6 +4,10 @@
 //! arrive, because pending state inside yrs can stay for ever or corrupt the document. Every call into yrs
 //! runs inside `catch_unwind`; a document that panicked is [`DocumentError::Broken`] and must be dropped.
 
+#[cfg(test)]
+pub(crate) mod fault;
+mod stored;
+
 use std::{
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,6 +24,8 @@ use crate::{
     markdown::{self, MergeReport, Node},
     protocol::guard::{self, Admitted, Bounds, Missing, Refusal, Scan, Shape},
 };
+
+pub use stored::{LoadFault, seed_update};
 
 /// What can go wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,45 +129,6 @@ impl Document {
             counted: true,
             broken: false,
         }
-    }
-
-    /// Rebuilds a document from a snapshot and log rows. Rows that lack a dependency are held again.
-    ///
-    /// What is stored was let in before, so a document over its bounds opens: it may shrink, and be read.
-    pub fn load(
-        document_bytes_max: u64,
-        snapshot: Option<&Bytes>,
-        rows: impl Iterator<Item = (u64, Bytes)>,
-    ) -> Result<Self, LoadFault> {
-        let mut document = Self::new(document_bytes_max);
-        if let Some(state) = snapshot {
-            let fault = |error| LoadFault { error, seq: None, bytes: state.clone() };
-            let whole = document.load_one(state).map_err(fault)?;
-            if whole.is_some() {
-                return Err(fault(DocumentError::Refused("SNAPSHOT_INCOMPLETE")));
-            }
-        }
-        for (seq, bytes) in rows {
-            let fault = |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone() };
-            if let Some(rest) = document.load_one(&bytes).map_err(fault)? {
-                // Not bounded again: what is in the log was within the bounds when it came.
-                document.held.push(Held { seq, rest });
-            }
-            document.settle().map_err(fault)?;
-        }
-        Ok(document)
-    }
-
-    /// Applies what is stored; returns the part that has to wait.
-    fn load_one(&mut self, bytes: &Bytes) -> Result<Option<Rest>, DocumentError> {
-        let update = guard::admit(bytes.clone(), &Bounds::stored())?;
-        let limit = std::mem::replace(&mut self.bounds, Bounds::stored());
-        let part = self.apply(&update, Exact::NotWanted).and_then(|applied| match applied {
-            Applied::Missing => self.apply_part(&update).map(|part| part.rest),
-            Applied::Changed(_) | Applied::Unchanged => Ok(None),
-        });
-        self.bounds = limit;
-        part
     }
 
     /// Applies an update, if all it builds on is there.
@@ -335,20 +302,6 @@ impl Document {
         guarded(|| Ok(self.doc.transact().encode_diff_v1(&StateVector::default())))
     }
 
-    /// Whether `state` rebuilds a document equal to this one; asked before a snapshot replaces a good one.
-    pub fn is_rebuilt_by(&mut self, state: &Bytes) -> bool {
-        let document_bytes_max = self.bounds.document_bytes_max;
-        let rebuilt = Self::load(document_bytes_max, Some(state), std::iter::empty());
-        let (Ok(rebuilt), Ok(ours)) = (rebuilt, self.state_vector_map()) else { return false };
-        if rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours) {
-            self.estimated_bytes = rebuilt.estimated_bytes;
-            self.counted = true;
-            true
-        } else {
-            false
-        }
-    }
-
     /// The record's content as a ProseMirror-shaped tree.
     pub fn content(&self) -> Result<Node, DocumentError> {
         guarded(|| {
@@ -428,58 +381,9 @@ impl Drop for Document {
     }
 }
 
-/// No update is known that passes the guard and breaks a document, so tests have to make one break it.
-#[cfg(test)]
-pub(crate) mod fault {
-    /// Updates with these bytes in them panic while they are applied.
-    pub(crate) const BREAKS: &[u8] = b"break this document";
-
-    pub(super) fn trip(update: &[u8]) {
-        assert!(!update.windows(BREAKS.len()).any(|window| window == BREAKS), "on purpose");
-    }
-}
-
-/// A stored update that does not load.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{error}")]
-pub struct LoadFault {
-    /// What is wrong with it.
-    pub error: DocumentError,
-    /// Its row in the log; `None` = the snapshot.
-    pub seq: Option<u64>,
-    /// The update v1.
-    pub bytes: Bytes,
-}
-
 /// What an update of yrs' own making takes in memory, in bytes.
 fn estimate(update: &[u8]) -> Option<u64> {
     guard::scan_update(update, &Bounds::stored()).ok().map(|scan| scan.estimated_bytes)
-}
-
-/// The first content of a record as an update, made by a client id that no other content can share: the hash
-/// of room, converter version and text. The same seed made twice is the same bytes, so that even two seeds
-/// that slip past the store's claim merge to one.
-pub fn seed_update(room: &str, body: &str) -> Result<Bytes, DocumentError> {
-    use sha2::{Digest, Sha256};
-
-    let mut hash = Sha256::new();
-    for part in [room, markdown::CONVERTER_VERSION, body] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    let mut first = [0; 8];
-    first.copy_from_slice(hash.finalize().get(..8).unwrap_or(&[0; 8]));
-    let client_id = u64::from_be_bytes(first) & crate::limits::CLIENT_ID_MAX;
-    guarded(|| {
-        let doc = Doc::with_options(Options {
-            offset_kind: OffsetKind::Utf16,
-            ..Options::with_client_id(yrs::block::ClientID::new(client_id))
-        });
-        let fragment = doc.get_or_insert_xml_fragment(markdown::ROOT);
-        let mut txn = doc.transact_mut();
-        markdown::write_fragment(&mut txn, &fragment, &markdown::parse(body));
-        Ok(txn.encode_update_v1().into())
-    })
 }
 
 /// Runs a call into yrs. After a panic the document is in an unknown state; the error says so.

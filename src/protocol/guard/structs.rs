@@ -7,6 +7,9 @@
 //! deletes  = count(clients) { client count(ranges) { clock len }* }*
 //! ```
 
+mod content;
+mod cost;
+
 use std::collections::HashSet;
 
 use super::{
@@ -41,27 +44,6 @@ const HAS_RIGHT: u8 = 0x40;
 const HAS_KEY: u8 = 0x20;
 /// Yjs reads five bits of content kind, yrs four: the fifth must not be set.
 const KIND_BITS: u8 = 0x1f;
-
-/// Shared types: array, map, text and XML text are only a number, elements carry a name.
-const XML_ELEMENT: u8 = 3;
-/// yrs does not read the name that Yjs writes after it, so the rest would be read shifted.
-const XML_HOOK: u8 = 5;
-const XML_TEXT: u8 = 6;
-
-/// Memory by kind, in bytes: the peak while a struct is decoded and integrated, above what stays. Measured on
-/// yrs 0.28.1 with an allocator that counts, 100 000 of a kind in one update, rounded up: an item 239 to 252,
-/// collected 71, a shared type 471 (an element 511), a subdocument 1077, a root name 475, a key of a map 109, a
-/// client 292, a deleted range 461 (it cuts one item into three). `tests/hostile_documents.rs` measures again.
-mod cost {
-    pub(super) const COLLECTED: u64 = 72;
-    pub(super) const ITEM: u64 = 256;
-    pub(super) const TYPE: u64 = 264;
-    pub(super) const SUBDOCUMENT: u64 = 850;
-    pub(super) const ROOT_NAME: u64 = 480;
-    pub(super) const KEY: u64 = 112;
-    pub(super) const DELETE_RANGE: u64 = 464;
-    pub(super) const SECTION: u64 = 300;
-}
 
 /// What a scan found, and what of the update has to be written otherwise before yrs may read it.
 pub(super) struct Scanned {
@@ -341,77 +323,6 @@ impl<'a> Scanner<'a> {
         }
         let len = self.content(info & KIND_BITS)?;
         Ok((len, node))
-    }
-
-    /// Reads a struct's content; returns how many clocks it takes.
-    fn content(&mut self, kind: u8) -> Result<u64, Refusal> {
-        match kind {
-            DELETED => return Ok(u64::from(clock(&mut self.reader)?)),
-            BINARY => {
-                let bytes = self.reader.bytes()?.len() as u64;
-                self.charge(bytes);
-            }
-            STRING => {
-                let text = self.reader.string()?;
-                self.data = self.reader.position() - text.len();
-                self.charge(2 * text.len() as u64);
-                return Ok(text.chars().map(|c| c.len_utf16() as u64).sum());
-            }
-            EMBED => {
-                let bytes = value::json(&mut self.reader)?;
-                self.charge(bytes);
-            }
-            FORMAT => {
-                let key = self.reader.string()?.len() as u64;
-                let bytes = value::json(&mut self.reader)?;
-                self.charge(key + bytes);
-            }
-            TYPE => self.shared_type()?,
-            ANY => {
-                let values = self.reader.count(1)?;
-                self.data = self.reader.position();
-                for _ in 0..values {
-                    let bytes = value::any(&mut self.reader)?;
-                    self.charge(bytes);
-                }
-                return Ok(values as u64);
-            }
-            DOC => {
-                let guid = self.reader.string()?.len() as u64;
-                let options = value::any(&mut self.reader)?;
-                self.charge(cost::SUBDOCUMENT + guid + options);
-            }
-            _ => return Err(Refusal::UnknownContent),
-        }
-        Ok(1)
-    }
-
-    /// Reads values as Yjs before 13 wrote them, and notes how they are written today.
-    fn legacy_json(&mut self, from: usize, info: u8) -> Result<u64, Refusal> {
-        let values = self.reader.count(1)?;
-        let mut bytes = Vec::new();
-        write_var_uint(&mut bytes, values as u64);
-        for _ in 0..values {
-            let charged = value::legacy(&mut self.reader, &mut bytes)?;
-            self.charge(charged);
-        }
-        self.rewrites.push(Rewrite { from, to: from + 1, bytes: vec![info & !KIND_BITS | ANY] });
-        self.rewrites.push(Rewrite { from: self.content, to: self.reader.position(), bytes });
-        Ok(values as u64)
-    }
-
-    fn shared_type(&mut self) -> Result<(), Refusal> {
-        self.types += 1;
-        self.charge(cost::TYPE);
-        match self.reader.u8()? {
-            XML_ELEMENT => {
-                let name = self.reader.string()?.len() as u64;
-                self.charge(name);
-                Ok(())
-            }
-            kind if kind <= XML_TEXT && kind != XML_HOOK => Ok(()),
-            _ => Err(Refusal::UnknownType),
-        }
     }
 
     /// Reads an id that the struct at clock `at` of client `own` refers to.

@@ -11,7 +11,7 @@ use crate::{
     protocol::lib0::{Reader, write_string, write_var_int, write_var_uint},
 };
 
-/// Memory of one value in yrs, in bytes, measured as in `structs.rs`: a slot in a list that is copied once (48),
+/// Memory of one value in yrs, in bytes, measured as in `structs/cost.rs`: a slot in a list that is copied once (48),
 /// a text of its own (24), a list's slots (56), a map with its first entries (328), each key (96).
 mod cost {
     pub(super) const VALUE: u64 = 48;
