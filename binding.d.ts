@@ -55,6 +55,25 @@ export interface AuthAnswer {
   rooms?: Array<string>
 }
 
+/** Writes a consistent, verified copy of the database to `to`, also while an engine runs on it. */
+export declare function backupStore(sources: ConfigSources, to: string): Promise<BackupSummary>
+
+/** What a backup holds. */
+export interface BackupSummary {
+  /** Rooms. */
+  rooms: number
+  /** Log rows of all rooms. */
+  logRows: number
+  /** Size of the file, in bytes. */
+  fileBytes: number
+  /** Rooms that are damaged in it, with what was found. They were so before. */
+  damaged: Array<string>
+  /** Restore only: the database that was replaced. */
+  databaseFile: string
+  /** Restore only: where the replaced database is now. */
+  setAside?: string
+}
+
 /** A user, as told by `authenticate`. */
 export interface Caller {
   /** The host's id of the user. */
@@ -183,6 +202,9 @@ export interface EngineOptions {
   pagesDir?: string
 }
 
+/** A version of a room, or its present state, as update v1 or as Markdown. */
+export declare function exportVersion(sources: ConfigSources, room: string, version: number | undefined | null, markdown: boolean): Promise<Buffer>
+
 /** Answer of `authorize`. */
 export interface GrantAnswer {
   /** Whether the user may view the room. */
@@ -222,6 +244,12 @@ export interface ListenerHealth {
   host: string | null
 }
 
+/** The rooms in the store, by name. */
+export declare function listRooms(sources: ConfigSources): Promise<Array<StoredRoomSummary>>
+
+/** The stored versions of a room, newest first. */
+export declare function listVersions(sources: ConfigSources, room: string): Promise<Array<VersionSummary>>
+
 /** Answer of `loadRecord`. */
 export interface LoadAnswer {
   /** Whether the host could say. */
@@ -256,6 +284,15 @@ export interface RateCounts {
   /** `rate_limiting.messages_per_second`. */
   messagesPerSecond: number
 }
+
+/**
+ * Verifies the backup `from` and puts it in the place of the database, which is moved aside. No engine may
+ * run.
+ */
+export declare function restoreStore(sources: ConfigSources, from: string): Promise<BackupSummary>
+
+/** Makes a record's content that of an older version again, by a change like any editor's. No engine may run. */
+export declare function restoreVersion(sources: ConfigSources, room: string, version: number): Promise<VersionRestored>
 
 /** Room counts. */
 export interface RoomCounts {
@@ -309,6 +346,18 @@ export interface SnapshotAnswer {
 export interface StoreCondition {
   /** Why commits fail at the moment; `null` = all is well. */
   degraded: string | null
+  /** What was wrong with the database when it was opened; `null` = nothing. */
+  damage: string | null
+}
+
+/** A room in the store. */
+export interface StoredRoomSummary {
+  /** The room, `type:id`. */
+  room: string
+  /** Rows in its log. */
+  logRows: number
+  /** Version of its newest snapshot. */
+  newestVersion?: number
 }
 
 /** What a token shall say. */
@@ -327,3 +376,23 @@ export interface TokenOptions {
 
 /** The engine's version. */
 export declare function version(): string
+
+/** What bringing a version back did. */
+export interface VersionRestored {
+  /** Whether anything differed. */
+  changed: boolean
+  /** The version that keeps what was there before. */
+  keptAs?: number
+}
+
+/** A stored version of a room. */
+export interface VersionSummary {
+  /** Counts up per room from 1. */
+  version: number
+  /** Unix milliseconds. */
+  createdAtMs: number
+  /** Size of the state, in bytes. */
+  stateBytes: number
+  /** Size as stored, in bytes. */
+  storedBytes: number
+}

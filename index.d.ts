@@ -112,7 +112,7 @@ export interface HealthStatus {
   rooms: { total: number; maxRooms: number };
   memory: { heapUsed: number; heapTotal: number; external: number };
   rateLimiting: { activeClients: number; messagesPerSecond: number };
-  store: { degraded: string | null };
+  store: { degraded: string | null; damage: string | null };
 }
 
 export interface SnapshotReport {

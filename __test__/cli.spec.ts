@@ -21,12 +21,12 @@ describe('help', () => {
     async (args) => {
       const { code, stdout, stderr } = await run(args);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      for (const command of ['start', 'token', 'config check', 'doctor', 'Examples:'])
+      for (const command of ['start', 'token', 'config check', 'doctor', 'backup', 'snapshots', 'Examples:'])
         expect(stdout).toContain(command);
     },
   );
 
-  it.each(['start', 'token', 'config', 'doctor'])(
+  it.each(['start', 'token', 'config', 'doctor', 'backup', 'restore', 'snapshots'])(
     '%s --help shows its options and examples',
     async (command) => {
       const { code, stdout } = await run([command, '--help']);
@@ -60,6 +60,14 @@ describe('what is not understood ends with 2', () => {
     [['token', '--user', 'a', '--expires', '0h'], "--expires '0h'"],
     [['config'], 'check, print or default?'],
     [['config', 'fly'], "no 'config fly'"],
+    [['backup'], 'the file is missing'],
+    [['restore', 'a', 'b'], "'b' is too much"],
+    [['snapshots'], 'list, export or restore?'],
+    [['snapshots', 'fly'], "no 'snapshots fly'"],
+    [['snapshots', 'export', 'records:a'], '-o FILE is missing'],
+    [['snapshots', 'restore', 'records:a'], '--version N is missing'],
+    [['snapshots', 'restore', 'records:a', '--version', '0'], "--version '0'"],
+    [['snapshots', 'list', 'records:a', '--version', '1'], 'takes no --version'],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -35,7 +35,7 @@ it('tells its health before, while and after', async () => {
     status: 'healthy',
     server: { listening: true, port, host: '127.0.0.1' },
     rooms: { total: 0, maxRooms: 7 },
-    store: { degraded: null },
+    store: { degraded: null, damage: null },
   });
   expect(health.memory.heapUsed).toBeGreaterThan(0);
   expect(health.rateLimiting.messagesPerSecond).toBeGreaterThan(0);

@@ -1,15 +1,25 @@
 #!/usr/bin/env node
 /** The command `civicpress-realtime`. Exit codes: 0 done, 1 failed, 2 not understood. */
 
+import { backup, restore } from './cli/backup.js';
 import { config } from './cli/config.js';
 import { doctor } from './cli/doctor.js';
 import { helpOf } from './cli/help.js';
 import { CommandFailed, fail, out, UsageError } from './cli/output.js';
+import { snapshots } from './cli/snapshots.js';
 import { start } from './cli/start.js';
 import { token } from './cli/token.js';
 import { version } from './native.js';
 
-const COMMANDS: Record<string, (args: string[]) => Promise<void>> = { start, token, config, doctor };
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
+  start,
+  token,
+  config,
+  doctor,
+  backup,
+  restore,
+  snapshots,
+};
 
 async function main(args: string[]): Promise<void> {
   const [name, ...rest] = args;
@@ -19,7 +29,8 @@ async function main(args: string[]): Promise<void> {
   const command = COMMANDS[name];
   if (!command) throw new UsageError(`there is no command '${name}'`);
   if (rest.includes('--help') || rest.includes('-h')) return out(helpOf(name));
-  if (rest.includes('--version')) return out(version());
+  // Where a command has a --version N of its own, it comes with a number.
+  if (name !== 'snapshots' && rest.includes('--version')) return out(version());
   try {
     await command(rest);
   } catch (error) {

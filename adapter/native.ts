@@ -41,11 +41,17 @@ export const native: typeof Binding = load();
 
 export const {
   RealtimeEngine,
+  backupStore,
   checkConfig,
   defaultConfig,
   describeConfig,
+  exportVersion,
   installSamples,
+  listRooms,
+  listVersions,
   printConfig,
+  restoreStore,
+  restoreVersion,
   runDoctor,
   signToken,
   version,

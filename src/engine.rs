@@ -18,7 +18,7 @@ use crate::{
     compute::Compute,
     config::Config,
     error::EngineError,
-    host::Host,
+    host::{Hook, Host},
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
     net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
@@ -29,7 +29,7 @@ use crate::{
         registry::Registry,
         types::RoomTypes,
     },
-    store::Store,
+    store::{Store, StoreStatus},
     telemetry::{metrics::Metrics, performance, security::SecurityEvents},
     time::unix_ms,
 };
@@ -124,6 +124,8 @@ pub struct RateHealth {
 pub struct StoreHealth {
     /// Why commits fail at the moment; `null` = all is well.
     pub degraded: Option<String>,
+    /// What was wrong with the database when it was opened, and where it is now; stays until the next start.
+    pub damage: Option<String>,
 }
 
 /// What a requested snapshot did; shape of `triggerRecordSnapshot` in the host's contract.
@@ -173,6 +175,7 @@ impl Engine {
             types: Arc::new(RoomTypes::of_config(&config)),
             quarantine: Quarantine::new(quarantine::folder(&config.system_data_dir)),
             broker: Arc::new(SingleNode),
+            unlogged_bytes: Arc::default(),
         });
         let (accepting, accepts) = watch::channel(true);
         let (stopped, stops) = watch::channel(false);
@@ -183,6 +186,12 @@ impl Engine {
             address,
             stops,
         ));
+        if let Some(damage) = store.status().damage {
+            host.emit_hook(Hook {
+                name: "realtime:snapshot:integrity-failed",
+                data: serde_json::json!({ "roomId": null, "error": damage, "timestamp": unix_ms() }),
+            });
+        }
         if let Some(certificate) = certificate {
             tokio::spawn(certificate.watch(shared.stopped.clone()));
         }
@@ -324,7 +333,8 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
     let rooms = shared.registry.len();
     let config = &shared.config;
     let listening = !shared.is_draining();
-    let store = StoreHealth { degraded: shared.store.status().degraded };
+    let StoreStatus { degraded: failing, damage, .. } = shared.store.status();
+    let store = StoreHealth { degraded: failing, damage };
     let degraded = shared.degraded();
     let healthy = listening
         && store.degraded.is_none()
@@ -460,7 +470,7 @@ impl HealthStatus {
                 active_clients: 0,
                 messages_per_second: config.rate_limiting.messages_per_second,
             },
-            store: StoreHealth { degraded: None },
+            store: StoreHealth { degraded: None, damage: None },
         }
     }
 }

@@ -27,6 +27,9 @@ pub enum EngineError {
     /// The room is not open, or went away meanwhile.
     #[error("room {0} is not open")]
     RoomNotFound(String),
+    /// The store has no such room or version.
+    #[error("{0}")]
+    VersionNotFound(String),
     /// Too many rooms are open (`rooms.max_rooms`).
     #[error("Room limit reached ({0}); cannot create another room")]
     RoomLimit(usize),
@@ -51,6 +54,7 @@ impl EngineError {
             Self::Host(error) => error.code(),
             Self::RoomId(_) => "INVALID_ROOM_ID",
             Self::RoomNotFound(_) => "ROOM_NOT_FOUND",
+            Self::VersionNotFound(_) => "VERSION_NOT_FOUND",
             Self::RoomLimit(_) => "ROOM_LIMIT_REACHED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::NotRunning => "REALTIME_NOT_RUNNING",
@@ -62,7 +66,7 @@ impl EngineError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::RoomId(_) => 400,
-            Self::RoomNotFound(_) => 404,
+            Self::RoomNotFound(_) | Self::VersionNotFound(_) => 404,
             Self::RoomLimit(_) | Self::ShuttingDown | Self::NotRunning => 503,
             Self::Host(error) => error.http_status(),
             _ => 500,

@@ -25,6 +25,7 @@ pub mod future;
 pub mod host;
 pub mod ids;
 pub mod limits;
+pub mod maintenance;
 pub mod markdown;
 pub mod net;
 pub mod panics;

@@ -151,6 +151,16 @@ pub const STORE_READS_MAX: usize = 1024;
 pub const STORE_RETRY_WAIT_MIN: Duration = Duration::from_millis(50);
 /// Longest wait before a failed commit is tried again.
 pub const STORE_RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A commit that takes so long is taken for a disk that hangs.
+pub const STORE_STALL: Duration = Duration::from_secs(5);
+/// Time a room waits for a place in a full queue before it asks whether the disk is well.
+pub const STORE_PATIENCE: Duration = Duration::from_millis(250);
+/// Bytes of one room's updates that may wait for a failing disk; over it the room takes no more edits.
+pub const UNLOGGED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of all rooms' updates that may wait for a failing disk.
+pub const UNLOGGED_BYTES_TOTAL_MAX: u64 = 256 * 1024 * 1024;
+/// What each of these updates counts beside its bytes.
+pub const UNLOGGED_UPDATE_BYTES: u64 = 160;
 /// Time a closing store has for what is queued.
 pub const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time a starting store waits for another engine to let go of its file.

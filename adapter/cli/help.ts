@@ -9,6 +9,9 @@ Commands:
   config print      print the effective configuration and where each value is from
   config default    print a commented configuration file with all defaults
   doctor            look for what would keep the server from working here
+  backup            copy the database while the server runs
+  restore           put a backup in the database's place
+  snapshots         list, export or bring back versions of a room
   help <command>    show the options of a command
 
 Options:
@@ -102,6 +105,62 @@ ${HELP}
 Examples:
   civicpress-realtime doctor
   civicpress-realtime doctor --origin https://town.example.org`,
+
+  backup: `Copy the database to FILE, consistent and verified, also while the server runs and is busy.
+
+Usage: civicpress-realtime backup FILE [options]
+
+Options:
+${CONFIG_FILE}
+${HELP}
+
+Every edit acknowledged before the command began is in it. FILE must not exist; it appears only when it is
+complete and synced to the disk. Exit code 1 with a file written: rooms that were damaged before are in it.
+Records are Markdown files of their own; back up their folder as well.
+
+Examples:
+  civicpress-realtime backup /var/backups/realtime-$(date +%F).db
+  civicpress-realtime backup copy.db --config /etc/civicpress/realtime.yml`,
+
+  restore: `Put the backup FILE in the place of the database. The server must be stopped.
+
+Usage: civicpress-realtime restore FILE [options]
+
+Options:
+${CONFIG_FILE}
+${HELP}
+
+FILE is verified first and stays as it is. The database that was there is kept beside the restored one, as
+<name>.replaced-<time>. Editors that have newer edits bring them back when they reconnect.
+
+Examples:
+  civicpress-realtime restore /var/backups/realtime-2026-11-20.db`,
+
+  snapshots: `List, export or bring back versions of a room. Kept are ten of the last hour, one per hour for a day and one
+per day for thirty days.
+
+Usage: civicpress-realtime snapshots list [ROOM] [options]
+       civicpress-realtime snapshots export ROOM -o FILE [--version N] [--markdown] [options]
+       civicpress-realtime snapshots restore ROOM --version N [options]
+
+  list                show all rooms, or the versions of one
+  export              write a version, or without --version the present state, to a file
+  restore             make a record read as a version again; the server must be stopped
+
+Options:
+  --version N         the version, as 'list' shows it
+  --markdown          export a record as Markdown instead of a Yjs update
+  -o, --output FILE   file to write; it must not exist
+${CONFIG_FILE}
+${HELP}
+
+A restore is a change like any editor's: nothing is undone in the history, what was there before becomes a
+version of its own, and whoever still has the record open gets the change.
+
+Examples:
+  civicpress-realtime snapshots list records:budget
+  civicpress-realtime snapshots export records:budget --version 12 --markdown -o budget.md
+  civicpress-realtime snapshots restore records:budget --version 12`,
 };
 
 /** The help screen of a command; the general one for anything else. */

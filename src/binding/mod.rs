@@ -18,6 +18,7 @@ pub mod control;
 pub mod engine;
 pub mod js_host;
 pub mod log_pump;
+pub mod maintenance;
 pub mod options;
 pub mod promise;
 pub mod settings;

@@ -244,6 +244,8 @@ pub struct RateCounts {
 pub struct StoreCondition {
     /// Why commits fail at the moment; `null` = all is well.
     pub degraded: Option<String>,
+    /// What was wrong with the database when it was opened; `null` = nothing.
+    pub damage: Option<String>,
 }
 
 /// What a requested snapshot did.
@@ -292,7 +294,7 @@ impl From<HealthStatus> for EngineHealth {
                 active_clients: count(health.rate_limiting.active_clients),
                 messages_per_second: number(health.rate_limiting.messages_per_second),
             },
-            store: StoreCondition { degraded: health.store.degraded },
+            store: StoreCondition { degraded: health.store.degraded, damage: health.store.damage },
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
     net::{Shared, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand},
+    store::StoreStatus,
     telemetry::{correlation::CorrelationId, metrics::Gauges},
 };
 
@@ -107,7 +108,7 @@ async fn route(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> An
 }
 
 fn ready(shared: &Shared) -> Answer {
-    let store = shared.store.status().degraded;
+    let StoreStatus { degraded: store, damage, .. } = shared.store.status();
     let degraded = shared.degraded();
     // Without its store an engine should get no new work; with anything else it can.
     let (status, state) = if shared.is_draining() {
@@ -119,7 +120,7 @@ fn ready(shared: &Shared) -> Answer {
     } else {
         (StatusCode::OK, "degraded")
     };
-    let store = serde_json::json!({ "degraded": store });
+    let store = serde_json::json!({ "degraded": store, "damage": damage });
     json(status, &serde_json::json!({ "status": state, "degraded": degraded, "store": store }))
 }
 
@@ -139,6 +140,7 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         store_rows: store.rows,
         store_commit_micros: store.commit_micros,
         store_degraded: store.degraded.is_some(),
+        store_damaged: store.damage.is_some(),
     });
     with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }

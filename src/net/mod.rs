@@ -147,10 +147,12 @@ impl Shared {
 
     /// What works, but not as an operator wants it, one sentence each; empty = all is well.
     pub fn degraded(&self) -> Vec<String> {
-        let store = self.store.status().degraded.map(|why| format!("store: {why}"));
+        let store = self.store.status();
+        let damage = store.damage;
+        let store = store.degraded.map(|why| format!("store: {why}"));
         let tls = self.certificate.as_ref().and_then(|certificate| certificate.problem());
         let open = exposure::unencrypted(&self.config, self.address).map(str::to_owned);
-        [store, tls, open].into_iter().flatten().collect()
+        [store, damage, tls, open].into_iter().flatten().collect()
     }
 
     /// Whether new connections are turned away.

@@ -42,6 +42,11 @@ pub enum ServerControl<'a> {
         /// The host's reason.
         reason: &'a str,
     },
+    /// The disk fails and the room takes no more edits, or takes them again.
+    Storage {
+        /// Whether edits are refused.
+        degraded: bool,
+    },
     /// The answer to a ping.
     Pong {
         /// Unix milliseconds.
@@ -84,6 +89,10 @@ impl ServerControl<'_> {
             Self::SessionRevoked { reason } => {
                 Wire { event: Some("session.revoked"), reason: Some(reason), ..Wire::of("control") }
             }
+            Self::Storage { degraded } => Wire {
+                event: Some(if degraded { "storage.degraded" } else { "storage.recovered" }),
+                ..Wire::of("control")
+            },
             Self::Pong { timestamp_ms } => {
                 Wire { timestamp: Some(timestamp_ms), ..Wire::of("pong") }
             }

@@ -14,7 +14,7 @@ pub mod registry;
 pub mod types;
 pub mod write_back;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -56,6 +56,8 @@ pub struct RoomContext {
     pub quarantine: Arc<quarantine::Quarantine>,
     /// What carries rooms to other nodes.
     pub broker: Arc<dyn Broker>,
+    /// Bytes all rooms have applied and not committed.
+    pub unlogged_bytes: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for RoomContext {
@@ -64,6 +66,7 @@ impl std::fmt::Debug for RoomContext {
     }
 }
 
+pub use member::Member;
 pub use types::RECORDS;
 
 /// A session that wants to join.

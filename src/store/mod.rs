@@ -206,6 +206,8 @@ pub struct RoomSummary {
 pub struct StoreStatus {
     /// Why commits fail at the moment; `None` = all is well.
     pub degraded: Option<String>,
+    /// What was wrong with the file when it was opened, and where it is now. Stays until the next start.
+    pub damage: Option<String>,
     /// Commits so far.
     pub commits: u64,
     /// Log rows committed so far.
@@ -241,13 +243,6 @@ pub trait Store: Send + Sync + 'static {
         &self,
         snapshot: NewSnapshot,
     ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>>;
-
-    /// Deletes single log rows (held updates that were given up).
-    fn drop_rows<'a>(
-        &'a self,
-        room: &'a RoomId,
-        seqs: Vec<u64>,
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// The text last exchanged with `source`, or `None`.
     fn source_text<'a>(

@@ -90,6 +90,10 @@ pub const EVENTS: &[Event] = events! {
     "store_degraded" "error" ["error"] "commits fail; no acknowledgements until they work";
     "store_healed" "info" [""] "commits work again";
     "store_close_failed" "error" ["error"] "the store was not closed cleanly";
+    "storage_full" "error" ["bytes room"] "so much of a room waits for the disk that it takes no more edits";
+    "storage_recovered" "info" ["room"] "it takes edits again and asks for what it refused";
+    "edits_missing" "error" ["error room"] "the database lacks acknowledged edits; it was copied as it was found";
+    "database_restored" "warn" [""] "a backup took the database's place";
     "database_set_aside" "error" ["error"] "the database is damaged; it was moved, and a new one made";
 
     "hooks_dropped" "warn" ["count"] "the JavaScript thread does not keep up with hooks";

@@ -127,6 +127,8 @@ pub struct Gauges {
     pub store_commit_micros: u64,
     /// Whether commits fail at the moment.
     pub store_degraded: bool,
+    /// Whether the database was damaged when it was opened.
+    pub store_damaged: bool,
 }
 
 impl Metrics {
@@ -141,6 +143,11 @@ impl Metrics {
         text.gauge("rooms_max", "rooms.max_rooms.", gauges.rooms_max as u64);
         text.gauge("store_queued", "Appends waiting for the store.", gauges.store_queued as u64);
         text.gauge("store_degraded", "1 while commits fail.", u64::from(gauges.store_degraded));
+        text.gauge(
+            "store_damaged",
+            "1 if the database was damaged when it was opened.",
+            u64::from(gauges.store_damaged),
+        );
         text.value("store_commits_total", "counter", "Commits.", gauges.store_commits);
         text.value("store_rows_total", "counter", "Log rows committed.", gauges.store_rows);
         text.value(

@@ -9,7 +9,7 @@ use std::{
 
 use crate::support::{Client, FakeHost, Server, server::config};
 
-fn get(server: &Server, path: &str, headers: &str) -> (u16, String) {
+pub fn get(server: &Server, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n").unwrap();

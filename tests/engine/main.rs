@@ -29,6 +29,8 @@ mod operations;
 mod rechecks;
 mod records;
 mod sessions;
+#[cfg(target_os = "linux")]
+mod storage;
 mod support;
 mod sync;
 mod tls;

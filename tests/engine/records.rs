@@ -46,7 +46,7 @@ fn type_into(client: &mut Client, block: u32, at: u32, words: &str) {
 }
 
 /// Appends a paragraph.
-fn add_paragraph(client: &mut Client, words: &str) {
+pub fn add_paragraph(client: &mut Client, words: &str) {
     let update = {
         let mut txn = client.doc.transact_mut();
         let fragment = txn.get_or_insert_xml_fragment("default");
@@ -57,7 +57,7 @@ fn add_paragraph(client: &mut Client, words: &str) {
     client.send(sync::update(&update));
 }
 
-fn until_xml(client: &mut Client, part: &str) {
+pub fn until_xml(client: &mut Client, part: &str) {
     while !xml(client).contains(part) {
         client.next();
     }

@@ -32,6 +32,7 @@ impl Actor {
             self.awareness.stamp(session, &new.identity.name, &new.identity.user_id);
         }
         self.members.insert(session, Member::new(new, unix_ms()));
+        self.tell_storage(session);
         Ok(())
     }
 

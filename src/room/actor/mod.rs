@@ -9,6 +9,7 @@ mod presence;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod unlogged;
 mod updates;
 
 use std::{
@@ -22,6 +23,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use self::unlogged::Unlogged;
 use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
@@ -33,12 +35,13 @@ use crate::{
         awareness::AwarenessTable,
         document::Document,
         fan_out::FanOut,
-        load::{Loaded, load},
+        load::{LoadError, Loaded, load},
         member::Member,
         registry::{Registry, Vacancy},
         write_back::WriteBack,
     },
-    store::CommitWatch,
+    store::{CommitWatch, StoreError},
+    time::unix_ms,
 };
 
 /// How often awareness is looked through: for states nobody renewed, and for ids whose silent owner has an
@@ -77,6 +80,7 @@ pub(super) struct Actor {
     /// Last sequence number given out.
     pub(super) last_seq: u64,
     pub(super) watch: Arc<CommitWatch>,
+    unlogged: Unlogged,
     tail_bytes: u64,
     /// Size of the last known full state, in bytes; also decides what is heavy work.
     pub(super) state_bytes: u64,
@@ -111,6 +115,7 @@ impl Actor {
         );
         Self {
             document: Document::new(context.config.limits.document_bytes_max),
+            unlogged: Unlogged::new(Arc::clone(&context.unlogged_bytes)),
             write_back: WriteBack::new(now),
             room,
             generation,
@@ -153,6 +158,14 @@ impl Actor {
                     event = "room_load_failed", room = self.room.as_str(), error:% = error;
                     "room {}: cannot be loaded: {error}", self.room
                 );
+                if let LoadError::Store(StoreError::Corrupt { what, .. }) = &error {
+                    self.hook(
+                        "realtime:snapshot:integrity-failed",
+                        serde_json::json!({
+                            "roomId": self.room.as_str(), "error": what, "timestamp": unix_ms(),
+                        }),
+                    );
+                }
                 let reason = error.close_reason();
                 self.leave_registry(|_| JoinError::Refused(reason.clone())).await;
                 return;
@@ -199,8 +212,10 @@ impl Actor {
         self.document = Document::new(self.context.config.limits.document_bytes_max);
         let watch = Arc::clone(&self.watch);
         while watch.committed_seq() < self.last_seq {
+            self.store_backlog().await;
             tokio::select! {
                 () = watch.advanced.notified() => {}
+                () = sleep_until(Instant::now() + unlogged::LOOK_AGAIN) => {}
                 command = self.mailbox.recv() => match command {
                     Some(RoomCommand::Join { reply, .. }) => {
                         drop(reply.send(Err(JoinError::Refused(CloseReason::RoomFailed))));
@@ -320,6 +335,9 @@ impl Actor {
     /// What is due after commands, commits and timers.
     async fn after_work(&mut self) -> Result<(), Ended> {
         self.acknowledge();
+        if self.unlogged.waits() {
+            self.look_at_storage().await?;
+        }
         let now = Instant::now();
         if !self.awareness_dirty.is_empty() && self.awareness_due() <= now {
             self.flush_awareness(None);
@@ -351,6 +369,9 @@ impl Actor {
         }
         if self.tail_bytes > 0 && !self.snapshotting {
             next = next.min(self.updated_at + SNAPSHOT_IDLE);
+        }
+        if self.unlogged.waits() {
+            next = next.min(now + unlogged::LOOK_AGAIN);
         }
         if let Some(due) = self.write_back_at() {
             next = next.min(due);

@@ -16,7 +16,8 @@ use crate::{
 impl Actor {
     /// Stores the whole state and lets the log start from it. The store does the rest in the background.
     pub(super) async fn take_snapshot(&mut self) -> Result<(), Ended> {
-        if self.snapshotting || self.tail_bytes == 0 {
+        // A snapshot replaces rows, so the store must have been given them before it.
+        if self.snapshotting || self.tail_bytes == 0 || self.unlogged.has_backlog() {
             return Ok(());
         }
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;

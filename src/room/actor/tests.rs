@@ -59,6 +59,7 @@ fn registry(config: Config, store: Arc<dyn Store>) -> Arc<Registry> {
         compute: Compute::start(1).unwrap(),
         metrics,
         broker: Arc::new(SingleNode),
+        unlogged_bytes: Arc::default(),
     })
 }
 
@@ -213,13 +214,6 @@ impl Store for Stuck {
         snapshot: NewSnapshot,
     ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>> {
         self.0.save_snapshot(snapshot)
-    }
-    fn drop_rows<'a>(
-        &'a self,
-        room: &'a RoomId,
-        seqs: Vec<u64>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.0.drop_rows(room, seqs)
     }
     fn source_text<'a>(
         &'a self,

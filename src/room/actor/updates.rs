@@ -37,7 +37,11 @@ impl Actor {
             return Ok(());
         }
         member.active_at_ms = unix_ms();
-        if answer {
+        if !update.scan().is_empty() && !self.may_take(update.bytes().len()) {
+            self.refuse_unstorable(session);
+            return Ok(());
+        }
+        if answer && let Some(member) = self.members.get_mut(&session) {
             member.answered();
         }
         // An answer to our step 1 can hold much that is known; only what changed goes on.
@@ -170,7 +174,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Gives an update its place in the log. Waits while the store's queue is full.
+    /// Gives an update its place in the log. Waits while the queue of a store that is well is full.
     pub(in crate::room) async fn log(&mut self, bytes: Bytes) -> u64 {
         self.last_seq += 1;
         self.tail_bytes += bytes.len() as u64;
@@ -185,16 +189,7 @@ impl Actor {
             bytes,
             watch: Arc::clone(&self.watch),
         };
-        if let Err(append) = self.context.store.try_append(append) {
-            self.flush_fan_out();
-            // Only a closed store fails here; then nothing is acknowledged any more.
-            if let Err(error) = self.context.store.append(append).await {
-                log::error!(
-                    event = "update_not_logged", room = self.room.as_str(), error:% = error;
-                    "room {}: an update was not logged: {error}", self.room
-                );
-            }
-        }
+        self.store(append).await;
         self.last_seq
     }
 
@@ -255,6 +250,7 @@ impl Actor {
             return;
         }
         (self.told_seq, self.tell_again) = (committed, false);
+        self.unlogged.committed(committed);
         let held = self.document.held_seqs();
         for member in self.members.values_mut() {
             member.committed(committed, &held);

@@ -5,10 +5,13 @@
 //! process, or also a loss of power. Never point it at the host's database: two copies of SQLite in one
 //! process break each other's locks on a shared file.
 
+mod archive;
 mod failure;
+mod mark;
 pub(super) mod number;
 mod options;
 mod reader;
+mod recovery;
 mod schema;
 mod shared;
 mod snapshots;
@@ -32,9 +35,14 @@ use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use self::options::{CopyTarget, SqliteOptions};
+pub use self::{
+    archive::{Archive, BackupReport, RestoreReport, Version, restore},
+    options::{CopyTarget, SqliteOptions},
+};
 use self::{
+    mark::MarkFile,
     reader::{Read, Reading},
+    recovery::Opened,
     shared::Shared,
     snapshots::LoadError,
     sources::SourceText,
@@ -76,20 +84,15 @@ impl SqliteStore {
     /// disk, and up to [`crate::limits::STORE_LOCK_WAIT`] while another engine holds the file.
     ///
     /// A file that is not a sound database is renamed to `<name>.corrupt-<unix ms>` and replaced by an empty
-    /// one; see [`SqliteStore::set_aside`]. Errors: [`StoreError::Locked`], [`StoreError::NewerFormat`],
+    /// one; one that lacks acknowledged edits is copied to `<name>.damaged-<unix ms>` and used as far as it
+    /// goes. [`StoreStatus::damage`] tells of both. Errors: [`StoreError::Locked`], [`StoreError::NewerFormat`],
     /// [`StoreError::Io`].
     pub fn open(mut options: SqliteOptions) -> Result<Self, StoreError> {
         options.path = prepare_folder(&options.path)?;
         let lock = FileLock::take(&options.path)?;
-        let (connection, set_aside) = schema::open_or_set_aside(&options.path, options.durability)?;
-        let shared = Arc::new(Shared::default());
-        if let Some(place) = &set_aside {
-            shared.set_degraded(Some(format!(
-                "{} was damaged; it was moved to {} and a new one was made",
-                options.path.display(),
-                place.display()
-            )));
-        }
+        let Opened { connection, damage } = recovery::open(&options.path, options.durability)?;
+        let (damage, set_aside) = damage.map(|damage| (damage.what, damage.place)).unzip();
+        let shared = Arc::new(Shared::new(damage));
         let (writes, write_queue) = mpsc::channel(STORE_QUEUE_MAX);
         let (reads, read_queue) = mpsc::channel(STORE_READS_MAX);
         let no_thread =
@@ -97,6 +100,7 @@ impl SqliteStore {
         let read_thread = reader::start(options.path.clone(), read_queue).map_err(no_thread)?;
         let state = Writer {
             context: Context::new(connection),
+            mark: MarkFile::new(&options.path),
             path: options.path.clone(),
             durability: options.durability,
             queue: write_queue,
@@ -113,10 +117,16 @@ impl SqliteStore {
             })
             .map_err(no_thread)?;
         let senders = RwLock::new(Some(Senders { writes, reads }));
-        Ok(Self { options, senders, shared, closed: watch::Sender::new(None), set_aside })
+        Ok(Self {
+            options,
+            senders,
+            shared,
+            closed: watch::Sender::new(None),
+            set_aside: set_aside.flatten(),
+        })
     }
 
-    /// Where a damaged database was moved when this one was opened, if there was one.
+    /// Where a damaged database was moved or copied when this one was opened, if there was one.
     pub fn set_aside(&self) -> Option<PathBuf> {
         self.set_aside.clone()
     }
@@ -284,17 +294,6 @@ impl Store for SqliteStore {
             let packed = self.read(move |_| snapshots::pack(snapshot, method)).await?;
             self.write(move |context| snapshots::save(context, &packed, unix_ms())).await
         })
-    }
-
-    fn drop_rows<'a>(
-        &'a self,
-        room: &'a RoomId,
-        seqs: Vec<u64>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let room = room.clone();
-        Box::pin(
-            self.write(move |context| update_log::drop_rows(&context.connection, &room, &seqs)),
-        )
     }
 
     fn source_text<'a>(

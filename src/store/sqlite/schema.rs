@@ -1,24 +1,19 @@
-//! The database file: how it is opened, what is in it, and what happens to one that is damaged.
+//! The database file: how it is opened and what is in it.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::failure;
 use crate::{
     config::Durability,
-    store::{StoreError, copy_database, lock::beside},
+    store::{StoreError, copy_database},
 };
 
 /// Marks a file as ours, so that no other program's database is ever changed by mistake. "CPRT".
 const APPLICATION_ID: i64 = 0x4350_5254;
 /// How long SQLite waits for another program's lock on the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size the write-ahead log is cut back to after a checkpoint, in bytes.
 const WAL_BYTES_KEPT: i64 = 16 * 1024 * 1024;
 
@@ -73,35 +68,6 @@ const MIGRATIONS: &[&str] = &[concat!(
     CREATE INDEX kept_version_by_room ON kept_version(room_id);"
 )];
 
-/// Opens the file for writing, creating and migrating it as needed. One that is not a sound database is moved
-/// aside first; its new place is returned.
-pub(super) fn open_or_set_aside(
-    path: &Path,
-    durability: Durability,
-) -> Result<(Connection, Option<PathBuf>), StoreError> {
-    let damage = if is_cut_off(path) {
-        "it does not begin as a database does".into()
-    } else {
-        match open(path, durability) {
-            Err(Refused::Sql(error)) if failure::is_damage(&error) => error.to_string(),
-            other => {
-                return other
-                    .map(|connection| (connection, None))
-                    .map_err(|refused| refused.told(path));
-            }
-        }
-    };
-    let place = set_aside(path)?;
-    log::error!(
-        event = "database_set_aside", error:% = damage;
-        "the realtime database {} is damaged ({damage}); it was moved to {} and a new one was made",
-        path.display(),
-        place.display()
-    );
-    let connection = open(path, durability).map_err(|refused| refused.told(path))?;
-    Ok((connection, Some(place)))
-}
-
 /// Opens the file again after its connection met an error that it may not recover from.
 pub(super) fn open_again(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
     open(path, durability).map_err(|refused| refused.told(path))
@@ -113,13 +79,18 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
 }
 
 /// Why a file is not used.
-enum Refused {
+pub(super) enum Refused {
     Sql(rusqlite::Error),
-    NewerFormat { found: i64 },
+    /// What SQLite itself takes for sound.
+    Damaged(String),
+    NewerFormat {
+        found: i64,
+    },
     NotOurs,
     NoWriteAheadLog,
 }
@@ -131,10 +102,11 @@ impl From<rusqlite::Error> for Refused {
 }
 
 impl Refused {
-    fn told(self, path: &Path) -> StoreError {
+    pub(super) fn told(self, path: &Path) -> StoreError {
         let name = path.display();
         match self {
             Self::Sql(error) => failure::told(path, &error),
+            Self::Damaged(what) => StoreError::Io(format!("{name} is damaged: {what}")),
             Self::NewerFormat { found } => {
                 StoreError::NewerFormat { path: name.to_string(), found, supported: supported() }
             }
@@ -152,7 +124,8 @@ fn supported() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-fn open(path: &Path, durability: Durability) -> Result<Connection, Refused> {
+/// Opens the file for writing, creating and migrating it as needed.
+pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, Refused> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -177,16 +150,37 @@ fn open(path: &Path, durability: Durability) -> Result<Connection, Refused> {
     }
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(64);
     if found < supported() {
         migrate(connection.transaction_with_behavior(TransactionBehavior::Immediate)?, found)?;
     }
+    check_tables(&connection)?;
     Ok(connection)
 }
 
+/// Whether all tables and indexes are as this build makes them. A flipped bit in their definitions can leave
+/// valid SQL that means something else.
+fn check_tables(connection: &Connection) -> Result<(), Refused> {
+    let mut made = Connection::open_in_memory()?;
+    migrate(made.transaction()?, 0)?;
+    let mut definitions = made.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let mut rows = definitions.query([])?;
+    let mut find = connection.prepare(
+        "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2 AND tbl_name = ?3 AND sql IS ?4",
+    )?;
+    while let Some(row) = rows.next()? {
+        let (kind, name, table): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        if !find.exists((&kind, &name, &table, row.get::<_, Option<String>>(3)?))? {
+            return Err(Refused::Damaged(format!("its {kind} {name} is not as it was made")));
+        }
+    }
+    Ok(())
+}
+
 /// The file's format, 0 for an empty file.
-fn check(connection: &Connection) -> Result<i64, Refused> {
+pub(super) fn check(connection: &Connection) -> Result<i64, Refused> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (format, application) = (number("user_version")?, number("application_id")?);
     let tables: i64 =
@@ -195,6 +189,8 @@ fn check(connection: &Connection) -> Result<i64, Refused> {
         Ok(0)
     } else if application != APPLICATION_ID {
         Err(Refused::NotOurs)
+    } else if format <= 0 {
+        Err(Refused::Damaged("it has lost the number of its format".into()))
     } else if format > supported() {
         Err(Refused::NewerFormat { found: format })
     } else {
@@ -213,44 +209,4 @@ fn migrate(transaction: Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", supported())?;
     transaction.commit()
-}
-
-/// Whether the file lacks its first page. SQLite takes such a file for a new one and deletes the write-ahead
-/// log beside it, which may hold all there is.
-fn is_cut_off(path: &Path) -> bool {
-    let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-    let found = bytes(path);
-    if found == 0 {
-        return bytes(&beside(path, "-wal")) > 0;
-    }
-    let mut head = [0; 18];
-    if File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_err() {
-        return found < 18;
-    }
-    // 65,536 does not fit its field and is written as 1.
-    let page_bytes = match head {
-        [.., 0, 1] => 65_536,
-        [.., high, low] => u64::from(u16::from_be_bytes([high, low])),
-    };
-    !head.starts_with(b"SQLite format 3\0") || found < page_bytes
-}
-
-/// Renames the database and its companions, so that the set can still be opened under its new name.
-fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let place = beside(path, &format!(".corrupt-{}", crate::time::unix_ms()));
-    let renamed = || -> io::Result<()> {
-        for suffix in ["", "-wal", "-shm"] {
-            match fs::rename(beside(path, suffix), beside(&place, suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        match path.parent() {
-            Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    };
-    renamed().map(|()| place).map_err(|error| {
-        StoreError::Io(format!("{} is damaged and cannot be moved aside: {error}", path.display()))
-    })
 }

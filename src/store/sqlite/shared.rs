@@ -8,7 +8,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 
-use crate::store::{StoreError, StoreStatus};
+use crate::{
+    limits::STORE_STALL,
+    store::{StoreError, StoreStatus},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -18,6 +21,9 @@ pub(super) struct Shared {
     /// Appends the writer has taken from the queue and not yet committed.
     pending: AtomicUsize,
     degraded: Mutex<Option<String>>,
+    damage: Option<String>,
+    /// When the commit under way began.
+    committing_since: Mutex<Option<Instant>>,
     end: Mutex<End>,
     changed: Condvar,
 }
@@ -31,6 +37,22 @@ struct End {
 }
 
 impl Shared {
+    pub(super) fn new(damage: Option<String>) -> Self {
+        Self { damage, ..Self::default() }
+    }
+
+    /// A commit begins, or ended.
+    pub(super) fn set_committing(&self, since: Option<Instant>) {
+        *self.committing_since.lock() = since;
+    }
+
+    fn hangs(&self) -> Option<String> {
+        let waited = (*self.committing_since.lock())?.elapsed();
+        (waited >= STORE_STALL).then(|| {
+            format!("the disk has not answered for {} s; check the system's log", waited.as_secs())
+        })
+    }
+
     pub(super) fn count_commit(&self, rows: u64, took: Duration) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
@@ -60,7 +82,8 @@ impl Shared {
 
     pub(super) fn status(&self, queued: usize) -> StoreStatus {
         StoreStatus {
-            degraded: self.degraded.lock().clone(),
+            degraded: self.degraded.lock().clone().or_else(|| self.hangs()),
+            damage: self.damage.clone(),
             commits: self.commits.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
             commit_micros: self.commit_micros.load(Ordering::Relaxed),

@@ -10,7 +10,7 @@ use super::{
     Context, failure,
     number::{signed, unsigned},
     thinning,
-    update_log::{self, Found, RoomRow},
+    update_log::{self, Found, RoomFound, RoomRow},
 };
 use crate::{
     config::Compression,
@@ -19,8 +19,10 @@ use crate::{
     store::{NewSnapshot, Snapshot, SnapshotInfo, StoreError, StoredRoom, compression},
 };
 
-/// Update v1; the only format so far.
-const FORMAT: i64 = 1;
+/// Update v1, whose sha256 covers only the state.
+const FORMAT_STATE: i64 = 1;
+/// Update v1, whose sha256 covers also which log rows are contained.
+const FORMAT: i64 = 2;
 
 /// A snapshot ready to be written.
 pub(super) struct Packed {
@@ -47,7 +49,7 @@ pub(super) fn pack(snapshot: NewSnapshot, method: Compression) -> Result<Packed,
     })?;
     let mut keep = snapshot.keep;
     keep.retain(|seq| *seq <= snapshot.upto_seq);
-    let sha256 = Sha256::digest(&snapshot.state).into();
+    let sha256 = digest(FORMAT, &snapshot.state, snapshot.upto_seq, &keep_json(&keep));
     Ok(Packed {
         room: snapshot.room,
         upto_seq: snapshot.upto_seq,
@@ -57,6 +59,21 @@ pub(super) fn pack(snapshot: NewSnapshot, method: Compression) -> Result<Packed,
         raw_bytes,
         data,
     })
+}
+
+/// What proves a stored snapshot.
+fn digest(format: i64, state: &[u8], upto_seq: u64, keep_json: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(state);
+    if format != FORMAT_STATE {
+        hash.update(upto_seq.to_le_bytes());
+        hash.update(keep_json);
+    }
+    hash.finalize().into()
+}
+
+fn keep_json(keep: &[u64]) -> String {
+    serde_json::Value::from(keep).to_string()
 }
 
 /// Writes the snapshot, deletes the rows it contains and thins the older snapshots.
@@ -72,7 +89,7 @@ pub(super) fn save(
         .query_map([room_id], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?
         .collect::<Result<_, _>>()?;
     let version = kept.first().map_or(0, |(newest, _)| *newest).saturating_add(1);
-    let keep_json = serde_json::Value::from(packed.keep.clone()).to_string();
+    let keep_json = keep_json(&packed.keep);
     connection
         .prepare_cached(
             "INSERT INTO base_snapshot (room_id, version, upto_seq, keep_json, format, compression, sha256,
@@ -129,7 +146,13 @@ pub(super) fn load(
     connection: &Connection,
     room: &RoomId,
 ) -> Result<Option<StoredRoom>, LoadError> {
-    let Some(row) = update_log::room(connection, room)? else { return Ok(None) };
+    let row = match update_log::room(connection, room)? {
+        RoomFound::Row(row) => row,
+        RoomFound::Nothing => return Ok(None),
+        RoomFound::Damaged => {
+            return Err(LoadError::Damaged("its entry and the index of names disagree".into()));
+        }
+    };
     let rows = update_log::rows(connection, row.id)?;
     let mut select = connection.prepare_cached(
         "SELECT version, upto_seq, keep_json, format, compression, sha256, raw_size, created_at_ms, data
@@ -140,8 +163,8 @@ pub(super) fn load(
     while let Some(candidate) = candidates.next()? {
         match read(candidate) {
             Ok((snapshot, keep)) => {
+                require_rows_after(damage.as_deref(), snapshot.upto_seq, &keep, &row, &rows)?;
                 if let Some(what) = damage {
-                    require_rows_after(&what, snapshot.upto_seq, &keep, &row, &rows)?;
                     log::warn!(
                         "{room}: {what}; snapshot {} and its log are used",
                         snapshot.version
@@ -152,8 +175,8 @@ pub(super) fn load(
             Err(what) => drop(damage.get_or_insert(what)),
         }
     }
+    require_rows_after(damage.as_deref(), 0, &[], &row, &rows)?;
     if let Some(what) = damage {
-        require_rows_after(&what, 0, &[], &row, &rows)?;
         log::warn!("{room}: {what}; the log alone is used");
     } else if row.seeded && !rows.contains_key(&1) {
         return Err(LoadError::Damaged("its first row and all its snapshots are gone".into()));
@@ -164,6 +187,21 @@ pub(super) fn load(
     rebuilt(None, &row, rows).map(Some)
 }
 
+/// One snapshot of `room` by its number.
+pub(super) fn one(
+    connection: &Connection,
+    room: &RoomId,
+    version: i64,
+) -> Result<Option<Snapshot>, LoadError> {
+    let mut select = connection.prepare_cached(
+        "SELECT version, upto_seq, keep_json, format, compression, sha256, raw_size, created_at_ms, data
+         FROM base_snapshot WHERE room_id = (SELECT id FROM room WHERE name = ?1) AND version = ?2",
+    )?;
+    let mut found = select.query(params![room.as_str(), version])?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    read(row).map(|(snapshot, _)| Some(snapshot)).map_err(LoadError::Damaged)
+}
+
 fn rebuilt(
     base: Option<(Snapshot, &[u64])>,
     room: &RoomRow,
@@ -171,27 +209,33 @@ fn rebuilt(
 ) -> Result<StoredRoom, LoadError> {
     let (snapshot, keep) = base.unzip();
     let upto_seq = snapshot.as_ref().map_or(0, |snapshot| snapshot.upto_seq);
-    let newest_row = rows.last_key_value().map_or(0, |(seq, _)| *seq);
     let is_needed = |seq: u64| seq > upto_seq || keep.is_some_and(|keep| keep.contains(&seq));
     let tail = update_log::sound(rows.into_iter().filter(|(seq, _)| is_needed(*seq)))
         .map_err(|seq| LoadError::Damaged(format!("log row {seq} does not match its checksum")))?;
-    Ok(StoredRoom { snapshot, tail, last_seq: room.last_seq.max(upto_seq).max(newest_row) })
+    Ok(StoredRoom { snapshot, tail, last_seq: room.last_seq })
 }
 
-/// An older base is only as good as the newest if no row was deleted since: then every row it lacks is there.
+/// A base is only good with every row it lacks. For an older one that means that none was deleted since.
 fn require_rows_after(
-    damage: &str,
+    damage: Option<&str>,
     upto_seq: u64,
     keep: &[u64],
     room: &RoomRow,
     rows: &BTreeMap<u64, Found>,
 ) -> Result<(), LoadError> {
+    let newest = rows.last_key_value().map_or(upto_seq, |(seq, _)| upto_seq.max(*seq));
+    if newest > room.last_seq {
+        return Err(LoadError::Damaged(format!("log row {newest} is beyond its last one")));
+    }
     let later = room.last_seq.saturating_sub(upto_seq);
     let later_found = rows.range(upto_seq.saturating_add(1)..).count() as u64;
     if later_found >= later && keep.iter().all(|seq| rows.contains_key(seq)) {
         Ok(())
     } else {
-        Err(LoadError::Damaged(format!("{damage}, and the log rows that it replaced are gone")))
+        Err(LoadError::Damaged(match damage {
+            Some(damage) => format!("{damage}, and the log rows that it replaced are gone"),
+            None => format!("log rows after row {upto_seq} are missing"),
+        }))
     }
 }
 
@@ -212,17 +256,18 @@ fn read(row: &Row<'_>) -> Result<(Snapshot, Vec<u64>), String> {
     };
     let (upto_seq, keep_json, format, method, sha256, raw_bytes, created_at_ms) =
         columns().map_err(|error| damaged(error.to_string()))?;
-    if format != FORMAT {
+    if ![FORMAT_STATE, FORMAT].contains(&format) {
         return Err(damaged(format!("unknown format {format}")));
     }
-    let keep = serde_json::from_str(&keep_json).map_err(|error| damaged(error.to_string()))?;
+    let keep: Vec<u64> =
+        serde_json::from_str(&keep_json).map_err(|error| damaged(error.to_string()))?;
     let method =
         compression::by_name(&method).ok_or_else(|| damaged("unknown compression".into()))?;
     let stored = row.get_ref(8).map_err(|error| damaged(error.to_string()))?;
     let stored = stored.as_blob().map_err(|error| damaged(error.to_string()))?;
     let state = compression::decompress(method, stored, raw_bytes)
         .map_err(|error| damaged(error.to_string()))?;
-    if <[u8; 32]>::from(Sha256::digest(&state)) != sha256 {
+    if digest(format, &state, upto_seq, &keep_json) != sha256 {
         return Err(damaged("it does not match its sha256".into()));
     }
     let snapshot =

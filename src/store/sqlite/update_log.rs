@@ -21,14 +21,39 @@ pub(super) struct RoomRow {
     pub(super) last_seq: u64,
 }
 
-/// The room's row, if the room was ever written to.
-pub(super) fn room(connection: &Connection, room: &RoomId) -> rusqlite::Result<Option<RoomRow>> {
-    connection
-        .prepare_cached("SELECT id, seeded_by IS NOT NULL, last_seq FROM room WHERE name = ?1")?
-        .query_row([room.as_str()], |row| {
-            Ok(RoomRow { id: row.get(0)?, seeded: row.get(1)?, last_seq: unsigned(row.get(2)?) })
+/// What is found of a room.
+pub(super) enum RoomFound {
+    /// The room was never written to.
+    Nothing,
+    Row(RoomRow),
+    /// The table and its index contradict each other. Taken for a new room it would be seeded again.
+    Damaged,
+}
+
+/// Looks a room up. What the index does not know is looked for in the table itself: a damaged index must not
+/// make a room look new.
+pub(super) fn room(connection: &Connection, room: &RoomId) -> rusqlite::Result<RoomFound> {
+    let id: Option<i64> = connection
+        .prepare_cached("SELECT id FROM room WHERE name = ?1")?
+        .query_row([room.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else {
+        let listed = connection
+            .prepare_cached("SELECT 1 FROM room NOT INDEXED WHERE name = ?1")?
+            .exists([room.as_str()])?;
+        return Ok(if listed { RoomFound::Damaged } else { RoomFound::Nothing });
+    };
+    let found = connection
+        .prepare_cached("SELECT name, seeded_by IS NOT NULL, last_seq FROM room WHERE id = ?1")?
+        .query_row([id], |row| {
+            let name: String = row.get(0)?;
+            Ok((name, RoomRow { id, seeded: row.get(1)?, last_seq: unsigned(row.get(2)?) }))
         })
-        .optional()
+        .optional()?;
+    Ok(match found {
+        Some((name, row)) if name == room.as_str() => RoomFound::Row(row),
+        _ => RoomFound::Damaged,
+    })
 }
 
 /// Adds one row. The same row again changes nothing: a commit whose outcome was unclear is repeated.
@@ -93,21 +118,6 @@ pub(super) fn seed(context: &mut Context, seed: &Seed) -> rusqlite::Result<SeedO
     Ok(SeedOutcome::Claimed)
 }
 
-/// Deletes single rows.
-pub(super) fn drop_rows(
-    connection: &Connection,
-    room: &RoomId,
-    seqs: &[u64],
-) -> rusqlite::Result<()> {
-    let mut delete = connection.prepare_cached(
-        "DELETE FROM update_log WHERE seq = ?2 AND room_id = (SELECT id FROM room WHERE name = ?1)",
-    )?;
-    for seq in seqs {
-        delete.execute(params![room.as_str(), signed(*seq)])?;
-    }
-    Ok(())
-}
-
 /// One row as it was found.
 pub(super) enum Found {
     Sound(Bytes),
@@ -128,8 +138,12 @@ pub(super) fn rows(
         let seq = unsigned(row.get(0)?);
         let payload = row.get_ref(2)?.as_blob()?;
         let sound = row.get::<_, i64>(1)? == checksum(seq, payload);
-        let row =
-            if sound { Found::Sound(Bytes::copy_from_slice(payload)) } else { Found::Damaged };
+        // Twice the same number is damage, too.
+        let row = if sound && !found.contains_key(&seq) {
+            Found::Sound(Bytes::copy_from_slice(payload))
+        } else {
+            Found::Damaged
+        };
         found.insert(seq, row);
     }
     Ok(found)

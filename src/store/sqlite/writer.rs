@@ -19,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{failure, schema, shared::Shared, update_log};
+use super::{failure, mark::MarkFile, schema, shared::Shared, update_log};
 use crate::{
     config::Durability,
     ids::RoomId,
@@ -163,6 +163,7 @@ impl Context {
 /// The writer's state.
 pub(super) struct Writer {
     pub(super) context: Context,
+    pub(super) mark: MarkFile,
     pub(super) path: PathBuf,
     pub(super) durability: Durability,
     pub(super) queue: Receiver<Write>,
@@ -231,7 +232,10 @@ impl Writer {
         let mut wait = STORE_RETRY_WAIT_MIN;
         loop {
             let begun = Instant::now();
-            match self.attempt(&mut batch) {
+            self.shared.set_committing(Some(begun));
+            let attempt = self.attempt(&mut batch);
+            self.shared.set_committing(None);
+            match attempt {
                 Ok(()) => {
                     self.tell(batch, begun.elapsed());
                     return Ok(());
@@ -334,6 +338,7 @@ impl Writer {
     fn tell(&mut self, batch: Vec<Write>, took: Duration) {
         self.shared.set_pending(0);
         let mut rows = 0;
+        let mut newest = None;
         let mut highest: HashMap<*const CommitWatch, (Arc<CommitWatch>, u64)> = HashMap::new();
         for write in batch {
             match write {
@@ -347,11 +352,15 @@ impl Writer {
                         continue;
                     }
                     rows += 1;
+                    newest = Some((append.room, append.seq));
                     let (_, seq) = highest.entry(watch).or_insert((append.watch, 0));
                     *seq = append.seq.max(*seq);
                 }
                 Write::Job(mut job) => job.committed(),
             }
+        }
+        if let Some((room, seq)) = newest {
+            self.mark.set(&room, seq);
         }
         self.shared.count_commit(rows, took);
         self.refused.retain(|_, watch| watch.strong_count() > 0);

@@ -1,6 +1,6 @@
 //! An engine on a free port with its own folder and runtime.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use civicpress_realtime::{
     config::{Config, Durability},
@@ -45,7 +45,7 @@ impl Server {
         Self::on(folder, config, host)
     }
 
-    fn on(folder: Arc<tempfile::TempDir>, mut config: Config, host: Arc<FakeHost>) -> Self {
+    pub fn on(folder: Arc<tempfile::TempDir>, mut config: Config, host: Arc<FakeHost>) -> Self {
         config.system_data_dir = folder.path().into();
         let runtime = engine::runtime(&config).unwrap();
         let store = SqliteStore::open(SqliteOptions::from_config(&config).unwrap()).unwrap();
@@ -54,6 +54,14 @@ impl Server {
         let engine = runtime.block_on(started).unwrap();
         let address = engine.address();
         Self { engine: Some(engine), runtime: Some(runtime), host, address, folder, config }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.config.database_file()
     }
 
     pub fn engine(&self) -> &Engine {

@@ -97,6 +97,14 @@ export class Connection {
       if (typeof message.canEdit === 'boolean') this.delivery.allowEditing(message.canEdit);
     } else if (message.event === 'session.revoked') {
       this.#revoked = 'Your session was ended. Sign in again to go on; your changes are kept in this tab.';
+    } else if (message.event === 'storage.degraded') {
+      this.#ended = true;
+      this.listener.notice(
+        'The server cannot store changes at the moment. Yours are kept in this tab; leave it open.',
+      );
+    } else if (message.event === 'storage.recovered') {
+      this.#ended = false;
+      this.listener.notice(null);
     } else if (message.event === 'notice') {
       this.#ended = false;
       this.listener.notice(message.message ?? null);

@@ -40,6 +40,50 @@ async fn a_row_under_another_number_is_damaged() {
 }
 
 #[tokio::test]
+async fn missing_rows_are_found() {
+    for gap in ["seq = 1", "seq = 2", "seq = 3", "seq > 1"] {
+        let (_dir, store) = open();
+        let one = room("1");
+        log(&store, &one, 1..=3).await;
+        sql(store.path(), &format!("DELETE FROM update_log WHERE {gap}"));
+        assert!(corrupt(&store, &one).await.contains("are missing"), "{gap}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_claims_other_rows_is_damaged() {
+    for claim in ["upto_seq = 3", "upto_seq = 1", "keep_json = '[1]'"] {
+        let (_dir, store) = open();
+        let one = room("1");
+        log(&store, &one, 1..=3).await;
+        store.save_snapshot(snapshot(&one, 2, &[], b"state")).await.unwrap();
+        sql(store.path(), &format!("UPDATE base_snapshot SET {claim}"));
+        assert!(corrupt(&store, &one).await.contains("snapshot 1"), "{claim}");
+    }
+}
+
+/// A room the index does not know would otherwise be new, and be seeded again.
+#[tokio::test]
+async fn a_room_that_only_the_table_knows_is_damaged() {
+    let (dir, store) = open();
+    log(&store, &room("here"), 1..=1).await;
+    store.close().await.unwrap();
+    let mut bytes = std::fs::read(store.path()).unwrap();
+    let name = b"records:here";
+    let places: Vec<_> =
+        (0..bytes.len() - name.len()).filter(|at| &bytes[*at..*at + name.len()] == name).collect();
+    assert_eq!(places.len(), 2, "in the table and in its index");
+    for at in places {
+        bytes[at + name.len() - 1] ^= 1;
+        std::fs::write(store.path(), &bytes).unwrap();
+        let store = SqliteStore::open(options(dir.path())).unwrap();
+        assert!(corrupt(&store, &room("here")).await.contains("disagree"), "at {at}");
+        store.close().await.unwrap();
+        bytes[at + name.len() - 1] ^= 1;
+    }
+}
+
+#[tokio::test]
 async fn damaged_snapshots_are_found_whatever_the_compression() {
     for compression in [Compression::None, Compression::Zstd, Compression::Gzip] {
         let dir = tempfile::tempdir().unwrap();
@@ -104,10 +148,14 @@ async fn a_file_that_is_no_database_is_moved_aside() {
         let place = store.set_aside().expect(name);
         assert_eq!(std::fs::read(&place).unwrap(), rubbish);
         assert_eq!(std::fs::read(format!("{}-wal", place.display())).unwrap(), b"log");
-        assert!(store.status().degraded.unwrap().contains(&place.display().to_string()));
+        let status = store.status();
+        assert!(status.damage.unwrap().contains(&place.display().to_string()));
+        assert_eq!(status.degraded, None, "commits work, so it is ready");
         log(&store, &room("1"), 1..=1).await;
-        assert_eq!(store.status().degraded, None);
-        assert!(store.set_aside().is_some());
+        assert!(store.status().damage.is_some(), "told until the next start");
+        store.close().await.unwrap();
+        let again = SqliteStore::open(super::options(dir.path())).unwrap();
+        assert_eq!(again.status().damage, None);
     }
 }
 
@@ -169,18 +217,27 @@ fn a_folder_that_cannot_be_used_is_named() {
     );
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_read_only_folder_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("realtime");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o500)).unwrap();
-    // The superuser may write anywhere.
-    if std::fs::write(folder.join("probe"), b"").is_err() {
-        let error = SqliteStore::open(options(dir.path())).unwrap_err();
-        assert!(error.to_string().contains("realtime.db"), "{error}");
-    }
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+    let path = dir.path().to_owned();
+    let error = thread::spawn(move || {
+        // The superuser may write anywhere; this one thread becomes nobody.
+        if rustix::process::geteuid().is_root() {
+            let nobody = rustix::process::Uid::from_raw(65_534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        assert!(std::fs::write(path.join("realtime/probe"), b"").is_err(), "it is read-only");
+        SqliteStore::open(options(&path)).unwrap_err().to_string()
+    })
+    .join()
+    .unwrap();
+    assert!(error.contains("realtime.db") && error.contains("check"), "{error}");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
 }
