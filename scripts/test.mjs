@@ -55,7 +55,6 @@ const STEPS = {
   },
   hostile: {
     title: 'Hostile clients',
-    skip: () => !existsSync(inRoot('__test__/hostile/hostile.spec.ts')),
     work: () => runTool('vitest', ['run', '__test__/hostile']),
   },
   asan: { title: 'Hostile bytes under AddressSanitizer and in release', work: () => asan() },
