@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(chosen.is_none_or(|name| !name.chars().any(char::is_control)));
     }
     if let Ok(room) = room_of_path(&head.path) {
-        assert!(room.as_str().len() <= ROOM_ID_BYTES_MAX);
+        assert!(room.id().len() <= ROOM_ID_BYTES_MAX && room.kind().len() <= 32);
         assert!(!room.as_str().chars().any(char::is_control));
         assert!(!room.id().split('/').any(|part| matches!(part, "." | "..")));
     }

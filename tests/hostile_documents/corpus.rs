@@ -192,6 +192,20 @@ fn corpus() -> Vec<Case> {
             vec![hex("0101010004010174016100"), hex("0101020004000100016200")],
             vec![Taken, Refused("parent")],
         ),
+        (
+            "a parent that turns out to be text",
+            vec![hex("0101020004000100016200"), hex("0101010004010174016100")],
+            vec![Waits, Taken],
+        ),
+        // A heap use-after-free in yrs' commit, out of what anybody may do. Found by fuzzing.
+        (
+            "two subdocuments side by side, deleted",
+            vec![
+                hex("01 02 01 00 09 01 01 6c 01 61 76 00 89 01 00 01 62 76 00 00"),
+                hex("00 01 01 01 00 02"),
+            ],
+            vec![Taken, Taken],
+        ),
         one(
             "an embed of deep JSON",
             {
