@@ -11,7 +11,10 @@ mod pace;
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::mpsc::error::TrySendError,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     error::CloseReason,
@@ -32,50 +35,60 @@ use crate::{
 };
 
 /// Serves one connection from its 101 to its end. `place` is given back once it is admitted, `open` at its end.
-pub(crate) async fn run(
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, for the connection's whole life"
+)]
+pub(crate) fn run(
     mut socket: Socket,
     request: JoinRequest,
-    _open: OpenConnection,
+    open: OpenConnection,
     place: Place,
     shared: Arc<Shared>,
-) {
-    shared.metrics.connections_opened.inc();
-    let outbox = Arc::new(Outbox::default());
-    let id = request.connection;
-    let address = request.address;
-    let correlation = request.correlation.clone();
-    let room = request.target.as_ref().ok().cloned();
-    let mut half_open = Some(place);
-    let reason = match request.join(&shared, Arc::clone(&outbox), &mut half_open).await {
-        Ok(joined) => {
-            joined.log_connected();
-            let since = Instant::now();
-            let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined, address);
-            let reason = connection.serve().await;
-            connection.hook(&joined, "realtime:client:disconnected");
-            joined.log_disconnected(reason.as_ref(), since.elapsed());
-            if reason.is_some() {
-                // First the others no longer see it, then it is told why.
-                joined.leave().await;
+) -> impl Future<Output = ()> {
+    async move {
+        let _open = open;
+        shared.metrics.connections_opened.inc();
+        let outbox = Arc::new(Outbox::default());
+        let id = request.connection;
+        let address = request.address;
+        let correlation = request.correlation.clone();
+        let room = request.target.as_ref().ok().cloned();
+        let mut half_open = Some(place);
+        // On the heap for their short time, so that the connection's long life carries neither.
+        let joined = Box::pin(request.join(&shared, Arc::clone(&outbox), &mut half_open)).await;
+        let reason = match joined {
+            Ok(joined) => {
+                joined.log_connected();
+                let since = Instant::now();
+                let mut connection =
+                    Connection::new(&mut socket, &outbox, &shared, &joined, address);
+                let reason = connection.serve().await;
+                connection.hook(&joined, "realtime:client:disconnected");
+                joined.log_disconnected(reason.as_ref(), since.elapsed());
+                if reason.is_some() {
+                    // First the others no longer see it, then it is told why.
+                    Box::pin(joined.leave()).await;
+                }
+                reason
             }
-            reason
+            Err(reason) => {
+                log::info!(
+                    event = "client_refused", connection = id.0, correlation_id = correlation.as_str(),
+                    room = room.as_ref().map(RoomId::as_str), code = reason.code();
+                    "connection {}: refused: {}", id.0, reason.code()
+                );
+                Some(reason)
+            }
+        };
+        if let Some(reason) = reason {
+            shared.metrics.closes.inc(reason.code());
+            let about = close::About { correlation: &correlation, room: room.as_ref() };
+            Box::pin(close::close(&mut socket, &reason, &about)).await;
         }
-        Err(reason) => {
-            log::info!(
-                event = "client_refused", connection = id.0, correlation_id = correlation.as_str(),
-                room = room.as_ref().map(RoomId::as_str), code = reason.code();
-                "connection {}: refused: {}", id.0, reason.code()
-            );
-            Some(reason)
-        }
-    };
-    if let Some(reason) = reason {
-        shared.metrics.closes.inc(reason.code());
-        let about = close::About { correlation: &correlation, room: room.as_ref() };
-        close::close(&mut socket, &reason, &about).await;
+        shared.metrics.bytes_out.add(socket.bytes_out());
+        shared.metrics.connections_closed.inc();
     }
-    shared.metrics.bytes_out.add(socket.bytes_out());
-    shared.metrics.connections_closed.inc();
 }
 
 struct Connection<'a> {
@@ -313,7 +326,13 @@ impl<'a> Connection<'a> {
     }
 
     async fn send(&self, command: RoomCommand) {
-        if self.joined.membership.room().send(command).await.is_err() {
+        let room = self.joined.membership.room();
+        let sent = match room.try_send(command) {
+            // Waiting is rare; its state is not worth a place in every connection.
+            Err(TrySendError::Full(command)) => Box::pin(room.send(command)).await.is_ok(),
+            outcome => outcome.is_ok(),
+        };
+        if !sent {
             // The room is gone; a member of it has been told by its outbox, this covers one that was not.
             self.outbox.close(CloseReason::RoomFailed);
         }
