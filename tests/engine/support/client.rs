@@ -14,6 +14,8 @@ use yrs::{
     updates::{decoder::Decode, encoder::Encode},
 };
 
+use super::PATIENCE;
+
 /// What a server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
@@ -64,7 +66,7 @@ impl Client {
         let authority = request.uri().authority().unwrap().to_string();
         let stream = TcpStream::connect(authority)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let (socket, _) = tungstenite::client(request, stream).map_err(|error| match error {
             tungstenite::HandshakeError::Failure(error) => error,
             tungstenite::HandshakeError::Interrupted(_) => panic!("interrupted"),
@@ -155,11 +157,11 @@ impl Client {
             self.socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
             if let Some(frame) = self.read() {
                 self.frames.push_back(frame);
-                self.socket.get_ref().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                self.socket.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
                 self.next();
             }
         }
-        self.socket.get_ref().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        self.socket.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     /// Types at the end of the text `t`; sends the update and returns it.

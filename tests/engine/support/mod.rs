@@ -12,13 +12,16 @@ pub use client::Client;
 pub use host::FakeHost;
 pub use server::Server;
 
-/// Waits until `condition` holds. The time is only how long a failing test hangs.
+/// How long a failing test hangs: long, because machines are slow at times.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until `condition` holds.
 #[track_caller]
 #[allow(clippy::disallowed_types, reason = "real time, no runtime here")]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "never happened: {what}");
+        assert!(start.elapsed() < PATIENCE, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
