@@ -58,6 +58,13 @@ export interface RealtimeHost {
   ): Awaitable<{ saved: true; source?: RecordText['source'] } | ({ saved: false } & RecordText)>;
   /** Is told a fact. */
   emitHook?(name: string, data: Record<string, unknown>): unknown;
+  /**
+   * Calls `handler` with the data of each `name` that happens at the host. The engine listens to
+   * `auth:sessions:revoked` (`{ userId, reason }`), which ends the user's sessions.
+   */
+  registerHook?(name: string, handler: (data: unknown) => void): unknown;
+  /** Takes a handler off again. */
+  removeHook?(name: string, handler: (data: unknown) => void): unknown;
 }
 
 /** What a log line says, for machines; `docs/logging.md` lists events and fields. */
@@ -145,7 +152,7 @@ export declare class RealtimeServer {
   /**
    * Ends all sessions of a user at once; returns how many. When it returns, no room takes anything of them any
    * more, and joins under way do not complete. A number and its text are the same user; anything else is
-   * nobody. Made to be called from the hook `auth:sessions:revoked`.
+   * nobody. The host's hook `auth:sessions:revoked` does the same.
    */
   revokeUserConnections(userId: string | number, reason?: string): number;
   /** An open room's document as Markdown, front matter included. */

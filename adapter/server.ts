@@ -29,10 +29,19 @@ export function configSources(
   };
 }
 
+/** The host's event that a user's sessions are over. */
+const SESSION_REVOKED_HOOK = 'auth:sessions:revoked';
+
 export class RealtimeServer implements Public.RealtimeServer {
   readonly #engine: InstanceType<typeof native.RealtimeEngine>;
   readonly #host: RealtimeHost | undefined;
   readonly #logger: RealtimeLogger;
+
+  /** One function for life: hosts take handlers off by identity. */
+  readonly #revoked = (data: unknown): void => {
+    const { userId, reason } = (data ?? {}) as { userId?: unknown; reason?: unknown };
+    this.revokeUserConnections(userId as string, typeof reason === 'string' ? reason : '');
+  };
 
   constructor(options: RealtimeServerOptions = {}) {
     this.#host = options.host;
@@ -44,16 +53,21 @@ export class RealtimeServer implements Public.RealtimeServer {
     });
   }
 
-  initialize(): Promise<ServerAddress> {
-    return this.#attempt('initialize', {}, () =>
+  async initialize(): Promise<ServerAddress> {
+    const address = await this.#attempt('initialize', {}, () =>
       this.#engine.initialize({
         log: logCallback(this.#logger),
         ...(this.#host === undefined ? {} : { host: hostCallbacks(this.#host, this.#logger) }),
       }),
     );
+    // Taken off first: initialize() may be called again while it runs.
+    this.#host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    this.#host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    return address;
   }
 
   async shutdown(): Promise<void> {
+    this.#host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
     // The last log lines are on their way; let them arrive before the caller goes on to exit.
     await new Promise((resolve) => setImmediate(resolve));

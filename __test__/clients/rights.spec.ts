@@ -1,5 +1,7 @@
 /** Rights that change while stock clients are connected. */
 
+import { EventEmitter } from 'node:events';
+
 import { describe, expect, it } from 'vitest';
 
 import { makeServer, temporaryFolder, until } from '../support.js';
@@ -65,4 +67,30 @@ it('a session that no longer holds ends, and numbers are revoked by their text',
   expect(server.revokeUserConnections('7')).toBe(1);
   seven.provider.disconnect();
   await until(() => seven.traffic.closes.length > 0);
+});
+
+it("the host's hook ends sessions, whatever else it says, and is let go at shutdown", async () => {
+  const bus = new EventEmitter();
+  const server = makeServer({
+    cwd: temporaryFolder(),
+    host: {
+      ...openHost(),
+      registerHook: (name, handler) => bus.on(name, handler),
+      removeHook: (name, handler) => bus.off(name, handler),
+    },
+    config: { ...ROOMY, port: 0 },
+  });
+  const { port } = await server.initialize();
+  const ada = peer(VERSIONS[0]!, port!);
+  await synced(ada);
+  for (const nonsense of [undefined, null, 7, {}, { userId: ['ada'] }])
+    bus.emit('auth:sessions:revoked', nonsense);
+  expect(server.getHealthStatus().connections.total).toBe(1);
+  bus.emit('auth:sessions:revoked', { userId: 'ada', reason: 'password changed' });
+  ada.provider.disconnect();
+  await until(() => ada.traffic.closes.length > 0);
+  expect(ada.traffic.closes[0]!.code).toBe(4001);
+  expect(ada.traffic.closes[0]!.reason).toContain('password changed');
+  await server.shutdown();
+  expect(bus.listenerCount('auth:sessions:revoked')).toBe(0);
 });
