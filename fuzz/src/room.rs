@@ -23,6 +23,9 @@ impl Default for Room {
 impl Room {
     /// Whether the update was accepted; held ones are.
     pub fn receive(&mut self, update: &[u8]) -> bool {
+        if std::env::var_os("SHOW").is_some() {
+            eprintln!("update {}", update.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        }
         let Ok(update) =
             guard::admit(Bytes::copy_from_slice(update), &Bounds::new(DOCUMENT_BYTES_MAX))
         else {
