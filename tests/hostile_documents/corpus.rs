@@ -197,6 +197,31 @@ fn corpus() -> Vec<Case> {
             vec![hex("0101020004000100016200"), hex("0101010004010174016100")],
             vec![Waits, Taken],
         ),
+        // A heap use-after-free: the key's older half outlives the list it stands in. Found by fuzzing.
+        one(
+            "two values of a key in one struct, cut in two, and the list around them deleted",
+            hex(
+                "01 05 01 00 27 01 07 64656661756c74 01 61 00 28 00 01 00 01 61 02 76 01 01 6b 7e 76 01 01 6b 7e
+                 64 01 02 01 61 a4 01 00 01 61 04 01 07 64656661756c74 01 61 00",
+            ),
+            Refused("key"),
+        ),
+        (
+            "values among those of a key without saying so, one and two at once",
+            vec![
+                hex("01 01 01 00 28 01 01 6d 01 6b 01 7e 00"),
+                hex("01 01 01 01 88 01 00 01 7e 00"),
+                hex("01 01 01 02 88 01 01 02 7e 7e 00"),
+                hex("01 01 01 02 a8 01 01 01 7e 00"),
+            ],
+            vec![Taken, Taken, Refused("key"), Taken],
+        ),
+        // What clients without garbage collection have of a key set three times.
+        one(
+            "old values of a key in one struct, deleted",
+            hex("01 02 01 00 28 01 01 6d 01 6b 02 7e 7e a8 01 01 01 7e 01 01 01 00 02"),
+            Taken,
+        ),
         // A heap use-after-free in yrs' commit, out of what anybody may do. Found by fuzzing.
         (
             "two subdocuments side by side, deleted",

@@ -174,6 +174,9 @@ pub enum Refusal {
     /// A struct is inside one that holds no others.
     #[error("a struct's parent is not a shared type")]
     Parent,
+    /// A key holds several living values in one struct.
+    #[error("a key holds several values at once")]
+    Key,
     /// Shared types are nested too deeply.
     #[error("shared types are nested too deeply")]
     TypeDepth,
@@ -207,6 +210,7 @@ impl Refusal {
             Self::ForwardReference => "forward_reference",
             Self::Cycle => "cycle",
             Self::Parent => "parent",
+            Self::Key => "key",
             Self::TypeDepth => "type_depth",
             Self::TooManyStructs => "too_many_structs",
             Self::TooLarge => "too_large",

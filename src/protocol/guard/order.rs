@@ -31,6 +31,7 @@ impl Link {
 
 /// One struct: where it starts and what it refers to.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one machine")]
 pub(super) struct Node {
     /// First clock.
     pub(super) clock: u32,
@@ -42,6 +43,10 @@ pub(super) struct Node {
     pub(super) within_left: bool,
     /// What may be inside it.
     pub(super) kind: Kind,
+    /// Whether it says that it is a value of a key.
+    pub(super) keyed: bool,
+    /// Whether one of its structs holds several values or letters, and does not say that a key has them.
+    pub(super) wide: bool,
     /// Whether it only stands for structs that are not in the update.
     pub(super) is_hole: bool,
     /// Shared types around it, as far as this update tells.
@@ -57,6 +62,8 @@ impl Node {
             right: Link::NONE,
             within_left: false,
             kind,
+            keyed: false,
+            wide: false,
             is_hole: false,
             depth: 0,
         }
@@ -75,6 +82,7 @@ impl Node {
         let follows = beside(self.left)
             && (self.right == Link::NONE || self.right == before.right || beside(self.right));
         self.kind == before.kind
+            && self.keyed == before.keyed
             && self.kind != Kind::Type
             && !(self.is_hole || before.is_hole)
             && if self.within_left || before.within_left {

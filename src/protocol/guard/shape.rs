@@ -39,6 +39,10 @@ pub(crate) struct Stretch {
     pub(super) right: Option<Place>,
     pub(super) within_left: bool,
     pub(super) kind: Kind,
+    /// Whether they say that they are values of a key.
+    pub(super) keyed: bool,
+    /// Whether one of them is several values or letters, and does not say so.
+    pub(super) wide: bool,
 }
 
 /// Structs from a clock on, up to the next run of their client.
@@ -47,6 +51,7 @@ struct Run {
     start: u32,
     depth: u16,
     kind: Kind,
+    keyed: bool,
 }
 
 /// The shape of a document.
@@ -85,7 +90,7 @@ impl Shape {
             if stretch.end <= known {
                 continue;
             }
-            let mut depth = self.depth(&growth, stretch)?;
+            let (mut depth, keyed) = self.surroundings(&growth, stretch)?;
             if stretch.kind == Kind::Type && usize::from(depth) >= XML_DEPTH_MAX {
                 return Err(Refusal::TypeDepth);
             }
@@ -95,7 +100,7 @@ impl Shape {
                 // What is known of it decides where the rest goes.
                 depth = depth.max(self.at(Place { client, clock }).map_or(0, |run| run.depth));
             }
-            let run = Run { start: stretch.start.max(known), depth, kind: stretch.kind };
+            let run = Run { start: stretch.start.max(known), depth, kind: stretch.kind, keyed };
             if let Some((_, _, runs)) = growth.sections.get_mut(index) {
                 push(runs, run);
             }
@@ -113,23 +118,30 @@ impl Shape {
         }
     }
 
-    /// Siblings share a parent, so a struct stands where its origins stand; of two that differ the deeper
-    /// counts, because yrs falls back to the right one.
-    fn depth(&self, growth: &Growth, stretch: &Stretch) -> Result<u16, Refusal> {
+    /// Depth, and whether a key has it. Siblings share a parent, so a struct stands where its origins stand; of
+    /// two that differ the deeper counts, because yrs falls back to the right one.
+    fn surroundings(&self, growth: &Growth, stretch: &Stretch) -> Result<(u16, bool), Refusal> {
         let find = |place: Option<Place>| {
             let place = place?;
             growth.at(place).or_else(|| self.at(place))
         };
         let left = find(stretch.left);
-        if !stretch.within_left {
-            let depth = |run: Option<Run>| run.map_or(0, |run| run.depth);
-            return Ok(depth(left).max(depth(find(stretch.right))));
+        if stretch.within_left {
+            return match left {
+                Some(Run { kind: Kind::Leaf, .. }) => Err(Refusal::Parent),
+                Some(run) => Ok((run.depth.saturating_add(1), stretch.keyed)),
+                None => Ok((0, stretch.keyed)),
+            };
         }
-        match left {
-            Some(Run { kind: Kind::Leaf, .. }) => Err(Refusal::Parent),
-            Some(run) => Ok(run.depth.saturating_add(1)),
-            None => Ok(0),
+        let right = find(stretch.right);
+        let beside = || [left, right].into_iter().flatten();
+        let depth = beside().map(|run| run.depth).max().unwrap_or_default();
+        // Merged updates leave out what the neighbours tell anyway.
+        let keyed = stretch.keyed || beside().any(|run| run.keyed);
+        if keyed && stretch.wide {
+            return Err(Refusal::Key);
         }
+        Ok((depth, keyed))
     }
 
     fn at(&self, place: Place) -> Option<Run> {
@@ -153,7 +165,7 @@ fn find(runs: &[Run], clock: u32) -> Option<Run> {
 }
 
 fn push(runs: &mut Vec<Run>, run: Run) {
-    let same = |last: &Run| last.depth == run.depth && last.kind == run.kind;
+    let same = |last: &Run| (last.depth, last.kind, last.keyed) == (run.depth, run.kind, run.keyed);
     if !runs.last().is_some_and(same) {
         runs.push(run);
     }

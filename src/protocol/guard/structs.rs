@@ -128,6 +128,8 @@ struct Scanner<'a> {
     joining: bool,
     /// Where each section's number of structs stands, and the number.
     counts: Vec<join::Count>,
+    /// Several values of one key in one struct: the client's number, first clock, clock after the last.
+    several: Vec<(u32, u32, u32)>,
     /// Deleted ranges, where somebody wants to know them.
     deletes: Vec<(u32, u32, u32)>,
     /// Only noted where an update is to be taken apart.
@@ -155,6 +157,7 @@ impl<'a> Scanner<'a> {
             pieces: Vec::new(),
             joining: false,
             counts: Vec::new(),
+            several: Vec::new(),
             deletes: Vec::new(),
             places: None,
         }
@@ -163,7 +166,32 @@ impl<'a> Scanner<'a> {
     fn walk(&mut self) -> Result<(), Refusal> {
         self.sections()?;
         self.deletes()?;
+        self.old_values_are_deleted()?;
         if self.reader.is_empty() { Ok(()) } else { Err(Refusal::Trailing) }
+    }
+
+    /// A key has one living value. Old ones may be one struct if they are deleted with it: yrs takes those
+    /// before the last for deleted, and would free what they stand in and keep them.
+    fn old_values_are_deleted(&mut self) -> Result<(), Refusal> {
+        if self.several.is_empty() {
+            return Ok(());
+        }
+        let mut ranges = self.deletes.clone();
+        ranges.sort_unstable();
+        for &(client, start, end) in &self.several {
+            let mut reached = start;
+            let first = ranges.partition_point(|range| (range.0, range.2) <= (client, start));
+            for range in ranges.get(first..).unwrap_or_default() {
+                if range.0 != client || range.1 > reached || reached >= end {
+                    break;
+                }
+                reached = reached.max(range.2);
+            }
+            if reached < end {
+                return Err(Refusal::Key);
+            }
+        }
+        Ok(())
     }
 
     fn sections(&mut self) -> Result<(), Refusal> {
@@ -247,23 +275,28 @@ impl<'a> Scanner<'a> {
             self.piece(info, own, &node, from, end);
         }
         // Nodes that stand where the one before stands need no place of their own, unless asked for each.
-        let before = self.nodes.get(first..).and_then(<[Node]>::last);
-        if self.places.is_some() || !before.is_some_and(|before| node.continues(before, own)) {
-            self.nodes.push(node);
+        let before = self.nodes.get_mut(first..).and_then(<[Node]>::last_mut);
+        match before.filter(|before| self.places.is_none() && node.continues(before, own)) {
+            Some(before) => before.wide |= node.wide,
+            None => self.nodes.push(node),
         }
         Ok(end)
     }
 
     /// Notes a string or list that may be one with the struct before it.
     fn piece(&mut self, info: u8, own: u32, node: &Node, from: usize, end: u32) {
-        let (kind, keyed) = (info & KIND_BITS, info & HAS_KEY != 0);
+        let kind = info & KIND_BITS;
         let last = self.pieces.last();
-        let follows = last.is_some_and(|last| {
+        let behind = last.filter(|last| {
             last.to == from
-                && last.kind == kind
-                && !(last.keyed || keyed || node.within_left)
+                && !node.within_left
                 && node.left.target() == node.clock.checked_sub(1).map(|clock| (own, clock))
-                && node.right == last.right
+        });
+        // A value of a key need not say so if it has neighbours, and must stay a struct of its own.
+        let unsure = kind == ANY && info & (HAS_LEFT | HAS_RIGHT) != 0;
+        let keyed = info & HAS_KEY != 0 || (unsure && behind.is_none_or(|last| last.keyed));
+        let follows = behind.is_some_and(|last| {
+            last.kind == kind && !(last.keyed || keyed) && node.right == last.right
         });
         let first = self.counts.last().map_or(0, |count| count.pieces);
         if !follows && self.pieces.len() > first && last.is_some_and(|last| !last.follows) {
@@ -291,6 +324,7 @@ impl<'a> Scanner<'a> {
             _ => Kind::Leaf,
         };
         let mut node = Node::new(at, kind);
+        node.keyed = info & HAS_KEY != 0;
         if info & HAS_LEFT != 0 {
             node.left = self.id(own, at)?;
         }
@@ -322,6 +356,13 @@ impl<'a> Scanner<'a> {
             return Ok((self.legacy_json(from, info)?, node));
         }
         let len = self.content(info & KIND_BITS)?;
+        if kind == Kind::Leaf && len > 1 {
+            if node.keyed {
+                self.several.push((own, at, clock_end(at, len)?));
+            } else {
+                node.wide = true;
+            }
+        }
         Ok((len, node))
     }
 
@@ -361,7 +402,8 @@ impl<'a> Scanner<'a> {
                 let end = clock_end(start, u64::from(len))?;
                 self.clients.need(index, end);
                 self.charge(cost::DELETE_RANGE);
-                if self.places.is_some() || !self.pieces.is_empty() {
+                let wanted = !(self.pieces.is_empty() && self.several.is_empty());
+                if self.places.is_some() || wanted {
                     self.deletes.push((index, start, end));
                 }
             }
@@ -420,6 +462,8 @@ impl<'a> Scanner<'a> {
                     right: self.place(node.right),
                     within_left: node.within_left,
                     kind: node.kind,
+                    keyed: node.keyed,
+                    wide: node.wide,
                 });
             }
         }
