@@ -1,7 +1,7 @@
 /**
  * Fuzzes what peers send, each target for a while, under AddressSanitizer; a finding ends it with its file's path.
  *
- * npm run fuzz -- [target …] [--seconds 20] [--jobs 1] [--minimize]
+ * npm run fuzz -- [target …] [--seconds 15] [--jobs 1] [--minimize]
  *
  * fuzz/corpus/<target>/ is where each run begins; what it discovers stays in target/fuzz/<target>/ and joins the
  * next run. `--minimize` replaces the kept corpus by the fewest inputs that reach as much.
@@ -72,7 +72,7 @@ async function minimize(name) {
 }
 
 /** Runs these targets, `jobs` of them at a time; says all that is found. */
-export async function fuzz({ names = TARGETS, seconds = 20, jobs = 1 } = {}) {
+export async function fuzz({ names = TARGETS, seconds = 15, jobs = 1 } = {}) {
   await step('Building the fuzz targets', () => buildTargets(names));
   const waiting = [...names];
   const failed = [];
@@ -96,7 +96,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
       args,
       allowPositionals: true,
       options: {
-        seconds: { type: 'string', default: '20' },
+        seconds: { type: 'string', default: '15' },
         jobs: { type: 'string', default: '1' },
         minimize: { type: 'boolean' },
       },

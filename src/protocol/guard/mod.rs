@@ -9,6 +9,7 @@
 //! - each client has one section that is not empty, and [`Scan::has_holes`] says whether one has a hole;
 //! - references point backward within their own client, and no cycle runs through several clients, so that
 //!   yrs integrates the whole update once [`Scan::missing`] says that nothing is missing;
+//! - a key has one living value, as yrs takes for granted;
 //! - values and shared types are nested to a bound, and the memory it will cost is estimated.
 
 mod admit;
