@@ -93,6 +93,9 @@ impl Room {
     /// What must hold of any room, whatever it was sent.
     pub fn check(&mut self) {
         let state = Bytes::from(sound(self.document.encode()).expect("a state"));
+        if let Err(fault) = Document::load(DOCUMENT_BYTES_MAX, Some(&state), std::iter::empty()) {
+            panic!("a snapshot does not load: {fault}");
+        }
         assert!(self.document.is_rebuilt_by(&state), "a snapshot does not rebuild the document");
         let rows = self.log.iter().cloned();
         let mut reloaded =

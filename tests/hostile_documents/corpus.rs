@@ -216,6 +216,14 @@ fn corpus() -> Vec<Case> {
             ],
             vec![Taken, Taken, Refused("key"), Taken],
         ),
+        (
+            "letters behind a value of a key, by way of a clock that is known otherwise",
+            vec![
+                hex("01 02 01 00 04 01 01 74 01 61 28 01 01 6d 01 6b 01 7e 00"),
+                hex("01 01 01 01 84 01 00 04 78 79 7a 7a 00"),
+            ],
+            vec![Taken, Refused("key")],
+        ),
         // What clients without garbage collection have of a key set three times.
         one(
             "old values of a key in one struct, deleted",

@@ -90,15 +90,20 @@ impl Shape {
             if stretch.end <= known {
                 continue;
             }
-            let (mut depth, keyed) = self.surroundings(&growth, stretch)?;
+            let (mut depth, mut keyed) = self.surroundings(&growth, stretch)?;
             if stretch.kind == Kind::Type && usize::from(depth) >= XML_DEPTH_MAX {
                 return Err(Refusal::TypeDepth);
             }
             if stretch.start < known
                 && let Some(clock) = known.checked_sub(1)
+                && let Some(run) = self.at(Place { client, clock })
             {
-                // What is known of it decides where the rest goes.
-                depth = depth.max(self.at(Place { client, clock }).map_or(0, |run| run.depth));
+                // What is known of it, whoever wrote that, is left of the rest and decides where that goes.
+                depth = depth.max(run.depth);
+                keyed |= run.keyed;
+                if keyed && stretch.wide {
+                    return Err(Refusal::Key);
+                }
             }
             let run = Run { start: stretch.start.max(known), depth, kind: stretch.kind, keyed };
             if let Some((_, _, runs)) = growth.sections.get_mut(index) {
