@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let mut room = Room::default();
     // How far each client is believed to be.
     let mut clocks = [0u64; CLIENTS.len()];
+    let mut is_told_apart = true;
     for _ in 0..UPDATES_MAX {
         if choices.is_over() {
             break;
@@ -22,15 +23,15 @@ fuzz_target!(|data: &[u8]| {
             room.edit("more");
         }
         let mut said = clocks;
-        let update = update(&mut choices, &mut said);
+        let update = update(&mut choices, &mut said, &mut is_told_apart);
         if room.receive(&update) {
             clocks = said;
         }
     }
-    room.check();
+    room.check(is_told_apart);
 });
 
-fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4]) -> Vec<u8> {
+fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4], is_told_apart: &mut bool) -> Vec<u8> {
     let mut out = Vec::new();
     let first = usize::from(choices.byte());
     let sections = usize::from(choices.below(4));
@@ -38,6 +39,7 @@ fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4]) -> Vec<u8> {
     for section in 0..sections {
         let who = if choices.one_in(32) { first } else { first + section } % CLIENTS.len();
         let start = near(choices, clocks[who]);
+        *is_told_apart &= start >= clocks[who];
         let mut body = Vec::new();
         let mut clock = start;
         let structs = u64::from(choices.below(6)) + u64::from(!choices.one_in(32));
