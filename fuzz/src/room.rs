@@ -104,9 +104,9 @@ impl Room {
         let rows = self.log.iter().cloned();
         let mut reloaded =
             Document::load(DOCUMENT_BYTES_MAX, None, rows).expect("a log that loads");
-        assert!(reloaded.is_rebuilt_by(&state), "the log rebuilds another document");
         let again = markdown::serialize(&sound(reloaded.content()).expect("content"));
         if is_told_apart {
+            assert!(reloaded.is_rebuilt_by(&state), "the log rebuilds another document");
             assert_eq!(again, self.text(), "the log rebuilds another text");
         }
     }
