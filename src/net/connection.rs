@@ -224,6 +224,8 @@ impl<'a> Connection<'a> {
             self.filled_at = Instant::now();
             self.spend(Class::Answers, taken.answer_bytes, self.filled_at);
         }
+        // Stock y-websocket clients send each awareness frame back: what they are told is theirs to echo.
+        self.rates.give_back(Class::Awareness, taken.awareness);
         if taken.answer_deferred {
             self.ask_again_at = Some(Instant::now() + ANSWER_RETRY);
         }

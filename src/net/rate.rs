@@ -149,6 +149,16 @@ impl Rates {
         self.dry.get_mut(class as usize).is_some_and(|dry| !std::mem::replace(dry, true))
     }
 
+    /// Gives back what so many messages cost, as far as the bucket holds it.
+    pub fn give_back(&mut self, class: Class, messages: u64) {
+        if messages > 0
+            && let Some(full_at) = self.full_at.get_mut(class as usize)
+            && let Some(earlier) = full_at.checked_sub(self.messages.time_of(messages))
+        {
+            *full_at = earlier;
+        }
+    }
+
     /// Whether the connection may be read from. Asks the clock only if it could not before.
     pub fn may_read(&mut self) -> bool {
         self.empty_until.is_none() || self.may_read_at(Instant::now())
@@ -257,6 +267,20 @@ mod tests {
         assert!(rates.empty_until.unwrap() <= start + RATE_REFILL_MIN);
         rates.take(Class::Answers, 1 << 40, start);
         assert!(rates.empty_until.unwrap() >= start + RATE_WINDOW, "the second does");
+    }
+
+    #[test]
+    fn who_echoes_what_it_is_told_is_never_ahead() {
+        let (mut rates, start) = rates(10, Some(30), 0);
+        for step in 0..1000 {
+            let now = start + Duration::from_millis(step * 50);
+            rates.give_back(Class::Awareness, 1);
+            rates.take(Class::Awareness, 1, now);
+            assert!(!rates.is_empty(), "echo {step}");
+        }
+        rates.give_back(Class::Awareness, 1_000_000);
+        let later = start + Duration::from_secs(50);
+        assert!(pass(&mut rates, Class::Awareness, later) <= 30, "no more than a bucket holds");
     }
 
     #[test]

@@ -47,6 +47,7 @@ struct State {
     answers: usize,
     answer_bytes: u64,
     answer_deferred: bool,
+    awareness: u64,
     awareness_deferred: bool,
     closing: Option<CloseReason>,
     /// Something came since the connection last heard of it.
@@ -74,6 +75,8 @@ pub struct Taken {
     pub answer_bytes: u64,
     /// A sync step 1 was not answered for lack of memory; ask again in a while.
     pub answer_deferred: bool,
+    /// Awareness frames among them.
+    pub awareness: u64,
     /// Awareness was left out; ask the room for the present states.
     pub awareness_deferred: bool,
     /// After these frames the session ends.
@@ -139,6 +142,7 @@ impl Outbox {
                 state.awareness_deferred = true;
                 return Pushed::Deferred;
             }
+            state.awareness += 1;
         }
         self.push(frame)
     }
@@ -192,6 +196,7 @@ impl Outbox {
             answers: std::mem::take(&mut state.answers),
             answer_bytes: std::mem::take(&mut state.answer_bytes),
             answer_deferred: std::mem::take(&mut state.answer_deferred),
+            awareness: std::mem::take(&mut state.awareness),
             awareness_deferred: std::mem::take(&mut state.awareness_deferred),
             closing: state.closing.clone(),
         }
