@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support.js';
 import { Play } from './play.js';
 import { Server } from './server.js';
 
-const TRIES = Number(process.env['ROUNDS'] ?? 40) / 4;
+const TRIES = Math.ceil(Number(process.env['ROUNDS'] ?? 40) / 4);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1_000_000_000));
 const DURABILITY = process.env['DURABILITY'] ?? 'power';
 

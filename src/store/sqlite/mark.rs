@@ -7,7 +7,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Result, Seek, SeekFrom, Write},
+    io::{ErrorKind, Result},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -59,9 +60,8 @@ impl MarkFile {
             options.create(true).truncate(false).write(true);
             self.file = Some(options.open(&self.path)?);
         }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(bytes)
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_all_at(bytes, 0)
     }
 }
 
