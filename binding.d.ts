@@ -168,8 +168,10 @@ export interface DoctorReport {
   text: string
 }
 
-/** What an engine calls. All of it is let go at shutdown. */
+/** What an engine starts with. The functions are let go at shutdown. */
 export interface EngineCallbacks {
+  /** Where the configuration comes from; it is read at each start. */
+  sources?: ConfigSources
   /** The host; without it the engine runs standalone. */
   host?: HostCallbacks
   /** Takes log lines, in batches. */
@@ -196,8 +198,6 @@ export interface EngineHealth {
 
 /** What an engine is made from. */
 export interface EngineOptions {
-  /** Where the configuration comes from. */
-  sources: ConfigSources
   /** Folder of built pages to serve at `/` (standalone only). */
   pagesDir?: string
 }
@@ -227,6 +227,8 @@ export interface HostCallbacks {
   loadRecord: (room: string) => Promise<LoadAnswer>
   /** Replaces the record's text if its source still holds `expected` (`null`: the record did not exist). */
   saveRecord: (room: string, text: string, expected: string | null) => Promise<SaveAnswer>
+  /** The texts are Markdown from the first byte: what looks like front matter is none. */
+  bodiesOnly?: boolean
   /** Is told a fact; `data` is JSON text of an object. */
   emitHook?: (name: string, data: string) => void
 }
@@ -285,6 +287,9 @@ export interface RateCounts {
   messagesPerSecond: number
 }
 
+/** The effective configuration as JSON text of an object in the form of a file, secrets masked. */
+export declare function readConfig(sources: ConfigSources): string
+
 /**
  * Verifies the backup `from` and puts it in the place of the database, which is moved aside. No engine may
  * run.
@@ -313,6 +318,8 @@ export interface SaveAnswer {
   code?: string
   /** The same for people. */
   message?: string
+  /** The text was taken, but to where `loadRecord` does not look. Goes with `saved: true`. */
+  elsewhere?: boolean
   /** The source now holds the new text. `false`: it did not hold what was expected and was left alone. */
   saved?: boolean
   /** With `saved: false`, its present text. */

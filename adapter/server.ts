@@ -36,6 +36,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   readonly #engine: InstanceType<typeof native.RealtimeEngine>;
   readonly #host: RealtimeHost | undefined;
   readonly #logger: RealtimeLogger;
+  readonly #sources: ConfigSources;
 
   /** One function for life: hosts take handlers off by identity. */
   readonly #revoked = (data: unknown): void => {
@@ -47,8 +48,8 @@ export class RealtimeServer implements Public.RealtimeServer {
     this.#host = options.host;
     this.#logger = options.logger ?? quietConsole;
     const standalone = options.standalone ?? options.host === undefined;
+    this.#sources = configSources({ ...options, standalone });
     this.#engine = new native.RealtimeEngine({
-      sources: configSources({ ...options, standalone }),
       ...(options.pagesDir === undefined ? {} : { pagesDir: options.pagesDir }),
     });
   }
@@ -56,6 +57,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   async initialize(): Promise<ServerAddress> {
     const address = await this.#attempt('initialize', {}, () =>
       this.#engine.initialize({
+        sources: this.#sources,
         log: logCallback(this.#logger),
         ...(this.#host === undefined ? {} : { host: hostCallbacks(this.#host, this.#logger) }),
       }),

@@ -62,7 +62,7 @@ pub fn export(
     if form == ExportForm::Markdown {
         require_record(config, room)?;
     }
-    let front = archive.source_text(room)?.unwrap_or_default();
+    let front = archive.exchanged_text(room)?.unwrap_or_default();
     let (bound, name) = (config.limits.document_bytes_max, room.clone());
     on_large_stack(move || {
         let document = rebuild(bound, &name, &stored)?;

@@ -22,7 +22,7 @@ use crate::{
     binding::{
         js_host::{self, Callbacks, JsHost},
         log_pump::LogPump,
-        options::{EngineOptions, ServerAddress},
+        options::{ConfigSources, EngineOptions, ServerAddress},
         promise::{Failure, Settler},
         settings,
     },
@@ -49,6 +49,8 @@ pub type KeepAlive = ThreadsafeFunction<(), (), (), Status, false, false, 1>;
 
 /// What a start takes over from the JavaScript thread.
 pub struct Start {
+    /// Where the configuration comes from.
+    pub sources: ConfigSources,
     /// The host's callbacks; none = standalone.
     pub callbacks: Option<Callbacks>,
     /// Where log lines go.
@@ -224,12 +226,12 @@ impl Control {
     }
 
     fn run_start(&self, start: Start, owned: &mut Option<Owned>) {
-        let Start { callbacks, log, keep_alive, settle } = start;
+        let Start { sources, callbacks, log, keep_alive, settle } = start;
         if let Some(owned) = owned {
             settle.settle(Ok(address_of(&owned.engine)));
             return;
         }
-        match self.launch(callbacks, log, keep_alive) {
+        match self.launch(sources, callbacks, log, keep_alive) {
             Ok(Some(started)) => {
                 let address = address_of(&started.engine);
                 *self.running.lock() = Some(Running {
@@ -247,11 +249,11 @@ impl Control {
     /// Starts the engine; `None` if the configuration says it shall not run.
     fn launch(
         &self,
+        mut sources: ConfigSources,
         callbacks: Option<Callbacks>,
         log: Option<Arc<LogPump>>,
         keep_alive: KeepAlive,
     ) -> Result<Option<Owned>, Failure> {
-        let mut sources = self.options.sources.clone();
         sources.standalone.get_or_insert(callbacks.is_none());
         let loaded = settings::load(&sources).map_err(EngineError::from)?;
         let mut config = loaded.config;

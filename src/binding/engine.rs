@@ -52,7 +52,9 @@ impl RealtimeEngine {
         callbacks: Option<EngineCallbacks<'_>>,
     ) -> napi::Result<Object<'env>> {
         self.hook_environment(env)?;
-        let (host, log) = callbacks.map_or((None, None), |given| (given.host, given.log));
+        let (sources, host, log) =
+            callbacks.map_or((None, None, None), |given| (given.sources, given.host, given.log));
+        let sources = sources.unwrap_or_default();
         let callbacks = host.as_ref().map(Callbacks::new).transpose()?;
         let log = log.as_ref().map(LogPump::start).transpose()?;
         let keep_alive = env
@@ -62,7 +64,7 @@ impl RealtimeEngine {
             .max_queue_size::<1>()
             .build()?;
         let (settle, promise) = Settler::<ServerAddress>::new(env)?;
-        self.control.start(Start { callbacks, log, keep_alive, settle });
+        self.control.start(Start { sources, callbacks, log, keep_alive, settle });
         Ok(promise)
     }
 

@@ -37,6 +37,7 @@ pub struct Callbacks {
     load_record: Asked<FnArgs<(String,)>, LoadAnswer>,
     save_record: Asked<FnArgs<(String, String, Option<String>)>, SaveAnswer>,
     emit_hook: Option<Hooked>,
+    bodies_only: bool,
 }
 
 impl Callbacks {
@@ -62,6 +63,7 @@ impl Callbacks {
                 Some(function) => Some(threadsafe!(function)?),
                 None => None,
             },
+            bodies_only: from.bodies_only.unwrap_or(false),
         })
     }
 }
@@ -204,6 +206,7 @@ fn outcome(answer: SaveAnswer) -> Result<SaveOutcome, HostError> {
     }
     let source = source_name(answer.source.as_deref());
     match (answer.saved, answer.text) {
+        (Some(true), _) if answer.elsewhere == Some(true) => Ok(SaveOutcome::SavedElsewhere),
         (Some(true), _) => Ok(SaveOutcome::Saved(source)),
         (Some(false), Some(text)) => Ok(SaveOutcome::Changed(RecordText { source, text })),
         _ => Err(failed("saveRecord() answered neither saved nor the present text")),
@@ -263,6 +266,10 @@ impl Host for JsHost {
             ));
             outcome(self.ask(&self.callbacks.save_record, args).await?)
         })
+    }
+
+    fn texts_have_front_matter(&self) -> bool {
+        !self.callbacks.bodies_only
     }
 
     fn emit_hook(&self, hook: Hook) {

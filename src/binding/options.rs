@@ -30,15 +30,15 @@ pub struct ConfigSources {
 #[napi(object)]
 #[derive(Clone, Debug, Default)]
 pub struct EngineOptions {
-    /// Where the configuration comes from.
-    pub sources: ConfigSources,
     /// Folder of built pages to serve at `/` (standalone only).
     pub pages_dir: Option<String>,
 }
 
-/// What an engine calls. All of it is let go at shutdown.
+/// What an engine starts with. The functions are let go at shutdown.
 #[napi(object, object_to_js = false)]
 pub struct EngineCallbacks<'a> {
+    /// Where the configuration comes from; it is read at each start.
+    pub sources: Option<ConfigSources>,
     /// The host; without it the engine runs standalone.
     pub host: Option<HostCallbacks<'a>>,
     /// Takes log lines, in batches.
@@ -63,6 +63,8 @@ pub struct HostCallbacks<'a> {
         ts_type = "(room: string, text: string, expected: string | null) => Promise<SaveAnswer>"
     )]
     pub save_record: Function<'a, FnArgs<(String, String, Option<String>)>, Promise<SaveAnswer>>,
+    /// The texts are Markdown from the first byte: what looks like front matter is none.
+    pub bodies_only: Option<bool>,
     /// Is told a fact; `data` is JSON text of an object.
     #[napi(ts_type = "(name: string, data: string) => void")]
     pub emit_hook: Option<Function<'a, FnArgs<(String, String)>, Unknown<'static>>>,
@@ -142,6 +144,8 @@ pub struct SaveAnswer {
     pub code: Option<String>,
     /// The same for people.
     pub message: Option<String>,
+    /// The text was taken, but to where `loadRecord` does not look. Goes with `saved: true`.
+    pub elsewhere: Option<bool>,
     /// The source now holds the new text. `false`: it did not hold what was expected and was left alone.
     pub saved: Option<bool>,
     /// With `saved: false`, its present text.

@@ -117,6 +117,11 @@ pub fn print(loaded: &Loaded) -> String {
     config::print_effective(loaded)
 }
 
+/// The effective configuration in the form of a file.
+pub fn as_json(loaded: &Loaded) -> Value {
+    config::effective_json(loaded)
+}
+
 fn parse(text: &str) -> Result<Value, ConfigErrors> {
     serde_json::from_str(text).map_err(|error| {
         ConfigError {

@@ -123,6 +123,12 @@ pub fn print_config(sources: ConfigSources) -> Result<String> {
     Ok(settings::print(&load(&sources)?))
 }
 
+/// The effective configuration as JSON text of an object in the form of a file, secrets masked.
+#[napi(catch_unwind)]
+pub fn read_config(sources: ConfigSources) -> Result<String> {
+    Ok(settings::as_json(&load(&sources)?).to_string())
+}
+
 /// A commented configuration file that holds the defaults.
 #[napi(catch_unwind)]
 pub fn default_config() -> String {

@@ -20,7 +20,7 @@ pub use self::{
     check::validate_auth,
     error::{ConfigError, ConfigErrors, Source},
     load::{EffectiveValue, Loaded, Sources, load, load_value},
-    print::{default_file, print_effective},
+    print::{default_file, effective_json, print_effective},
     standalone::{SecretError, standalone_secret},
 };
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     keys::{self, Key, State},
@@ -75,6 +75,22 @@ pub fn print_effective(loaded: &Loaded) -> String {
         debug_assert!(written.is_ok(), "writing to a String cannot fail");
         out
     })
+}
+
+/// The effective values as an object in the form of a file. Secrets are masked; what is unset is left out.
+pub fn effective_json(loaded: &Loaded) -> Value {
+    let mut root = Map::new();
+    for value in loaded.values.iter().filter(|value| !value.value.is_null()) {
+        let mut sections: Vec<&str> = value.path.split('.').collect();
+        let name = sections.pop().unwrap_or_default();
+        let place = sections.iter().try_fold(&mut root, |object, section| {
+            object.entry(*section).or_insert_with(|| Map::new().into()).as_object_mut()
+        });
+        if let Some(place) = place {
+            place.insert(name.to_owned(), value.value.clone());
+        }
+    }
+    root.into()
 }
 
 fn show(value: &Value) -> String {

@@ -95,6 +95,8 @@ pub struct RecordText {
 pub enum SaveOutcome {
     /// The named source now holds exactly the text that was given.
     Saved(&'static str),
+    /// The text was taken to where [`Host::load_record`] does not look; the source still holds what it held.
+    SavedElsewhere,
     /// The source no longer holds what was expected; nothing was written. Holds its present text.
     Changed(RecordText),
 }
@@ -152,6 +154,12 @@ pub trait Host: Send + Sync + 'static {
         text: &'a str,
         expected: Option<&'a str>,
     ) -> BoxFuture<'a, Result<SaveOutcome, HostError>>;
+
+    /// Whether the texts begin with front matter, if there is any. `false`: they are Markdown from the first
+    /// byte, whatever it looks like.
+    fn texts_have_front_matter(&self) -> bool {
+        true
+    }
 
     /// Tells the host a fact. Returns at once; a full queue drops the hook and counts it.
     fn emit_hook(&self, hook: Hook);

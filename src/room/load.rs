@@ -7,13 +7,11 @@ use crate::{
     error::CloseReason,
     host::{HostError, RecordText},
     ids::RoomId,
-    markdown,
     room::{
         RoomContext,
         document::{Document, DocumentError, LoadFault, seed_update},
-        write_back::OFFERED,
     },
-    store::{Seed, SeedOutcome, StoreError, StoredRoom},
+    store::{OFFERED, Seed, SeedOutcome, StoreError, StoredRoom},
 };
 
 /// A loaded room.
@@ -149,7 +147,7 @@ async fn read_sources(
 ) -> Result<(), LoadError> {
     match context.host.load_record(room).await {
         Ok(Some(record)) => {
-            let base = context.store.source_text(room, record.source).await?;
+            let base = context.store.exchanged_text(room).await?;
             if base.as_deref() == Some(&record.text) {
                 loaded.base = Some(record);
             } else if context.store.source_text(room, OFFERED).await?.as_ref() == Some(&record.text)
@@ -179,11 +177,8 @@ async fn seed(
     room: &RoomId,
     record: &RecordText,
 ) -> Result<SeedOutcome, LoadError> {
-    let (name, text) = (room.to_string(), record.text.clone());
-    let update: Bytes = context
-        .compute
-        .run(move || seed_update(&name, markdown::split_front_matter(&text).1))
-        .await??;
+    let (name, body) = (room.to_string(), context.split(&record.text).1.to_owned());
+    let update: Bytes = context.compute.run(move || seed_update(&name, &body)).await??;
     let seed =
         Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
     Ok(context.store.seed(seed).await?)

@@ -28,6 +28,7 @@ use crate::{
     error::{CloseReason, EngineError},
     host::{Grant, Host, HostError, Identity, RecordText, SaveOutcome},
     ids::{ClientAddress, SessionId},
+    markdown,
     protocol::guard::Admitted,
     store::{SnapshotInfo, Store, StoreError},
     telemetry::{metrics::Metrics, security::SecurityEvents},
@@ -58,6 +59,17 @@ pub struct RoomContext {
     pub broker: Arc<dyn Broker>,
     /// Bytes all rooms have applied and not committed.
     pub unlogged_bytes: Arc<AtomicU64>,
+}
+
+impl RoomContext {
+    /// Front matter and body of a text of the host's.
+    pub fn split<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
+        if self.host.texts_have_front_matter() {
+            markdown::split_front_matter(text)
+        } else {
+            ("", text)
+        }
+    }
 }
 
 impl std::fmt::Debug for RoomContext {

@@ -19,7 +19,7 @@ use crate::{
         actor::{Actor, Ended},
         document::DocumentError,
     },
-    store::{SnapshotInfo, StoreError},
+    store::{OFFERED, SnapshotInfo, StoreError},
     time::unix_ms,
 };
 
@@ -27,8 +27,6 @@ use crate::{
 const GAP: Duration = Duration::from_secs(2);
 /// Longest wait after failures in a row.
 const RETRY_MAX: Duration = Duration::from_mins(1);
-/// Beside the sources' names: the text last offered to any of them.
-pub(super) const OFFERED: &str = "offered";
 /// Times one write-back starts over because the source changed under it.
 const ROUNDS_MAX: u32 = 5;
 
@@ -51,6 +49,27 @@ pub(super) struct WriteBack {
     /// Who waits for the next write-back, and who for the one that runs.
     waiters: Vec<Waiter>,
     served: Vec<Waiter>,
+}
+
+/// What of a write-back failed, in the host's words.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The document could not be turned into Markdown.
+    Serialize,
+    /// The operator's copy was not stored.
+    Persist,
+    /// The source could not be read or written.
+    Draft,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Serialize => "serialize",
+            Self::Persist => "persist",
+            Self::Draft => "draft",
+        }
+    }
 }
 
 type Waiter = oneshot::Sender<Result<SnapshotReport, EngineError>>;
@@ -159,7 +178,7 @@ impl Actor {
         match step {
             WriteBackStep::Loaded(Ok(current)) => self.compare(current).await,
             WriteBackStep::Loaded(Err(error)) => {
-                self.write_back_failed("load", &error);
+                self.write_back_failed(Stage::Draft, &error);
                 Ok(())
             }
             WriteBackStep::Saved { text, outcome } => self.saved(text, outcome).await,
@@ -202,10 +221,16 @@ impl Actor {
         // What changes from here on needs another write-back.
         self.write_back.dirty = false;
         self.write_back.updates = 0;
-        let body = self.body().await?;
-        let (front, base_body) = current
-            .as_ref()
-            .map_or(("", ""), |current| markdown::split_front_matter(&current.text));
+        let body = match self.body().await {
+            Ok(body) => body,
+            Err(ended) => {
+                let fault = HostError::Failed("the document cannot be read".into());
+                self.hook_failed(Stage::Serialize, &fault);
+                return Err(ended);
+            }
+        };
+        let (front, base_body) =
+            current.as_ref().map_or(("", ""), |current| self.context.split(&current.text));
         if current.is_some() && markdown::is_same(base_body, &body) {
             // Nobody changed anything: the source keeps its own way of writing, byte for byte.
             self.context.metrics.write_backs.inc("unchanged");
@@ -243,18 +268,26 @@ impl Actor {
                 self.exchanged(RecordText { source, text });
                 self.copy_for_operator().await
             }
+            Ok(SaveOutcome::SavedElsewhere) => {
+                self.context.metrics.write_backs.inc("saved");
+                log::info!(
+                    event = "written_back", room = self.room.as_str(), source = "elsewhere";
+                    "room {}: written back, to where its source does not show it", self.room
+                );
+                self.copy_for_operator().await
+            }
             Ok(SaveOutcome::Changed(current)) => {
                 self.write_back.dirty = true;
                 self.write_back.rounds += 1;
                 if self.write_back.rounds >= ROUNDS_MAX {
                     let busy = HostError::Failed("the source keeps changing".into());
-                    self.write_back_failed("save", &busy);
+                    self.write_back_failed(Stage::Draft, &busy);
                     return Ok(());
                 }
                 self.compare(Some(current)).await
             }
             Err(error) => {
-                self.write_back_failed("save", &error);
+                self.write_back_failed(Stage::Draft, &error);
                 Ok(())
             }
         }
@@ -269,8 +302,8 @@ impl Actor {
             .clone()
             .unwrap_or_else(|| RecordText { source: theirs.source, text: String::new() });
         let bodies = (
-            markdown::split_front_matter(&base.text).1.to_owned(),
-            markdown::split_front_matter(&theirs.text).1.to_owned(),
+            self.context.split(&base.text).1.to_owned(),
+            self.context.split(&theirs.text).1.to_owned(),
         );
         let merged = self
             .on_document(true, move |document| document.merge_outside(&bodies.0, &bodies.1))
@@ -379,25 +412,20 @@ impl Actor {
                     event = "copy_failed", room = self.room.as_str(), error:% = error;
                     "room {}: its copy was not stored: {error}", self.room
                 );
+                self.hook_failed(Stage::Persist, &error);
                 self.write_back.copy = true;
                 self.finish(None);
             }
         }
     }
 
-    fn write_back_failed(&mut self, stage: &'static str, error: &HostError) {
+    fn write_back_failed(&mut self, stage: Stage, error: &HostError) {
         self.context.metrics.write_backs.inc("failed");
         log::warn!(
-            event = "write_back_failed", room = self.room.as_str(), stage = stage, error:% = error;
-            "room {}: the write-back failed ({stage}): {error}", self.room
+            event = "write_back_failed", room = self.room.as_str(), stage = stage.name(), error:% = error;
+            "room {}: the write-back failed ({}): {error}", self.room, stage.name()
         );
-        self.hook(
-            "realtime:snapshot:writeback-failed",
-            serde_json::json!({
-                "roomId": self.room.as_str(), "recordId": self.room.id(), "stage": stage,
-                "error": error.to_string(),
-            }),
-        );
+        self.hook_failed(stage, error);
         self.write_back.dirty = true;
         self.write_back.failures = self.write_back.failures.saturating_add(1);
         self.write_back.running = false;
@@ -405,6 +433,16 @@ impl Actor {
         for waiter in write_back.served.drain(..).chain(write_back.waiters.drain(..)) {
             drop(waiter.send(Err(EngineError::Host(error.clone()))));
         }
+    }
+
+    fn hook_failed(&self, stage: Stage, error: &dyn std::error::Error) {
+        self.hook(
+            "realtime:snapshot:writeback-failed",
+            serde_json::json!({
+                "roomId": self.room.as_str(), "recordId": self.room.id(), "stage": stage.name(),
+                "error": error.to_string(), "timestamp": unix_ms(),
+            }),
+        );
     }
 
     fn finish(&mut self, version: Option<u64>) {

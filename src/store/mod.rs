@@ -218,6 +218,9 @@ pub struct StoreStatus {
     pub queued: usize,
 }
 
+/// Beside the sources' names: the text last offered to any of them.
+pub const OFFERED: &str = "offered";
+
 /// The update log and its base snapshots.
 pub trait Store: Send + Sync + 'static {
     /// Everything `room` is rebuilt from, as of all appends whose commit was told; `None` if the store never
@@ -244,6 +247,12 @@ pub trait Store: Send + Sync + 'static {
         snapshot: NewSnapshot,
     ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>>;
 
+    /// The text last exchanged with the host, whichever of its sources held it; `None` = there was none.
+    fn exchanged_text<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+
     /// The text last exchanged with `source`, or `None`.
     fn source_text<'a>(
         &'a self,
@@ -251,7 +260,8 @@ pub trait Store: Send + Sync + 'static {
         source: &'static str,
     ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
-    /// Remembers the text last exchanged with `source`.
+    /// Remembers the text last exchanged with `source`, in place of what was exchanged with another one.
+    /// [`OFFERED`] stands beside them.
     fn set_source_text<'a>(
         &'a self,
         room: &'a RoomId,

@@ -15,6 +15,7 @@ mod autobahn;
 mod awareness;
 mod bad_input;
 mod documents;
+mod drafts;
 #[cfg(target_os = "linux")]
 mod flow;
 mod front_door;

@@ -313,11 +313,8 @@ impl Actor {
 
     async fn markdown(&mut self) -> Result<String, Ended> {
         let body = self.body().await?;
-        let front = self
-            .write_back
-            .base
-            .as_ref()
-            .map_or("", |base| markdown::split_front_matter(&base.text).0);
+        let front =
+            self.write_back.base.as_ref().map_or("", |base| self.context.split(&base.text).0);
         Ok(markdown::join(front, &body))
     }
 

@@ -215,6 +215,12 @@ impl Store for Stuck {
     ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>> {
         self.0.save_snapshot(snapshot)
     }
+    fn exchanged_text<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.0.exchanged_text(room)
+    }
     fn source_text<'a>(
         &'a self,
         room: &'a RoomId,

@@ -191,20 +191,9 @@ impl Archive {
         })
     }
 
-    /// The text last exchanged with a source of the room, the newest if there are several.
-    pub fn source_text(&self, room: &RoomId) -> Result<Option<String>, StoreError> {
-        let newest: Option<String> = self
-            .connection
-            .query_row(
-                "SELECT source FROM source_text WHERE room_id = (SELECT id FROM room WHERE name = ?1)
-                 ORDER BY exchanged_at_ms DESC LIMIT 1",
-                [room.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(|error| failure::told(&self.path, &error))?;
-        let Some(source) = newest else { return Ok(None) };
-        match sources::get(&self.connection, room, &source) {
+    /// The text last exchanged with the host.
+    pub fn exchanged_text(&self, room: &RoomId) -> Result<Option<String>, StoreError> {
+        match sources::exchanged(&self.connection, room) {
             Ok(SourceText::Known(text)) => Ok(Some(text)),
             Ok(_) => Ok(None),
             Err(error) => Err(failure::told(&self.path, &error)),

@@ -164,6 +164,27 @@ impl SqliteStore {
         answered.await.map_err(|_| StoreError::Io("reading failed unexpectedly".into()))?
     }
 
+    /// One of the texts exchanged with the host.
+    async fn text_of(
+        &self,
+        room: &RoomId,
+        find: impl FnOnce(&rusqlite::Connection, &RoomId) -> rusqlite::Result<SourceText>
+        + Send
+        + 'static,
+    ) -> Result<Option<String>, StoreError> {
+        let name = room.clone();
+        let query =
+            move |reading: &mut Reading| reading.query(|connection| find(connection, &name));
+        match self.read(query).await? {
+            SourceText::Unknown => Ok(None),
+            SourceText::Known(text) => Ok(Some(text)),
+            SourceText::Damaged => Err(StoreError::Corrupt {
+                room: room.to_string(),
+                what: "the text last exchanged with its source does not match its sha256".into(),
+            }),
+        }
+    }
+
     /// Lets the threads end: no more work comes in, and failing commits are given up after `time`.
     fn stop_within(&self, time: Duration) -> bool {
         let was_open = self.senders.write().take().is_some();
@@ -296,27 +317,19 @@ impl Store for SqliteStore {
         })
     }
 
+    fn exchanged_text<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.text_of(room, sources::exchanged))
+    }
+
     fn source_text<'a>(
         &'a self,
         room: &'a RoomId,
         source: &'static str,
     ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        let name = room.clone();
-        Box::pin(async move {
-            let query = move |reading: &mut Reading| {
-                reading.query(|connection| sources::get(connection, &name, source))
-            };
-            match self.read(query).await? {
-                SourceText::Unknown => Ok(None),
-                SourceText::Known(text) => Ok(Some(text)),
-                SourceText::Damaged => Err(StoreError::Corrupt {
-                    room: room.to_string(),
-                    what: format!(
-                        "the text last exchanged with '{source}' does not match its sha256"
-                    ),
-                }),
-            }
-        })
+        Box::pin(self.text_of(room, move |connection, room| sources::get(connection, room, source)))
     }
 
     fn set_source_text<'a>(

@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::{Context, number::signed};
-use crate::{ids::RoomId, limits::KEPT_VERSIONS_MAX};
+use crate::{ids::RoomId, limits::KEPT_VERSIONS_MAX, store::OFFERED};
 
-/// Remembers the text last exchanged with `source`.
+/// Remembers the text last exchanged with `source`. A record has one text at a time, wherever it lies: what
+/// another source held before (a draft that was published or discarded) is no base of a merge any more.
 pub(super) fn set(
     context: &mut Context,
     room: &RoomId,
@@ -24,8 +25,29 @@ pub(super) fn set(
              ON CONFLICT (room_id, source) DO UPDATE SET sha256 = excluded.sha256, text = excluded.text,
                  exchanged_at_ms = excluded.exchanged_at_ms",
         )?
-        .execute(params![room_id, source, sha256, text, signed(now_ms)])
-        .map(|_| ())
+        .execute(params![room_id, source, sha256, text, signed(now_ms)])?;
+    if source != OFFERED {
+        context
+            .connection
+            .prepare_cached(
+                "DELETE FROM source_text WHERE room_id = ?1 AND source NOT IN (?2, ?3)",
+            )?
+            .execute(params![room_id, source, OFFERED])?;
+    }
+    Ok(())
+}
+
+/// The text last exchanged with the host.
+pub(super) fn exchanged(connection: &Connection, room: &RoomId) -> rusqlite::Result<SourceText> {
+    let source: Option<String> = connection
+        .prepare_cached(
+            "SELECT source FROM source_text
+             WHERE room_id = (SELECT id FROM room WHERE name = ?1) AND source <> ?2
+             ORDER BY exchanged_at_ms DESC LIMIT 1",
+        )?
+        .query_row([room.as_str(), OFFERED], |row| row.get(0))
+        .optional()?;
+    source.map_or(Ok(SourceText::Unknown), |source| get(connection, room, &source))
 }
 
 /// What is stored of a source.

@@ -22,6 +22,11 @@ type Changed = Arc<dyn Fn(RoomId) + Send + Sync>;
 #[derive(Default)]
 pub struct FakeHost {
     pub records: Mutex<HashMap<String, String>>,
+    /// Texts that stand before the records', as CivicPress's drafts do.
+    pub drafts: Mutex<HashMap<String, String>>,
+    pub drafting: Drafting,
+    /// Texts have no front matter.
+    pub bodies_only: bool,
     pub hooks: Mutex<Vec<Hook>>,
     pub loads: AtomicU64,
     pub saves: AtomicU64,
@@ -44,7 +49,39 @@ pub struct FakeHost {
     changed: Mutex<Option<Changed>>,
 }
 
+/// Where saves go.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Drafting {
+    /// Into the records.
+    #[default]
+    No,
+    /// Into drafts, which loads prefer.
+    Yes,
+    /// Into drafts that loads do not see.
+    Unseen,
+}
+
 impl FakeHost {
+    /// A host that saves into drafts, or where `drafting` says.
+    pub fn with_drafts(drafting: Drafting, id: &str, text: &str) -> Arc<Self> {
+        let host = Self { drafting, bodies_only: true, ..Self::default() };
+        host.records.lock().insert(id.into(), text.into());
+        Arc::new(host)
+    }
+
+    pub fn draft(&self, id: &str) -> Option<String> {
+        self.drafts.lock().get(id).cloned()
+    }
+
+    fn present(&self, id: &str) -> Option<RecordText> {
+        let draft = (self.drafting == Drafting::Yes).then(|| self.draft(id)).flatten();
+        if let Some(text) = draft {
+            return Some(RecordText { source: "draft", text });
+        }
+        let source = if self.drafting == Drafting::No { "file" } else { "record" };
+        self.records.lock().get(id).cloned().map(|text| RecordText { source, text })
+    }
+
     pub fn with_record(id: &str, text: &str) -> Arc<Self> {
         let host = Self::default();
         host.records.lock().insert(id.into(), text.into());
@@ -159,8 +196,7 @@ impl Host for FakeHost {
             if self.fail_loads.load(Ordering::Relaxed) {
                 return Err(HostError::Failed("on purpose".into()));
             }
-            let text = self.records.lock().get(room.id()).cloned();
-            Ok(text.map(|text| RecordText { source: "file", text }))
+            Ok(self.present(room.id()))
         })
     }
 
@@ -175,18 +211,26 @@ impl Host for FakeHost {
             if self.fail_saves.load(Ordering::Relaxed) {
                 return Err(HostError::Failed("on purpose".into()));
             }
-            let mut records = self.records.lock();
-            let current = records.get(room.id()).cloned();
-            if current.as_deref() != expected {
-                let text = current.unwrap_or_default();
-                return Ok(SaveOutcome::Changed(RecordText { source: "file", text }));
+            let current = self.present(room.id());
+            if current.as_ref().map(|current| current.text.as_str()) != expected {
+                let gone = RecordText { source: "file", text: String::new() };
+                return Ok(SaveOutcome::Changed(current.unwrap_or(gone)));
             }
-            records.insert(room.id().into(), text.into());
+            let (texts, outcome) = match self.drafting {
+                Drafting::No => (&self.records, SaveOutcome::Saved("file")),
+                Drafting::Yes => (&self.drafts, SaveOutcome::Saved("draft")),
+                Drafting::Unseen => (&self.drafts, SaveOutcome::SavedElsewhere),
+            };
+            texts.lock().insert(room.id().into(), text.into());
             if self.lose_answers.load(Ordering::Relaxed) {
                 return Err(HostError::Failed("after the fact".into()));
             }
-            Ok(SaveOutcome::Saved("file"))
+            Ok(outcome)
         })
+    }
+
+    fn texts_have_front_matter(&self) -> bool {
+        !self.bodies_only
     }
 
     fn emit_hook(&self, hook: Hook) {
