@@ -169,6 +169,9 @@ pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(1);
 pub const STORE_ROOM_IDS_MAX: usize = 16 * 1024;
 /// Largest whole document state that is stored, in bytes before compression.
 pub const STORED_STATE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Snapshots of the last hour kept per room: one each minute, which is how often an idle room takes one. Of more
+/// the newest stay.
+pub const SNAPSHOTS_LAST_HOUR_MAX: usize = 60;
 /// Texts kept per room because they lost a merge; the oldest go first.
 pub const KEPT_VERSIONS_MAX: usize = 200;
 /// A room's tail is folded into a new snapshot at this size, or at half its snapshot if that is more.

@@ -136,8 +136,8 @@ FILE is verified first and stays as it is. The database that was there is kept b
 Examples:
   civicpress-realtime restore /var/backups/realtime-2026-11-20.db`,
 
-  snapshots: `List, export or bring back versions of a room. Kept are ten of the last hour, one per hour for a day and one
-per day for thirty days.
+  snapshots: `List, export or bring back versions of a room. Kept are all of the last hour (at most 60), one per hour for
+a day and one per day for thirty days.
 
 Usage: civicpress-realtime snapshots list [ROOM] [options]
        civicpress-realtime snapshots export ROOM -o FILE [--version N] [--markdown] [options]

@@ -1,16 +1,17 @@
-//! Which older snapshots of a room are kept: the last hour's (the newest ten), one per hour for a day, one per
-//! day for thirty days. The newest is always kept.
+//! Which older snapshots of a room are kept: all of the last hour, one per hour for a day, one per day for
+//! thirty days. The newest is always kept.
+
+use crate::limits::SNAPSHOTS_LAST_HOUR_MAX;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 const DAYS_KEPT: u64 = 30;
-const LAST_HOUR_MAX: usize = 10;
 
 /// Versions to delete of `kept` (version and creation time, newest first) at `now_ms`.
 ///
 /// Hours and days are those of the clock and the oldest snapshot of each stands for it, from the start: so
-/// what one call keeps the next keeps too, and a busy hour's ten do not push out the one that will be the
-/// hour's.
+/// what one call keeps the next keeps too, and a busy hour, of which only the newest
+/// [`SNAPSHOTS_LAST_HOUR_MAX`] stay, does not push out the one that will be the hour's.
 pub(super) fn versions_to_delete(kept: &[(u64, u64)], now_ms: u64) -> Vec<u64> {
     let older = kept.iter().skip(1).map(|&(_, at)| Some(at)).chain([None]);
     let mut delete = Vec::new();
@@ -20,7 +21,7 @@ pub(super) fn versions_to_delete(kept: &[(u64, u64)], now_ms: u64) -> Vec<u64> {
             older_ms.is_none_or(|older| older / length_ms != created_at_ms / length_ms)
         };
         let keep = if age_ms < HOUR_MS {
-            position < LAST_HOUR_MAX || is_first_of(HOUR_MS)
+            position < SNAPSHOTS_LAST_HOUR_MAX || is_first_of(HOUR_MS)
         } else if age_ms < DAY_MS {
             is_first_of(HOUR_MS)
         } else {
@@ -46,9 +47,17 @@ mod tests {
     }
 
     #[test]
-    fn ten_of_the_last_hour_stay() {
-        let kept: Vec<_> = (0..15).map(|n| (15 - n, NOW - n * 1000)).collect();
-        // The oldest stands for its hour.
+    fn all_of_the_last_hour_stay() {
+        let minutes = SNAPSHOTS_LAST_HOUR_MAX as u64;
+        let each_minute: Vec<_> =
+            (0..minutes).map(|ago| (minutes - ago, NOW - ago * 60_000)).collect();
+        assert!(versions_to_delete(&each_minute, NOW).is_empty());
+    }
+
+    #[test]
+    fn of_a_hasty_hour_the_newest_stay_and_the_oldest_stands_for_it() {
+        let count = SNAPSHOTS_LAST_HOUR_MAX as u64 + 5;
+        let kept: Vec<_> = (0..count).map(|ago| (count - ago, NOW - ago * 1000)).collect();
         assert_eq!(versions_to_delete(&kept, NOW), [5, 4, 3, 2]);
     }
 
@@ -66,7 +75,7 @@ mod tests {
         let aged = |from: u64, to: u64| {
             kept.iter().filter(|(_, at)| (from..to).contains(&(end - at))).count()
         };
-        assert!((10..=12).contains(&aged(0, HOUR_MS)), "{}", aged(0, HOUR_MS));
+        assert_eq!(aged(0, HOUR_MS), 60);
         assert!((22..=24).contains(&aged(HOUR_MS, DAY_MS)), "{}", aged(HOUR_MS, DAY_MS));
         assert!((28..=30).contains(&aged(DAY_MS, 30 * DAY_MS)), "{}", aged(DAY_MS, 30 * DAY_MS));
         assert_eq!(aged(30 * DAY_MS, u64::MAX), 0);
