@@ -198,7 +198,8 @@ fn each_call(kind: &'static str, lasts: u64, step: u64, before: impl Fn(&Path) -
         for line in run.output.lines().filter(|line| line.starts_with("refused")) {
             assert!(line.contains("realtime.db"), "{fault:?}: a clear error: {line}");
         }
-        assert_eq!(run.killed, kind == "kill" && run.calls >= at, "{fault:?}");
+        let dies = ["kill", "cut"].contains(&kind);
+        assert_eq!(run.killed, dies && run.calls >= at, "{fault:?}");
         judge(dir.path(), told, fault);
         if run.calls < at {
             assert_eq!(told, [told[0].max(12), told[1].max(12)], "a run without faults tells all");
@@ -246,6 +247,13 @@ fn failing_calls_after_a_crash_lose_nothing_that_was_told() {
 fn death_at_any_call_loses_nothing_that_was_told() {
     assert!(each_call("kill", 1, 4, nothing) > 50);
     each_call("kill", 1, 5, killed_before);
+}
+
+/// As [`death_at_any_call_loses_nothing_that_was_told`], and what no sync has brought to the disk is gone.
+#[test]
+fn a_power_cut_at_any_call_loses_nothing_that_was_told() {
+    assert!(each_call("cut", 1, 4, nothing) > 50);
+    each_call("cut", 1, 5, killed_before);
 }
 
 #[test]
