@@ -95,7 +95,7 @@ fn tokens_and_origins_are_tried_and_not_told() {
 
 #[test]
 fn updates_in_quarantine_are_listed() {
-    use crate::room::quarantine::{Quarantine, folder};
+    use crate::room::quarantine::{Quarantine, Sender, folder};
 
     let dir = tempfile::tempdir().unwrap();
     let config = loaded(dir.path(), json!({ "port": 0 }));
@@ -103,7 +103,8 @@ fn updates_in_quarantine_are_listed() {
     let folder = folder(&config.config.system_data_dir);
     let room = crate::ids::RoomId::parse("notes:a").unwrap();
     let kept = Quarantine::new(folder.clone());
-    kept.keep(&room, Some("mal\u{1b}lory"), "ROOM_FAULT", "why".into(), b"bad".as_slice().into());
+    let sender = Sender { user_id: "mal\u{1b}lory", correlation_id: "7f" };
+    kept.keep(&room, Some(sender), "ROOM_FAULT", "why".into(), b"bad".as_slice().into());
     while crate::room::quarantine::list(&folder).unwrap().is_empty() {
         std::thread::yield_now();
     }

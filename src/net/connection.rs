@@ -149,6 +149,7 @@ impl<'a> Connection<'a> {
             room_id: self.joined.room_id.as_str(),
             client_id: &self.joined.session.client_name(),
             can_edit: self.joined.grant.can_edit,
+            correlation_id: self.joined.correlation.as_str(),
         };
         self.socket.queue(ws_frame::binary(&ack.to_bytes()));
         self.hook(self.joined, "realtime:client:connected");
@@ -270,8 +271,14 @@ impl<'a> Connection<'a> {
                     return Err(None);
                 }
                 Incoming::Violation(reason) => {
-                    let user = &self.joined.identity.user_id;
-                    self.shared.security.report(Violation::BadFrame, self.address, Some(user));
+                    let Joined { identity, correlation, .. } = self.joined;
+                    let user = Some(identity.user_id.as_str());
+                    self.shared.security.report(
+                        Violation::BadFrame,
+                        self.address,
+                        user,
+                        correlation,
+                    );
                     return Err(Some(reason));
                 }
                 Incoming::Alive => {

@@ -27,50 +27,66 @@ use crate::{
     telemetry::{correlation::CorrelationId, security::Violation},
 };
 
+/// Who asks, and what the request is called in log lines and answers.
+struct Caller {
+    address: IpAddr,
+    correlation: CorrelationId,
+}
+
 /// Serves one TCP connection of `peer`, which holds `place` until somebody is authenticated on it.
 pub async fn serve(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut place: Place) {
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-    let Some(mut stream) = secure(tcp, peer, &shared, deadline).await else { return };
+    let unknown = Caller { address: peer, correlation: CorrelationId::random() };
+    let Some(mut stream) = secure(tcp, &unknown, &shared, deadline).await else { return };
     let mut bytes = Vec::with_capacity(1024);
     let head = match timeout_at(deadline, Head::read(&mut stream, &mut bytes)).await {
         Ok(Ok(head)) => head,
-        Ok(Err(error)) => return refuse_head(&mut stream, peer, &shared, &error).await,
+        Ok(Err(error)) => return refuse_head(&mut stream, &unknown, &shared, &error).await,
         Err(_) => {
             shared.metrics.requests_refused.inc("timeout");
             // Browsers open sockets ahead of need and say nothing on them.
             if !bytes.is_empty() {
-                shared.security.report(Violation::BadHandshake, peer, None);
+                unknown.did(Violation::BadHandshake, &shared);
             }
-            return answer(&mut stream, 408, "the request head did not arrive in time", "").await;
+            let why = "the request head did not arrive in time";
+            return answer(&mut stream, refusal(408, why, "", &unknown.correlation)).await;
         }
     };
-    let client = shared.proxies.client(peer, &head);
-    if place.belongs_to(client).is_err() {
-        return refuse(&mut stream, client, &shared, &FLOOD).await;
+    let address = shared.proxies.client(peer, &head);
+    let caller = Caller { address, correlation: CorrelationId::new(|name| head.header(name)) };
+    if place.belongs_to(address).is_err() {
+        return refuse(&mut stream, &caller, &shared, &FLOOD).await;
     }
     if !head.asks_for_websocket() {
-        let Ok(_place) = shared.http_connections.take(Some(client)) else {
-            return refuse(&mut stream, client, &shared, &FLOOD).await;
+        let Ok(_place) = shared.http_connections.take(Some(address)) else {
+            return refuse(&mut stream, &caller, &shared, &FLOOD).await;
         };
         drop(place);
-        return http::serve(stream, client, head, shared).await;
+        return http::serve(stream, address, head, shared).await;
     }
     match judge(&head, &shared) {
         Ok((accept_key, open)) => {
-            upgrade(stream, client, head, &accept_key, (open, place), shared).await;
+            upgrade(stream, caller, head, &accept_key, (open, place), shared).await;
         }
-        Err(refusal) => refuse(&mut stream, client, &shared, &refusal).await,
+        Err(refusal) => refuse(&mut stream, &caller, &shared, &refusal).await,
+    }
+}
+
+impl Caller {
+    fn did(&self, violation: Violation, shared: &Shared) {
+        shared.security.report(violation, self.address, None, &self.correlation);
     }
 }
 
 /// Goes through the TLS handshake, if the port speaks TLS.
 async fn secure(
     tcp: TcpStream,
-    peer: IpAddr,
+    caller: &Caller,
     shared: &Shared,
     deadline: Instant,
 ) -> Option<Stream> {
     let Some(certificate) = &shared.certificate else { return Some(tcp.into()) };
+    let Caller { address: peer, correlation } = caller;
     let handshake = async {
         let mut first = [0];
         match tcp.peek(&mut first).await {
@@ -78,7 +94,7 @@ async fn secure(
             Ok(_) if first != [TLS_HANDSHAKE] => {
                 shared.metrics.requests_refused.inc("plain_on_tls");
                 let why = "this port speaks TLS: use https:// or wss://";
-                answer(&mut tcp.into(), 400, why, "").await;
+                answer(&mut tcp.into(), refusal(400, why, "", correlation)).await;
                 return None;
             }
             Ok(_) => {}
@@ -88,12 +104,13 @@ async fn secure(
             Err(error) => {
                 shared.metrics.requests_refused.inc("tls");
                 log::debug!(
-                    event = "handshake_failed", address:% = peer, code = "tls", error:% = error;
+                    event = "handshake_failed", address:% = peer,
+                    correlation_id = correlation.as_str(), code = "tls", error:% = error;
                     "the TLS handshake of {peer} failed: {error}"
                 );
                 // Who just goes away, such as a probe of the port, broke nothing.
                 if error.kind() == std::io::ErrorKind::InvalidData {
-                    shared.security.report(Violation::BadHandshake, peer, None);
+                    caller.did(Violation::BadHandshake, shared);
                 }
                 None
             }
@@ -104,7 +121,8 @@ async fn secure(
     }
     shared.metrics.requests_refused.inc("timeout");
     log::debug!(
-        event = "handshake_failed", address:% = peer, code = "timeout";
+        event = "handshake_failed", address:% = peer, correlation_id = correlation.as_str(),
+        code = "timeout";
         "the TLS handshake of {peer} did not end in time"
     );
     None
@@ -120,7 +138,7 @@ struct Refusal {
 
 const FLOOD: Refusal = Refusal {
     status: 429,
-    why: "too many connections of this address",
+    why: "too many connections without a session",
     label: "handshakes",
     headers: "Retry-After: 1\r\n",
     violation: Some(Violation::ConnectionFlood),
@@ -179,22 +197,24 @@ fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), 
     )
 }
 
-async fn refuse(stream: &mut Stream, client: IpAddr, shared: &Shared, refusal: &Refusal) {
-    let Refusal { status, why, label, headers, violation } = refusal;
+async fn refuse(stream: &mut Stream, caller: &Caller, shared: &Shared, refused: &Refusal) {
+    let Refusal { status, why, label, headers, violation } = refused;
+    let Caller { address, correlation } = caller;
     shared.metrics.requests_refused.inc(label);
     log::debug!(
-        event = "request_refused", address:% = client, code = label;
-        "a request from {client} was refused with {status}: {why}"
+        event = "request_refused", address:% = address, correlation_id = correlation.as_str(),
+        code = label;
+        "a request from {address} was refused with {status}: {why}"
     );
     if let Some(violation) = violation {
-        shared.security.report(*violation, client, None);
+        caller.did(*violation, shared);
     }
-    answer(stream, *status, why, headers).await;
+    answer(stream, refusal(*status, why, headers, correlation)).await;
 }
 
 async fn upgrade(
     mut stream: Stream,
-    client: IpAddr,
+    caller: Caller,
     head: Head,
     accept_key: &str,
     (open, place): (OpenConnection, Place),
@@ -205,15 +225,22 @@ async fn upgrade(
         head.query.as_deref(),
         shared.config.auth.allow_query_token,
     );
-    let token =
-        token.inspect_err(|why| log::debug!("a request from {client} has no token: {why}")).ok();
+    let Caller { address, correlation } = caller;
+    let token = token
+        .inspect_err(|why| {
+            log::debug!(
+                correlation_id = correlation.as_str();
+                "a request from {address} has no token: {why}"
+            );
+        })
+        .ok();
     let carrier = token.as_ref().and_then(|token| token.subprotocol.as_deref());
     let protocol = token::choose_subprotocol(&head.list("sec-websocket-protocol"), carrier);
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
     let request = JoinRequest {
         connection: shared.next_connection(),
-        correlation: CorrelationId::new(|name| head.header(name)),
-        address: client,
+        correlation,
+        address,
         target: room_of_path(path),
         token,
         ack: match head.query_value("ack").as_deref() {
@@ -249,13 +276,15 @@ pub async fn accept(
     stream.flush().await
 }
 
-async fn refuse_head(stream: &mut Stream, peer: IpAddr, shared: &Shared, error: &HeadError) {
+async fn refuse_head(stream: &mut Stream, caller: &Caller, shared: &Shared, error: &HeadError) {
+    let Caller { address: peer, correlation } = caller;
     let (label, status, why) = match error {
         HeadError::Gone => return,
         HeadError::Tls => {
             shared.metrics.requests_refused.inc("tls_on_plain");
             log::debug!(
-                event = "handshake_failed", address:% = peer, code = "tls_on_plain";
+                event = "handshake_failed", address:% = peer, correlation_id = correlation.as_str(),
+                code = "tls_on_plain";
                 "{peer} spoke TLS to this port, which does not (tls.enabled is false)"
             );
             return;
@@ -264,20 +293,29 @@ async fn refuse_head(stream: &mut Stream, peer: IpAddr, shared: &Shared, error: 
         HeadError::Malformed(why) | HeadError::Upgrade(_, why) => ("malformed", 400, *why),
     };
     shared.metrics.requests_refused.inc(label);
-    shared.security.report(Violation::BadHandshake, peer, None);
-    answer(stream, status, why, "").await;
+    caller.did(Violation::BadHandshake, shared);
+    answer(stream, refusal(status, why, "", correlation)).await;
 }
 
-/// A short answer and the end of the connection.
-async fn answer(stream: &mut Stream, status: u16, why: &str, headers: &str) {
+/// The answer to a request that has no place among the half-open ones.
+pub(super) fn too_many(correlation: &CorrelationId) -> String {
+    refusal(FLOOD.status, FLOOD.why, FLOOD.headers, correlation)
+}
+
+/// A short answer that ends its connection; `headers` are whole lines.
+fn refusal(status: u16, why: &str, headers: &str, correlation: &CorrelationId) -> String {
     let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-    let body = format!("{why}\n");
-    let response = format!(
+    let body = format!("{why} (correlation id {correlation})\n");
+    format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-         Connection: close\r\n{headers}\r\n{body}",
+         Connection: close\r\nX-Correlation-Id: {correlation}\r\n{headers}\r\n{body}",
         reason.unwrap_or("Error"),
         body.len(),
-    );
+    )
+}
+
+/// Says it and ends the connection.
+async fn answer(stream: &mut Stream, response: String) {
     // A peer that does not read its refusal is cut off with it.
     let said = async {
         stream.write_all(response.as_bytes()).await?;

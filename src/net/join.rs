@@ -96,7 +96,7 @@ impl JoinRequest {
                 CloseReason::PermissionDenied => Violation::PermissionDenied,
                 _ => Violation::AuthFailed,
             };
-            shared.security.report(violation, address, user);
+            shared.security.report(violation, address, user, &correlation);
             reason
         };
         let Some(token) = self.token else {
@@ -140,7 +140,8 @@ impl JoinRequest {
         let admitted = joining.admit(connection, address, user, Arc::clone(&outbox));
         // A revocation meanwhile refuses too, and is no fault of the peer.
         if let Err(CloseReason::ConnectionLimit(_)) = &admitted {
-            shared.security.report(Violation::ConnectionFlood, address, Some(user));
+            let flood = Violation::ConnectionFlood;
+            shared.security.report(flood, address, Some(user), &correlation);
         }
         let admission = admitted?;
         *half_open = None;
@@ -152,17 +153,17 @@ impl JoinRequest {
             outbox: Arc::clone(&outbox),
             ack: self.ack,
             address,
+            correlation: correlation.clone(),
         };
-        let joined = shared.registry.join(&room_id, Box::new(member));
-        let room = timeout(JOIN_TIMEOUT, joined).await.unwrap_or_else(|_| {
-            log::warn!(
-                event = "join_timeout", connection = connection.0, correlation_id = correlation_id,
-                room = room_id.as_str(), address:% = address;
-                "connection {} to {room_id}: not loaded in time", connection.0
-            );
-            Err(CloseReason::LoadFailed("The record could not be loaded in time".into()))
-        })?;
-        let standing = Standing::new(session, outbox, room.clone(), token.token, &identity, grant);
+        let room = enter(shared, &room_id, member).await?;
+        let standing = Standing::new(
+            (session, correlation.clone()),
+            outbox,
+            room.clone(),
+            token.token,
+            &identity,
+            grant,
+        );
         let watched = shared.rechecks.watch(user, room_id.clone(), standing);
         let membership = Membership { session, room, left: false };
         Ok(Joined {
@@ -177,6 +178,25 @@ impl JoinRequest {
             watched,
         })
     }
+}
+
+/// Joins the room, which may have to be loaded first.
+async fn enter(
+    shared: &Shared,
+    room_id: &RoomId,
+    member: NewMember,
+) -> Result<RoomHandle, CloseReason> {
+    let (connection, address) = (member.session.0, member.address);
+    let correlation = member.correlation.clone();
+    let joined = shared.registry.join(room_id, Box::new(member));
+    timeout(JOIN_TIMEOUT, joined).await.unwrap_or_else(|_| {
+        log::warn!(
+            event = "join_timeout", connection = connection, room = room_id.as_str(),
+            correlation_id = correlation.as_str(), address:% = address;
+            "connection {connection} to {room_id}: not loaded in time"
+        );
+        Err(CloseReason::LoadFailed("The record could not be loaded in time".into()))
+    })
 }
 
 fn log_accepted(

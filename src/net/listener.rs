@@ -12,15 +12,11 @@ use crate::{
     error::EngineError,
     limits::LISTEN_BACKLOG,
     net::{Shared, front_door},
-    telemetry::security::Violation,
+    telemetry::{correlation::CorrelationId, security::Violation},
 };
 
 /// Longest pause after failed accepts, such as when file descriptors run out.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-
-/// The answer to a request beyond [`crate::limits::HANDSHAKES_MAX`] half-open ones.
-const TOO_MANY_HANDSHAKES: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n\
-    Content-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Binds the configured address.
 pub async fn bind(config: &Config) -> Result<TcpListener, EngineError> {
@@ -71,10 +67,12 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let address = (!shared.proxies.contain(peer)).then_some(peer);
     let Ok(place) = shared.half_open.take(address) else {
         shared.metrics.requests_refused.inc("handshakes");
-        shared.security.report(Violation::ConnectionFlood, peer, None);
+        let correlation = CorrelationId::random();
+        shared.security.report(Violation::ConnectionFlood, peer, None, &correlation);
+        let refusal = front_door::too_many(&correlation);
         // Said if the kernel takes it at once; nobody waits for a flood to read its refusal.
         if shared.certificate.is_none()
-            && let Err(error) = stream.try_write(TOO_MANY_HANDSHAKES)
+            && let Err(error) = stream.try_write(refusal.as_bytes())
         {
             log::debug!("a half-open request was refused without a word: {error}");
         }

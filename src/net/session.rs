@@ -91,13 +91,15 @@ impl<'a> Session<'a> {
     fn refuse(&self, code: &'static str) -> CloseReason {
         self.shared.metrics.frames_refused.inc(code);
         let Joined { session, correlation, address, identity, room_id, .. } = self.joined;
-        self.shared.security.report(Violation::HostileMessage, *address, Some(&identity.user_id));
+        let user = identity.user_id.as_str();
+        let hostile = Violation::HostileMessage;
+        self.shared.security.report(hostile, *address, Some(user), correlation);
         log::warn!(
             event = "frame_refused", connection = session.0, correlation_id = correlation.as_str(),
-            room = room_id.as_str(), user = identity.user_id.as_str(), code = code;
+            room = room_id.as_str(), user = user, code = code;
             "connection {}: a frame of user {} to {} was refused: {code}",
             session.0,
-            identity.user_id.escape_debug(),
+            user.escape_debug(),
             room_id
         );
         CloseReason::Policy(code.into())

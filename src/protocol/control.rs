@@ -18,6 +18,8 @@ pub enum ServerControl<'a> {
         client_id: &'a str,
         /// Whether edits of this session are taken.
         can_edit: bool,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
     },
     /// Something failed; usually a close follows.
     Error {
@@ -36,16 +38,22 @@ pub enum ServerControl<'a> {
         code: &'a str,
         /// One sentence for people.
         message: &'a str,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
     },
     /// The host ended the user's sessions; a close follows.
     SessionRevoked {
         /// The host's reason.
         reason: &'a str,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
     },
     /// The disk fails and the room takes no more edits, or takes them again.
     Storage {
         /// Whether edits are refused.
         degraded: bool,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
     },
     /// The answer to a ping.
     Pong {
@@ -63,11 +71,12 @@ impl ServerControl<'_> {
     /// The message as JSON text. Its first byte is always `{`, so it may travel in a binary frame too.
     pub fn to_json(&self) -> String {
         let wire = match *self {
-            Self::ConnectionAck { room_id, client_id, can_edit } => Wire {
+            Self::ConnectionAck { room_id, client_id, can_edit, correlation_id } => Wire {
                 event: Some("connection.ack"),
                 room_id: Some(room_id),
                 client_id: Some(client_id),
                 can_edit: Some(can_edit),
+                correlation_id: Some(correlation_id),
                 ..Wire::of("control")
             },
             Self::Error { code, message, correlation_id, room_id } => Wire {
@@ -80,17 +89,22 @@ impl ServerControl<'_> {
                 }),
                 ..Wire::of("control")
             },
-            Self::Notice { code, message } => Wire {
+            Self::Notice { code, message, correlation_id } => Wire {
                 event: Some("notice"),
                 code: Some(code),
                 message: Some(message),
+                correlation_id: Some(correlation_id),
                 ..Wire::of("control")
             },
-            Self::SessionRevoked { reason } => {
-                Wire { event: Some("session.revoked"), reason: Some(reason), ..Wire::of("control") }
-            }
-            Self::Storage { degraded } => Wire {
+            Self::SessionRevoked { reason, correlation_id } => Wire {
+                event: Some("session.revoked"),
+                reason: Some(reason),
+                correlation_id: Some(correlation_id),
+                ..Wire::of("control")
+            },
+            Self::Storage { degraded, correlation_id } => Wire {
                 event: Some(if degraded { "storage.degraded" } else { "storage.recovered" }),
+                correlation_id: Some(correlation_id),
                 ..Wire::of("control")
             },
             Self::Pong { timestamp_ms } => {
@@ -191,6 +205,8 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     updates: Option<u64>,
@@ -224,16 +240,21 @@ mod tests {
 
     #[test]
     fn messages_have_the_contracts_shape() {
-        let ack =
-            ServerControl::ConnectionAck { room_id: "records:1", client_id: "c", can_edit: true };
+        let correlation_id = "7f";
+        let ack = ServerControl::ConnectionAck {
+            room_id: "records:1",
+            client_id: "c",
+            can_edit: true,
+            correlation_id,
+        };
         assert_eq!(
             ack.to_json(),
-            r#"{"type":"control","event":"connection.ack","roomId":"records:1","clientId":"c","canEdit":true}"#
+            r#"{"type":"control","event":"connection.ack","roomId":"records:1","clientId":"c","canEdit":true,"correlationId":"7f"}"#
         );
         let error = |room_id| ServerControl::Error {
             code: "AUTH_FAILED",
             message: "no \"way\"",
-            correlation_id: "7f",
+            correlation_id,
             room_id,
         };
         assert_eq!(
@@ -242,12 +263,21 @@ mod tests {
         );
         assert!(error(None).to_json().contains(r#""context":{}"#));
         assert_eq!(
-            ServerControl::Notice { code: "RATE_LIMIT_EXCEEDED", message: "slower" }.to_json(),
-            r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower"}"#
+            ServerControl::Notice {
+                code: "RATE_LIMIT_EXCEEDED",
+                message: "slower",
+                correlation_id
+            }
+            .to_json(),
+            r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower","correlationId":"7f"}"#
         );
         assert_eq!(
-            ServerControl::SessionRevoked { reason: "password" }.to_json(),
-            r#"{"type":"control","event":"session.revoked","reason":"password"}"#
+            ServerControl::SessionRevoked { reason: "password", correlation_id }.to_json(),
+            r#"{"type":"control","event":"session.revoked","reason":"password","correlationId":"7f"}"#
+        );
+        assert_eq!(
+            ServerControl::Storage { degraded: true, correlation_id }.to_json(),
+            r#"{"type":"control","event":"storage.degraded","correlationId":"7f"}"#
         );
         assert_eq!(
             ServerControl::Pong { timestamp_ms: 5 }.to_json(),

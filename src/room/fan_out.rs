@@ -85,6 +85,7 @@ mod tests {
         error::CloseReason,
         host::{Grant, Identity},
         room::{NewMember, member::AckMode, outbox::Outbox},
+        telemetry::correlation::CorrelationId,
     };
 
     fn member(synced: bool) -> (Member, Arc<Outbox>) {
@@ -104,6 +105,7 @@ mod tests {
             outbox: Arc::clone(&outbox),
             ack: AckMode::None,
             address: [127, 0, 0, 1].into(),
+            correlation: CorrelationId::random(),
         };
         let mut member = Member::new(new, 0);
         member.synced = synced;

@@ -9,6 +9,10 @@ use crate::{
     ids::ClientAddress,
     protocol::{control::ServerControl, sync, ws_frame},
     room::{NewMember, outbox::Outbox},
+    telemetry::{
+        correlation::CorrelationId,
+        security::{SecurityEvents, Violation},
+    },
 };
 
 /// How a client is told that its updates are durable.
@@ -33,6 +37,8 @@ pub struct Member {
     pub outbox: Arc<Outbox>,
     /// The client's address, for security events.
     pub address: ClientAddress,
+    /// What its connection is called in log lines and messages.
+    pub correlation: CorrelationId,
     /// Unix milliseconds of the join.
     pub joined_at_ms: u64,
     /// Unix milliseconds of its last edit or awareness change.
@@ -72,12 +78,13 @@ const WAITING_MAX: usize = 65_536;
 impl Member {
     /// A member that just joined.
     pub fn new(new: NewMember, now_ms: u64) -> Self {
-        let NewMember { session: _, identity, grant, outbox, ack, address } = new;
+        let NewMember { session: _, identity, grant, outbox, ack, address, correlation } = new;
         Self {
             identity,
             grant,
             outbox,
             address,
+            correlation,
             joined_at_ms: now_ms,
             active_at_ms: now_ms,
             synced: false,
@@ -90,6 +97,12 @@ impl Member {
                 redeems: false,
             },
         }
+    }
+
+    /// Reports what it did.
+    pub fn did(&self, violation: Violation, security: &SecurityEvents) {
+        let user = Some(self.identity.user_id.as_str());
+        security.report(violation, self.address, user, &self.correlation);
     }
 
     /// Notes that its next sync message is durable once row `seq` is committed.

@@ -31,7 +31,7 @@ use crate::{
     markdown,
     protocol::guard::Admitted,
     store::{SnapshotInfo, Store, StoreError},
-    telemetry::{metrics::Metrics, security::SecurityEvents},
+    telemetry::{correlation::CorrelationId, metrics::Metrics, security::SecurityEvents},
 };
 
 /// What every room needs from the engine.
@@ -96,6 +96,8 @@ pub struct NewMember {
     pub ack: member::AckMode,
     /// The client's address, for security events.
     pub address: ClientAddress,
+    /// What its connection is called in log lines and messages.
+    pub correlation: CorrelationId,
 }
 
 /// Why a join did not happen.

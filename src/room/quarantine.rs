@@ -42,6 +42,9 @@ pub struct Quarantined {
     pub room: String,
     /// Who sent it, if somebody did.
     pub user_id: Option<String>,
+    /// What the sender's connection is called in the log.
+    #[serde(default)]
+    pub correlation_id: Option<String>,
     /// When, in Unix milliseconds.
     pub at_ms: u64,
     /// What it did: `ROOM_FAULT` or `LOAD_FAILED`.
@@ -54,6 +57,15 @@ pub struct Quarantined {
     pub sha256: String,
 }
 
+/// Who sent an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The host's user id.
+    pub user_id: &'a str,
+    /// What the connection is called in the log.
+    pub correlation_id: &'a str,
+}
+
 impl Quarantine {
     /// A quarantine in this folder, which is made when it is first needed.
     pub fn new(folder: PathBuf) -> Arc<Self> {
@@ -64,14 +76,15 @@ impl Quarantine {
     pub fn keep(
         self: &Arc<Self>,
         room: &RoomId,
-        user_id: Option<&str>,
+        sender: Option<Sender<'_>>,
         code: &'static str,
         reason: String,
         update: Bytes,
     ) {
         let about = Quarantined {
             room: room.to_string(),
-            user_id: user_id.map(str::to_owned),
+            user_id: sender.map(|sender| sender.user_id.to_owned()),
+            correlation_id: sender.map(|sender| sender.correlation_id.to_owned()),
             at_ms: unix_ms(),
             code: code.to_owned(),
             reason,
@@ -79,8 +92,8 @@ impl Quarantine {
             sha256: hex(&Sha256::digest(&update)),
         };
         log::error!(
-            event = "update_quarantined", room = room.as_str(), user = about.user_id.as_deref(), code = code,
-            bytes = about.bytes;
+            event = "update_quarantined", room = room.as_str(), user = about.user_id.as_deref(),
+            correlation_id = about.correlation_id.as_deref(), code = code, bytes = about.bytes;
             "room {room}: an update of {} bytes goes into quarantine: {code}", about.bytes
         );
         if self.writers.fetch_add(1, Ordering::Relaxed) >= QUARANTINE_WRITES_MAX {
@@ -218,6 +231,7 @@ mod tests {
         Quarantined {
             room: "notes:a".into(),
             user_id: Some("ada".into()),
+            correlation_id: Some("7f".into()),
             at_ms,
             code: "ROOM_FAULT".into(),
             reason: "why".into(),

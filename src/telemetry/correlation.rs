@@ -16,10 +16,12 @@ impl CorrelationId {
     /// The id that was sent, if it is one of 1 to 64 letters, digits, `_` and `-`; else a random one.
     pub fn new<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let sent = Self::HEADERS.iter().find_map(|name| header(name).filter(|id| is_sane(id)));
-        sent.map_or_else(
-            || Self(format!("{:016x}", fastrand::u64(..)).into()),
-            |id| Self(id.into()),
-        )
+        sent.map_or_else(Self::random, |id| Self(id.into()))
+    }
+
+    /// An id of our own: 16 hexadecimal digits.
+    pub fn random() -> Self {
+        Self(format!("{:016x}", fastrand::u64(..)).into())
     }
 
     /// The id as text.

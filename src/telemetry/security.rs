@@ -12,6 +12,7 @@ use crate::{
     limits::{SECURITY_PATTERN_MIN, SECURITY_WINDOW},
     net::client_address::address_key,
     telemetry::{
+        correlation::CorrelationId,
         metrics::Metrics,
         patterns::{Patterns, Told},
     },
@@ -81,24 +82,37 @@ impl SecurityEvents {
         Self { host, metrics, patterns: Mutex::new(Patterns::new(Instant::now())) }
     }
 
-    /// Takes one event. Never waits; `user_id` is known only once somebody is authenticated. Every event is
-    /// counted; log and host are told the first of an address (IPv6: of its /64) in a minute, the tenth, the
-    /// hundredth and so on.
-    pub fn report(&self, violation: Violation, address: IpAddr, user_id: Option<&str>) {
+    /// Takes one event of a connection. Never waits; `user_id` is known only once somebody is authenticated.
+    /// Every event is counted; log and host are told the first of an address (IPv6: of its /64) in a minute, the
+    /// tenth, the hundredth and so on.
+    pub fn report(
+        &self,
+        violation: Violation,
+        address: IpAddr,
+        user_id: Option<&str>,
+        correlation: &CorrelationId,
+    ) {
         self.metrics.violations.inc(violation.kind());
         let told = self.patterns.lock().count(violation, address_key(address), Instant::now());
         if let Some(told) = told {
-            self.tell(violation, address.to_canonical(), user_id, told);
+            self.tell(violation, address.to_canonical(), user_id, correlation, told);
         }
     }
 
-    fn tell(&self, violation: Violation, address: IpAddr, user_id: Option<&str>, told: Told) {
+    fn tell(
+        &self,
+        violation: Violation,
+        address: IpAddr,
+        user_id: Option<&str>,
+        correlation: &CorrelationId,
+        told: Told,
+    ) {
         let (kind, count) = (violation.kind(), told.count);
         let suspicious = count >= SECURITY_PATTERN_MIN;
         let window_seconds = SECURITY_WINDOW.as_secs();
         log::warn!(
             event = "security_violation", kind = kind, address:% = address, user = user_id,
-            count = count, suspicious = suspicious, left_out = told.left_out;
+            correlation_id = correlation.as_str(), count = count, suspicious = suspicious, left_out = told.left_out;
             "{kind} by {address}, {count} within {window_seconds} s{}",
             if suspicious { ": a suspicious pattern" } else { "" }
         );
@@ -107,6 +121,7 @@ impl SecurityEvents {
             data: json!({
                 "kind": kind, "address": address.to_string(), "userId": user_id, "count": count,
                 "suspicious": suspicious, "timestamp": unix_ms(),
+                "correlationId": correlation.as_str(),
             }),
         });
     }

@@ -266,6 +266,10 @@ fn half_open_connections_of_one_address_are_counted_exactly() {
         }
     }
     eventually("all given back", || is_let_in(&server));
+    for _ in 0..5 {
+        panic_in(&server, "authenticate");
+    }
+    eventually("given back after a panic", || is_let_in(&server));
 }
 
 #[test]
@@ -332,6 +336,14 @@ fn forwarded_addresses_are_counted_behind_a_trusted_proxy_only() {
 
 type End = fn(&Server);
 
+/// The task of a connection panics in the host's code.
+fn panic_in(server: &Server, place: &'static str) {
+    *server.host.panics_in.lock() = Some(place);
+    let mut client = Client::connect(&server.url("notes/a"), "editor:ada");
+    assert_eq!(client.until_closed().0, 1006, "nobody is left to say why");
+    *server.host.panics_in.lock() = None;
+}
+
 /// Joins that end in each way there is; the last place must be free again after each.
 #[test]
 fn connection_limits_are_exact_and_places_come_back_on_every_path() {
@@ -354,7 +366,7 @@ fn connection_limits_are_exact_and_places_come_back_on_every_path() {
             })
         };
         let held = [0; 2].map(|_| Client::join(&url, "editor:ada"));
-        let ends: [(&str, End); 6] = [
+        let ends: [(&str, End); 8] = [
             ("a normal close", |server| {
                 let mut client = Client::join(&server.url("notes/a"), "editor:ada");
                 client.socket.close(None).unwrap();
@@ -382,6 +394,8 @@ fn connection_limits_are_exact_and_places_come_back_on_every_path() {
                 assert_eq!(client.until_closed().0, 4500);
                 server.host.fail_loads.store(false, Ordering::Relaxed);
             }),
+            ("a panic before the session", |server| panic_in(server, "authenticate")),
+            ("a panic in the session", |server| panic_in(server, "realtime:client:connected")),
         ];
         for (name, end) in ends {
             eventually("a place", fits);

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read,
     net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use tungstenite::client::IntoClientRequest;
 
 use crate::{
     invariants::files_below,
-    support::{Client, Server, client::Frame, eventually, log},
+    support::{Client, Server, client::Frame, eventually, log, server::config},
 };
 
 /// A client whose request names itself.
@@ -72,8 +73,29 @@ fn a_refusal_is_told_to_log_and_client_under_the_same_id_and_without_the_token()
     assert_eq!(error["error"]["correlationId"], "refused-1");
     assert_eq!(error["error"]["context"]["roomId"], "notes:refused");
     let lines = log::with("correlation_id", "refused-1");
-    assert_eq!(names(&lines), ["auth_refused", "client_refused"]);
+    assert_eq!(names(&lines), ["auth_refused", "security_violation", "client_refused"]);
     assert!(log::all().iter().all(|line| !line.contains("forged-secret-token")));
+}
+
+#[test]
+fn a_token_in_a_url_counts_only_if_allowed_and_is_in_no_line() {
+    log::keep();
+    let token = "editor:url-secret-token";
+    let path = format!("notes/a?token={token}");
+    let server = Server::start();
+    let mut refused = Client::connect(&server.url(&path), "");
+    assert_eq!(refused.until_closed().0, 4001);
+    assert!(log::with("event", "token_in_url").is_empty());
+    let mut config = config();
+    config.auth.allow_query_token = true;
+    let server = Server::with(config, Arc::default());
+    drop(Client::join(&server.url(&path), ""));
+    assert_eq!(log::with("event", "token_in_url").len(), 1);
+    eventually("the end is told", || {
+        // The fake host takes the name out of the token.
+        !log::with("event", "client_disconnected").is_empty()
+    });
+    assert!(log::all().iter().all(|line| !line.contains(token) && !line.contains("?token")));
 }
 
 #[test]

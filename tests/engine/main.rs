@@ -14,6 +14,7 @@ mod acks;
 mod autobahn;
 mod awareness;
 mod bad_input;
+mod correlation;
 mod documents;
 mod drafts;
 #[cfg(target_os = "linux")]
@@ -30,6 +31,7 @@ mod operations;
 mod rechecks;
 mod records;
 mod sessions;
+mod standalone;
 #[cfg(target_os = "linux")]
 mod storage;
 mod support;

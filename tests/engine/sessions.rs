@@ -11,6 +11,7 @@ use civicpress_realtime::{
     config::Config,
     host::{Grant, Host, Identity},
     ids::{ConnectionId, RoomId, SessionId},
+    limits::JOIN_TIMEOUT,
     net::sessions::Sessions,
     protocol::guard::{self, Bounds},
     room::{
@@ -23,11 +24,11 @@ use civicpress_realtime::{
         types::RoomTypes,
     },
     store::sqlite::{SqliteOptions, SqliteStore},
-    telemetry::{metrics::Metrics, security::SecurityEvents},
+    telemetry::{correlation::CorrelationId, metrics::Metrics, security::SecurityEvents},
 };
 use tokio::sync::oneshot;
 
-use crate::support::{Client, FakeHost, Server, client::Frame, eventually, server::config};
+use crate::support::{Client, FakeHost, Server, client::Frame, eventually, log, server::config};
 
 const EDITOR: &str = "editor:ada";
 
@@ -97,7 +98,8 @@ async fn nothing_applies_after_a_revocation_returned() {
             room_patterns: Vec::new(),
         };
         let (grant, ack) = (Grant { can_edit: true }, AckMode::None);
-        let member = NewMember { session, identity, grant, outbox, ack, address };
+        let correlation = CorrelationId::random();
+        let member = NewMember { session, identity, grant, outbox, ack, address, correlation };
         registry.join(&room, Box::new(member)).await.unwrap();
     }
     let handle = registry.get(&room).unwrap();
@@ -164,6 +166,35 @@ fn a_join_under_way_does_not_slip_past_a_revocation() {
     }
     assert_eq!(server.engine().health().connections.total, 0);
     Client::join(&server.url("records/a"), EDITOR);
+}
+
+/// A host that never answers holds nobody for ever, whatever it was asked.
+#[test]
+fn a_join_that_the_host_never_answers_has_an_end() {
+    log::keep();
+    let host = FakeHost::with_record("a", "text");
+    let server = Server::with_clock(config(), host);
+    let url = server.url("records/a");
+    let never = 1000 * 3600;
+    let auth_timeout = Duration::from_millis(server.config().auth.timeout_ms);
+    for (delay, asked, time, code) in [
+        (&server.host.auth_delay_ms, &server.host.authentications, auth_timeout, 4001),
+        (&server.host.authorize_delay_ms, &server.host.authorizations, auth_timeout, 4001),
+        (&server.host.load_delay_ms, &server.host.loads, JOIN_TIMEOUT, 4500),
+    ] {
+        delay.store(never, Relaxed);
+        let before = asked.load(Relaxed);
+        let mut ada = Client::connect(&url, EDITOR);
+        eventually("asked", || asked.load(Relaxed) > before);
+        server.forward(time);
+        assert_eq!(ada.until_closed().0, code);
+        delay.store(0, Relaxed);
+    }
+    assert_eq!(log::with("event", "join_timeout").len(), 1);
+    eventually("no place is kept", || server.engine().health().connections.total == 0);
+    // The room's own question is still open.
+    server.forward(Duration::from_millis(never));
+    Client::join(&url, EDITOR);
 }
 
 #[test]

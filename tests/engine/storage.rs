@@ -316,6 +316,7 @@ fn a_version_brought_back_reaches_those_who_have_the_newer_state() {
 fn a_room_without_a_record_is_exported_as_an_update() {
     let mut server = Server::start();
     Client::join(&server.url("notes/a"), EDITOR).type_text("kept");
+    eventually("taken", || server.engine().metrics().updates_applied.get() == 1);
     server.stop();
     let room = RoomId::parse("notes:a").unwrap();
     let update = maintenance::export(server.config(), &room, None, ExportForm::Update).unwrap();

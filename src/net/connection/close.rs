@@ -25,16 +25,16 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &Abo
     let broke_the_protocol =
         matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
     if !broke_the_protocol {
-        let message = reason.message();
+        let (message, correlation_id) = (reason.message(), about.correlation.as_str());
         let told = match reason {
-            CloseReason::SessionRevoked(why) if why.is_empty() => {
-                ServerControl::SessionRevoked { reason: "session_revoked" }
-            }
-            CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked { reason: why },
+            CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked {
+                reason: if why.is_empty() { "session_revoked" } else { why },
+                correlation_id,
+            },
             _ => ServerControl::Error {
                 code: reason.code(),
                 message: &message,
-                correlation_id: about.correlation.as_str(),
+                correlation_id,
                 room_id: about.room.map(RoomId::as_str),
             },
         };

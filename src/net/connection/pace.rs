@@ -43,13 +43,17 @@ impl Connection<'_> {
             if step == Step::Notice { "is warned" } else { "is cut off" }
         );
         let user_id = Some(self.joined.identity.user_id.as_str());
-        self.shared.security.report(Violation::RateLimit, self.address, user_id);
+        let Self { shared, joined, address, .. } = self;
+        shared.security.report(Violation::RateLimit, *address, user_id, &joined.correlation);
         if step == Step::Close {
             return Some(reason);
         }
         self.shared.metrics.rate_notices.inc();
-        let notice =
-            ServerControl::Notice { code: RATE_LIMIT_EXCEEDED, message: &reason.message() };
+        let notice = ServerControl::Notice {
+            code: RATE_LIMIT_EXCEEDED,
+            message: &reason.message(),
+            correlation_id: self.joined.correlation.as_str(),
+        };
         self.socket.queue(ws_frame::binary(&notice.to_bytes()));
         None
     }

@@ -133,7 +133,7 @@ async fn hear(
     verdict: Result<(Identity, Grant), HostError>,
 ) {
     let (user, room) = (due.key.0.escape_debug(), &due.key.1);
-    let session = standing.session.0;
+    let (session, correlation_id) = (standing.session.0, standing.correlation.as_str());
     let outcome = match verdict {
         Ok((identity, grant)) => {
             standing.expires(identity.expires_at_ms);
@@ -151,7 +151,7 @@ async fn hear(
             };
             log::info!(
                 event = "session_ended", room = room.as_str(), user:% = user, connection = session,
-                code = reason.code();
+                correlation_id = correlation_id, code = reason.code();
                 "connection {session}: user {user} may not stay in {room}: {error}"
             );
             // Its client comes back at once, and the host has just said what it says.
@@ -164,7 +164,7 @@ async fn hear(
             let over = unheard >= shared.rechecks.period() * RECHECK_GRACE_PERIODS;
             log::warn!(
                 event = "recheck_failed", room = room.as_str(), user:% = user, connection = session,
-                code = error.code();
+                correlation_id = correlation_id, code = error.code();
                 "connection {session}: the host did not say for {} s whether user {user} may stay in {room}: \
                  {error}",
                 unheard.as_secs()
@@ -197,7 +197,8 @@ async fn change(shared: &Shared, due: &Due, standing: &Standing, grant: Grant) -
     *standing.heard.lock() = table::Heard { grant, at: now };
     let (user, room, session) = (due.key.0.escape_debug(), &due.key.1, standing.session.0);
     log::info!(
-        event = "rights_changed", room = room.as_str(), user:% = user, connection = session;
+        event = "rights_changed", room = room.as_str(), user:% = user, connection = session,
+        correlation_id = standing.correlation.as_str();
         "connection {session}: user {user} may {} {room} from now on",
         if grant.can_edit { "edit" } else { "only read" }
     );

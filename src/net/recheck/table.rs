@@ -18,6 +18,7 @@ use crate::{
     host::{Grant, Identity},
     ids::{RoomId, SessionId},
     room::{outbox::Outbox, registry::RoomHandle},
+    telemetry::correlation::CorrelationId,
 };
 
 /// A user in a room: what one question to the host is about.
@@ -53,6 +54,8 @@ pub struct Standing {
     pub outbox: Arc<Outbox>,
     /// Its room.
     pub room: RoomHandle,
+    /// What its connection is called in log lines.
+    pub(super) correlation: CorrelationId,
     pub(super) token: String,
     pub(super) heard: Mutex<Heard>,
     expires_at_ms: AtomicU64,
@@ -78,7 +81,7 @@ const NEVER_MS: u64 = u64::MAX;
 impl Standing {
     /// The rights of a session that just joined.
     pub fn new(
-        session: SessionId,
+        (session, correlation): (SessionId, CorrelationId),
         outbox: Arc<Outbox>,
         room: RoomHandle,
         token: String,
@@ -87,7 +90,7 @@ impl Standing {
     ) -> Self {
         let heard = Mutex::new(Heard { grant, at: Instant::now() });
         let expires_at_ms = AtomicU64::new(identity.expires_at_ms.unwrap_or(NEVER_MS));
-        Self { session, outbox, room, token, heard, expires_at_ms }
+        Self { session, outbox, room, correlation, token, heard, expires_at_ms }
     }
 
     /// When the token's time is over, in Unix milliseconds, as the host said last; `None` = not known.
@@ -251,7 +254,7 @@ mod tests {
         let (handle, _) = mpsc::channel(1);
         let grant = Grant { can_edit: true };
         let standing = Standing::new(
-            SessionId(session),
+            (SessionId(session), CorrelationId::random()),
             Arc::default(),
             handle,
             "token".into(),

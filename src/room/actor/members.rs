@@ -49,6 +49,7 @@ impl Actor {
             room_id: self.room.as_str(),
             client_id: &session.client_name(),
             can_edit: grant.can_edit,
+            correlation_id: member.correlation.as_str(),
         };
         member.outbox.push(ws_frame::binary(&ack.to_bytes()));
         if !grant.can_edit {

@@ -29,7 +29,7 @@ use crate::{
         StoredRoom,
         sqlite::{SqliteOptions, SqliteStore},
     },
-    telemetry::{metrics::Metrics, security::SecurityEvents},
+    telemetry::{correlation::CorrelationId, metrics::Metrics, security::SecurityEvents},
 };
 
 fn config(dir: &Path) -> Config {
@@ -83,6 +83,7 @@ fn member(session: u64, user: &str) -> (Box<NewMember>, Arc<Outbox>) {
         outbox: Arc::clone(&outbox),
         ack: AckMode::None,
         address: [127, 0, 0, 1].into(),
+        correlation: CorrelationId::random(),
     };
     (Box::new(member), outbox)
 }
@@ -188,6 +189,29 @@ async fn a_row_that_does_not_load_closes_the_room_and_is_kept_aside() {
     let kept = quarantine::list(&folder).unwrap();
     assert_eq!((kept[0].code.as_str(), kept[0].user_id.as_deref()), ("LOAD_FAILED", None));
     assert!(registry.context().store.load(&room).await.unwrap().is_some(), "nothing is deleted");
+}
+
+/// The state holds in one piece what no update held, and does not load back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_does_not_load_back_replaces_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.rooms.grace_period_ms = 0;
+    let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+    let room = RoomId::parse("notes:a").unwrap();
+    let (ada, _out) = member(1, "ada");
+    let handle = registry.join(&room, ada).await.unwrap();
+    let author = Doc::new();
+    let (front, back) = str::from_utf8(BREAKS).unwrap().split_at(5);
+    for words in [front, back] {
+        handle.send(edit(1, write(&author, words))).await.unwrap();
+    }
+    handle.send(RoomCommand::Leave { session: SessionId(1), reply: None }).await.unwrap();
+    eventually("it left", || registry.get(&room).is_none()).await;
+    let stored = registry.context().store.load(&room).await.unwrap().unwrap();
+    assert_eq!((stored.snapshot.is_none(), stored.tail.len()), (true, 2), "the log is kept");
+    assert_eq!(registry.context().metrics.snapshots.get(), 0);
+    registry.join(&room, member(2, "ada").0).await.expect("it opens from its log");
 }
 
 /// A disk that takes writes and never finishes them; everything else is SQLite.

@@ -180,7 +180,8 @@ impl Actor {
 
 fn tell(member: &Member, degraded: bool) {
     if member.grant.can_edit {
-        let event = ServerControl::Storage { degraded };
+        let event =
+            ServerControl::Storage { degraded, correlation_id: member.correlation.as_str() };
         member.outbox.push(ws_frame::binary(&event.to_bytes()));
     }
 }

@@ -15,7 +15,10 @@ use crate::{
         guard::{Admitted, Scan},
         sync, ws_frame,
     },
-    room::document::{Applied, Document, DocumentError, Exact, Part},
+    room::{
+        document::{Applied, Document, DocumentError, Exact, Part},
+        quarantine::Sender,
+    },
     store::Append,
     telemetry::security::Violation,
     time::unix_ms,
@@ -90,10 +93,11 @@ impl Actor {
         if !member.told_readonly {
             member.told_readonly = true;
             member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
+            member.did(Violation::ReadOnlyEdit, &self.context.security);
             let user = member.identity.user_id.as_str();
-            self.context.security.report(Violation::ReadOnlyEdit, member.address, Some(user));
             log::info!(
-                event = "read_only_edit", room = self.room.as_str(), user = user;
+                event = "read_only_edit", room = self.room.as_str(), connection = session.0,
+                correlation_id = member.correlation.as_str(), user = user;
                 "room {}: an edit of read-only user {} was refused",
                 self.room,
                 user.escape_debug()
@@ -134,7 +138,8 @@ impl Actor {
             self.await_commit(session, seq, &update);
         } else {
             log::warn!(
-                event = "too_many_held", room = self.room.as_str(), connection = session.0;
+                event = "too_many_held", room = self.room.as_str(), connection = session.0,
+                correlation_id = self.correlation_of(session);
                 "room {}: too many updates with missing dependencies", self.room
             );
             self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
@@ -260,20 +265,29 @@ impl Actor {
     /// The document broke over an update: it is kept for study, and the room ends.
     fn fail_by(&mut self, session: SessionId, update: Bytes, what: &str) -> Ended {
         let member = self.members.get(&session);
-        let user = member.map(|member| member.identity.user_id.as_str());
         if let Some(member) = member {
-            self.context.security.report(Violation::RoomFault, member.address, user);
+            member.did(Violation::RoomFault, &self.context.security);
         }
+        let sender = member.map(|member| Sender {
+            user_id: member.identity.user_id.as_str(),
+            correlation_id: member.correlation.as_str(),
+        });
         let reason = format!("the document broke: {what}");
-        self.context.quarantine.keep(&self.room, user, ROOM_FAULT, reason, update);
+        self.context.quarantine.keep(&self.room, sender, ROOM_FAULT, reason, update);
         self.fail(Some(session))
+    }
+
+    /// What the session's connection is called in log lines.
+    fn correlation_of(&self, session: SessionId) -> Option<&str> {
+        self.members.get(&session).map(|member| member.correlation.as_str())
     }
 
     /// Well-formed, but more than the document may hold: the code tells the client not to come again with it.
     fn refuse_size(&mut self, session: SessionId, code: &'static str) {
         self.context.metrics.frames_refused.inc(code);
         log::warn!(
-            event = "edit_too_large", room = self.room.as_str(), connection = session.0, code = code;
+            event = "edit_too_large", room = self.room.as_str(), connection = session.0,
+            correlation_id = self.correlation_of(session), code = code;
             "room {}: an edit of session {} is too large: {code}", self.room, session.0
         );
         self.close_member(session, CloseReason::DocumentTooLarge);
@@ -281,12 +295,14 @@ impl Actor {
 
     pub(super) fn refuse_frame(&mut self, session: SessionId, code: &'static str) {
         self.context.metrics.frames_refused.inc(code);
-        if let Some(member) = self.members.get(&session) {
-            let user = Some(member.identity.user_id.as_str());
-            self.context.security.report(Violation::HostileMessage, member.address, user);
+        let member = self.members.get(&session);
+        if let Some(member) = member {
+            member.did(Violation::HostileMessage, &self.context.security);
         }
         log::warn!(
-            event = "frame_refused", room = self.room.as_str(), connection = session.0, code = code;
+            event = "frame_refused", room = self.room.as_str(), connection = session.0,
+            correlation_id = self.correlation_of(session),
+            user = member.map(|member| member.identity.user_id.as_str()), code = code;
             "room {}: a frame of session {} was refused: {code}", self.room, session.0
         );
         self.close_member(session, CloseReason::Policy(code.into()));

@@ -46,6 +46,8 @@ pub struct FakeHost {
     pub fail_saves: AtomicBool,
     /// Saves, and says that it failed.
     pub lose_answers: AtomicBool,
+    /// Where the caller's task panics: `authenticate`, or the name of a hook.
+    pub panics_in: Mutex<Option<&'static str>>,
     changed: Mutex<Option<Changed>>,
 }
 
@@ -101,6 +103,10 @@ impl FakeHost {
         self.roles.lock().insert(user.into(), role.into());
     }
 
+    fn may_panic_in(&self, place: &str) {
+        assert!(*self.panics_in.lock() != Some(place), "on purpose, in {place}");
+    }
+
     async fn decide(&self, delay_ms: &AtomicU64) -> Result<(), HostError> {
         let deciding = Deciding::new(self);
         tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
@@ -154,6 +160,7 @@ impl Host for FakeHost {
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Identity, HostError>> {
         Box::pin(async move {
             self.authentications.fetch_add(1, Ordering::Relaxed);
+            self.may_panic_in("authenticate");
             self.decide(&self.auth_delay_ms).await?;
             let mut identity = identity(token)?;
             if let Some(role) = self.roles.lock().get(&identity.user_id) {
@@ -234,6 +241,7 @@ impl Host for FakeHost {
     }
 
     fn emit_hook(&self, hook: Hook) {
+        self.may_panic_in(hook.name);
         self.hooks.lock().push(hook);
     }
 

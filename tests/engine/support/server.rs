@@ -1,19 +1,32 @@
 //! An engine on a free port with its own folder and runtime.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use civicpress_realtime::{
     config::{Config, Durability},
     engine::{self, Engine},
+    limits::WORKER_STACK_BYTES,
     store::sqlite::{SqliteOptions, SqliteStore},
 };
-use tokio::runtime::Runtime;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+    time,
+};
 
 use super::FakeHost;
 
 pub struct Server {
     engine: Option<Engine>,
-    runtime: Option<Runtime>,
+    runtime: Option<Arc<Runtime>>,
+    /// Drives a runtime that has no threads of its own.
+    driver: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     pub host: Arc<FakeHost>,
     pub address: SocketAddr,
     folder: Arc<tempfile::TempDir>,
@@ -45,15 +58,50 @@ impl Server {
         Self::on(folder, config, host)
     }
 
-    pub fn on(folder: Arc<tempfile::TempDir>, mut config: Config, host: Arc<FakeHost>) -> Self {
+    pub fn on(folder: Arc<tempfile::TempDir>, config: Config, host: Arc<FakeHost>) -> Self {
+        let runtime = Arc::new(engine::runtime(&config).unwrap());
+        Self::in_runtime(runtime, None, folder, config, host)
+    }
+
+    /// As [`Self::with`], and [`Self::forward`] works.
+    pub fn with_clock(config: Config, host: Arc<FakeHost>) -> Self {
+        // Tokio's clock can be set in a runtime of one thread only.
+        let runtime = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let drive = {
+            let runtime = Arc::clone(&runtime);
+            move || drop(runtime.block_on(stopped))
+        };
+        let driver = thread::Builder::new().stack_size(WORKER_STACK_BYTES).spawn(drive).unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_runtime(runtime, Some((stop, driver)), folder, config, host)
+    }
+
+    /// Puts the server's clock forward; what is due by then happens.
+    pub fn forward(&self, by: Duration) {
+        let put = self.runtime.as_ref().unwrap().spawn(async move {
+            time::pause();
+            time::advance(by).await;
+            time::resume();
+        });
+        self.block_on(put).unwrap();
+    }
+
+    fn in_runtime(
+        runtime: Arc<Runtime>,
+        driver: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+        folder: Arc<tempfile::TempDir>,
+        mut config: Config,
+        host: Arc<FakeHost>,
+    ) -> Self {
         config.system_data_dir = folder.path().into();
-        let runtime = engine::runtime(&config).unwrap();
         let store = SqliteStore::open(SqliteOptions::from_config(&config).unwrap()).unwrap();
         let shared: Arc<FakeHost> = Arc::clone(&host);
         let started = Engine::start(config.clone(), shared, Arc::new(store));
         let engine = runtime.block_on(started).unwrap();
         let address = engine.address();
-        Self { engine: Some(engine), runtime: Some(runtime), host, address, folder, config }
+        let (engine, runtime) = (Some(engine), Some(runtime));
+        Self { engine, runtime, driver, host, address, folder, config }
     }
 
     pub fn config(&self) -> &Config {
@@ -80,7 +128,7 @@ impl Server {
         if let (Some(engine), Some(runtime)) = (self.engine.take(), self.runtime.take()) {
             runtime.block_on(engine.shutdown());
             drop(engine);
-            runtime.shutdown_timeout(Duration::from_secs(1));
+            self.end(runtime);
         }
     }
 
@@ -88,8 +136,16 @@ impl Server {
     pub fn kill(&mut self) {
         self.engine = None;
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(1));
+            self.end(runtime);
         }
+    }
+
+    fn end(&mut self, runtime: Arc<Runtime>) {
+        if let Some((stop, driver)) = self.driver.take() {
+            drop(stop);
+            driver.join().unwrap();
+        }
+        Arc::into_inner(runtime).unwrap().shutdown_timeout(Duration::from_secs(1));
     }
 
     /// The same data and port again.
