@@ -3,35 +3,40 @@
 #![no_main]
 
 use civicpress_realtime::protocol::lib0::{write_bytes, write_string, write_var_uint};
-use fuzz::{bytes::Choices, room::Room};
+use fuzz::{
+    bytes::Choices,
+    room::{Fate, Room},
+};
 use libfuzzer_sys::fuzz_target;
 
+const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 const UPDATES_MAX: usize = 24;
 const CLIENTS: [u64; 4] = [1, 2, 300, (1 << 53) - 1];
 
 fuzz_target!(|data: &[u8]| {
     let mut choices = Choices::new(data);
-    let mut room = Room::default();
+    let mut room = Room::new(DOCUMENT_BYTES_MAX);
     // How far each client is believed to be.
     let mut clocks = [0u64; CLIENTS.len()];
-    let mut is_told_apart = true;
     for _ in 0..UPDATES_MAX {
         if choices.is_over() {
             break;
         }
-        if choices.one_in(8) {
-            room.edit("more");
+        match choices.below(8) {
+            6 => room.reopen(),
+            7 => room.edit("more"),
+            _ => {}
         }
         let mut said = clocks;
-        let update = update(&mut choices, &mut said, &mut is_told_apart);
-        if room.receive(&update) {
+        let update = update(&mut choices, &mut said);
+        if !matches!(room.send(&update), Fate::Refused(_)) {
             clocks = said;
         }
     }
-    room.check(is_told_apart);
+    room.check();
 });
 
-fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4], is_told_apart: &mut bool) -> Vec<u8> {
+fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4]) -> Vec<u8> {
     let mut out = Vec::new();
     let first = usize::from(choices.byte());
     let sections = usize::from(choices.below(4));
@@ -39,7 +44,6 @@ fn update(choices: &mut Choices<'_>, clocks: &mut [u64; 4], is_told_apart: &mut 
     for section in 0..sections {
         let who = if choices.one_in(32) { first } else { first + section } % CLIENTS.len();
         let start = near(choices, clocks[who]);
-        *is_told_apart &= start >= clocks[who];
         let mut body = Vec::new();
         let mut clock = start;
         let structs = u64::from(choices.below(6)) + u64::from(!choices.one_in(32));

@@ -1,122 +1,161 @@
-//! A room without tasks: what `room/actor/updates.rs` does with an update, and the log beside it.
+//! A room without tasks: what `room/actor/updates.rs` does with an update, and the log beside it. The targets and
+//! `tests/hostile_documents.rs` share it.
 
 use bytes::Bytes;
 use civicpress_realtime::{
     markdown,
     protocol::guard::{self, Admitted, Bounds},
-    room::document::{Applied, Document, DocumentError, Exact},
+    room::document::{Applied, Document, DocumentError, Exact, Settled},
 };
 
-const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
-
-pub struct Room {
-    document: Document,
-    log: Vec<(u64, Bytes)>,
+/// What became of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Refused(&'static str),
+    /// Something of it waits, outside yrs.
+    Waits,
+    Taken,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { document: Document::new(DOCUMENT_BYTES_MAX), log: Vec::new() }
-    }
+pub struct Room {
+    pub document: Document,
+    snapshot: Option<Bytes>,
+    log: Vec<(u64, Bytes)>,
+    last_seq: u64,
+    /// For what comes and for what is loaded, in bytes.
+    pub document_bytes_max: u64,
 }
 
 impl Room {
-    /// Whether the update was accepted; held ones are.
-    pub fn receive(&mut self, update: &[u8]) -> bool {
-        if std::env::var_os("SHOW").is_some() {
-            eprintln!(
-                "update {}",
-                update.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-            );
+    pub fn new(document_bytes_max: u64) -> Self {
+        Self {
+            document: Document::new(document_bytes_max),
+            snapshot: None,
+            log: Vec::new(),
+            last_seq: 0,
+            document_bytes_max,
         }
-        let Ok(update) =
-            guard::admit(Bytes::copy_from_slice(update), &Bounds::new(DOCUMENT_BYTES_MAX))
-        else {
-            return false;
-        };
-        match sound(self.document.apply(&update, Exact::Wanted)) {
-            Some(Applied::Changed(change)) => self.append(change.expect("it was asked for")),
-            Some(Applied::Unchanged) => return true,
-            Some(Applied::Missing) => return self.take_part(&update),
-            None => return false,
-        }
-        self.settle();
-        true
     }
 
-    fn take_part(&mut self, update: &Admitted) -> bool {
-        let Some(part) = sound(self.document.apply_part(update)) else { return false };
-        match part.rest {
-            Some(rest) if self.document.holds(&rest).is_some() && part.change.is_none() => {}
-            Some(rest) => match self.document.hold(self.log.len() as u64 + 1, rest) {
-                Ok(()) => self.append(update.bytes().clone()),
-                Err(_) => {
-                    if let Some(change) = part.change {
-                        self.append(change);
-                    }
-                }
-            },
-            None => self.append(update.bytes().clone()),
+    pub fn send(&mut self, update: &[u8]) -> Fate {
+        let bounds = Bounds::new(self.document_bytes_max);
+        let update = match guard::admit(Bytes::copy_from_slice(update), &bounds) {
+            Ok(update) => update,
+            Err(refusal) => return Fate::Refused(refusal.code()),
+        };
+        // As of an answer and of an edit by turns.
+        let exact = if self.last_seq.is_multiple_of(2) { Exact::Wanted } else { Exact::NotWanted };
+        match self.document.apply(&update, exact) {
+            Ok(Applied::Changed(change)) => {
+                self.append(change.unwrap_or_else(|| update.bytes().clone()));
+                self.settle();
+                Fate::Taken
+            }
+            Ok(Applied::Unchanged) => Fate::Taken,
+            Ok(Applied::Missing) => self.take_part(&update),
+            Err(error) => Fate::Refused(refused(&error)),
         }
-        self.settle();
-        true
+    }
+
+    fn take_part(&mut self, update: &Admitted) -> Fate {
+        let part = match self.document.apply_part(update) {
+            Ok(part) => part,
+            Err(error) => return Fate::Refused(refused(&error)),
+        };
+        let changed = part.change.is_some();
+        if let Some(change) = part.change {
+            self.append(change);
+        }
+        let fate = if part.rest.is_some() { Fate::Waits } else { Fate::Taken };
+        if let Some(rest) = part.rest
+            && self.document.holds(&rest).is_none()
+        {
+            let bytes = rest.bytes().clone();
+            // Over the bound its sender is cut.
+            if self.document.hold(self.last_seq + 1, rest).is_ok() {
+                self.append(bytes);
+            }
+        }
+        if changed {
+            self.settle();
+        }
+        fate
     }
 
     fn settle(&mut self) {
-        // Refused now, it would be refused with each load of the log, and nobody could open the room again.
-        self.document.settle().expect("what was held had passed the guard");
+        while let Some(Settled { outcome, .. }) = self.document.settle() {
+            match outcome {
+                Ok(Some(change)) => self.append(change),
+                Ok(None) => {}
+                // It was never acknowledged, and is given up.
+                Err(error) => drop(refused(&error)),
+            }
+        }
     }
 
     fn append(&mut self, update: Bytes) {
-        self.log.push((self.log.len() as u64 + 1, update));
-    }
-
-    /// A session asks for what it lacks.
-    pub fn answer(&self, state_vector: &[u8]) {
-        if guard::scan_state_vector(state_vector).is_ok() {
-            sound(self.document.diff(state_vector)).expect("a guarded vector is answered");
-        }
+        self.last_seq += 1;
+        self.log.push((self.last_seq, update));
     }
 
     /// Somebody changes the record outside: what an editor and the write-back do with the document.
     pub fn edit(&mut self, more: &str) {
-        let before = self.text();
+        let before = text(&self.document);
         let after = format!("{before}\n\n{more}\n");
-        let (change, _) = sound(self.document.merge_outside(&before, &after)).expect("a merge");
+        let (change, _) = self.document.merge_outside(&before, &after).expect("a merge");
         if let Some(change) = change {
             self.append(change);
         }
         self.settle();
     }
 
-    fn text(&self) -> String {
-        markdown::serialize(&sound(self.document.content()).expect("content"))
+    /// What must hold of any room, whatever it was sent: a snapshot has all that is in it, and the log rebuilds it.
+    pub fn check(&mut self) {
+        let state = self.state();
+        let (mut reloaded, settled) = self.load();
+        assert!(settled.is_empty(), "the log lacks what was held");
+        assert!(reloaded.is_rebuilt_by(&state), "the log rebuilds another document");
+        assert_eq!(text(&reloaded), text(&self.document), "the log rebuilds another text");
     }
 
-    /// What must hold of any room, whatever it was sent. `is_told_apart`: nobody wrote two things under one clock
-    /// of one client, of which the log may keep the one and the room the other.
-    pub fn check(&mut self, is_told_apart: bool) {
-        let state = Bytes::from(sound(self.document.encode()).expect("a state"));
-        if let Err(fault) = Document::load(DOCUMENT_BYTES_MAX, Some(&state), std::iter::empty()) {
-            panic!("a snapshot does not load: {fault}");
-        }
+    /// It leaves memory, with a snapshot, and is opened again.
+    pub fn reopen(&mut self) {
+        let before = text(&self.document);
+        self.snapshot = Some(self.state());
+        let held = self.document.held_seqs();
+        self.log.retain(|(seq, _)| held.contains(seq));
+        let (document, settled) = self.load();
+        assert!(settled.is_empty(), "the log lacks what was held");
+        self.document = document;
+        assert_eq!(text(&self.document), before, "a snapshot rebuilds another text");
+    }
+
+    fn state(&mut self) -> Bytes {
+        let state = Bytes::from(self.document.encode().expect("a state"));
         assert!(self.document.is_rebuilt_by(&state), "a snapshot does not rebuild the document");
+        state
+    }
+
+    fn load(&self) -> (Document, Vec<Bytes>) {
         let rows = self.log.iter().cloned();
-        let mut reloaded =
-            Document::load(DOCUMENT_BYTES_MAX, None, rows).expect("a log that loads");
-        let again = markdown::serialize(&sound(reloaded.content()).expect("content"));
-        if is_told_apart {
-            assert!(reloaded.is_rebuilt_by(&state), "the log rebuilds another document");
-            assert_eq!(again, self.text(), "the log rebuilds another text");
+        let mut document = Document::load(self.document_bytes_max, self.snapshot.as_ref(), rows)
+            .expect("a log that loads");
+        let mut settled = Vec::new();
+        while let Some(Settled { outcome, .. }) = document.settle() {
+            settled.extend(outcome.ok().flatten());
         }
+        (document, settled)
     }
 }
 
+fn text(document: &Document) -> String {
+    markdown::serialize(&document.content().expect("content"))
+}
+
 /// A refusal is an answer; a broken document is a finding.
-fn sound<T>(outcome: Result<T, DocumentError>) -> Option<T> {
-    match outcome {
-        Ok(value) => Some(value),
-        Err(DocumentError::Broken) => panic!("the document is broken"),
-        Err(_) => None,
+fn refused(error: &DocumentError) -> &'static str {
+    match error {
+        DocumentError::Refused(code) | DocumentError::TooLarge(code) => code,
+        error => panic!("{error}"),
     }
 }

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 pub(crate) mod fault;
+mod held;
 mod stored;
 
 use std::{
@@ -20,11 +21,12 @@ use yrs::{
 };
 
 use crate::{
-    limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
     markdown::{self, MergeReport, Node},
-    protocol::guard::{self, Admitted, Bounds, Missing, Refusal, Scan, Shape},
+    protocol::guard::{self, Admitted, Bounds, Refusal, Scan, Shape, Split},
 };
 
+use held::Held;
+pub use held::{Rest, Settled};
 pub use stored::{LoadFault, seed_update};
 
 /// What can go wrong with a document.
@@ -83,20 +85,6 @@ pub struct Part {
     pub rest: Option<Rest>,
 }
 
-/// The part of an update that waits for what it builds on.
-#[derive(Clone, Debug)]
-pub struct Rest {
-    bytes: Bytes,
-    needs: Vec<Missing>,
-}
-
-/// The rest of updates, and their rows in the log.
-#[derive(Clone, Debug)]
-struct Held {
-    seq: u64,
-    rest: Rest,
-}
-
 /// The document and the updates that wait for their dependencies.
 #[derive(Debug)]
 pub struct Document {
@@ -131,7 +119,7 @@ impl Document {
         }
     }
 
-    /// Applies an update, if all it builds on is there.
+    /// Applies an update, if all it builds on is there. Of what is known already nothing reaches yrs.
     pub fn apply(&mut self, update: &Admitted, exact: Exact) -> Result<Applied, DocumentError> {
         let scan = update.scan();
         if scan.is_empty() {
@@ -140,7 +128,30 @@ impl Document {
         if scan.has_holes || scan.missing(|client| self.clock(client)).is_some() {
             return Ok(Applied::Missing);
         }
-        let growth = self.shape.judge(scan, |client| self.clock(client))?;
+        if !self.repeats(scan) {
+            return self.integrate(update, exact);
+        }
+        let split = self.split(update)?;
+        match split.now {
+            _ if split.rest.is_some() => Ok(Applied::Missing),
+            Some(now) => self.integrate(&guard::admit(now, &self.bounds)?, Exact::Wanted),
+            None => Ok(Applied::Unchanged),
+        }
+    }
+
+    /// Whether an update holds structs the document has.
+    fn repeats(&self, scan: &Scan) -> bool {
+        scan.sections.iter().any(|section| u64::from(section.start) < self.clock(section.client))
+    }
+
+    fn split(&self, update: &Admitted) -> Result<Split, Refusal> {
+        guard::split_update(update.bytes(), &self.bounds, |client| self.clock(client))
+    }
+
+    /// Applies an update that misses nothing and repeats nothing.
+    fn integrate(&mut self, update: &Admitted, exact: Exact) -> Result<Applied, DocumentError> {
+        let scan = update.scan();
+        let growth = self.shape.judge(scan)?;
         self.afford(scan)?;
         let applied = self.guarded(|doc| {
             #[cfg(test)]
@@ -164,8 +175,7 @@ impl Document {
         })?;
         if let Applied::Changed(change) = &applied {
             for section in &scan.sections {
-                let clock = self.clocks.entry(section.client).or_default();
-                *clock = (*clock).max(u64::from(section.end));
+                self.clocks.insert(section.client, u64::from(section.end));
             }
             self.shape.grow(growth);
             // An answer to our step 1 repeats much; what it changed is what it costs.
@@ -180,11 +190,10 @@ impl Document {
     ///
     /// Updates are not held as wholes, because two of them may each build on a part of the other.
     pub fn apply_part(&mut self, update: &Admitted) -> Result<Part, DocumentError> {
-        let bounds = self.bounds;
-        let split = guard::split_update(update.bytes(), &bounds, |client| self.clock(client))?;
+        let split = self.split(update)?;
         let rest = split.rest.map(|bytes| Rest { bytes, needs: split.needs });
         let Some(now) = split.now else { return Ok(Part { change: None, rest }) };
-        let now = guard::admit(now, &bounds)?;
+        let now = guard::admit(now, &self.bounds)?;
         match self.apply(&now, Exact::Wanted)? {
             Applied::Changed(change) => Ok(Part { change, rest }),
             Applied::Unchanged => Ok(Part { change: None, rest }),
@@ -194,11 +203,7 @@ impl Document {
 
     /// Whether there is memory for what an update adds. Deleting is always allowed.
     fn afford(&mut self, scan: &Scan) -> Result<(), DocumentError> {
-        let added = |section: &guard::Section| {
-            let known = self.clock(section.client);
-            if u64::from(section.end) > known { section.estimated_bytes } else { 0 }
-        };
-        let added: u64 = scan.sections.iter().map(added).sum();
+        let added: u64 = scan.sections.iter().map(|section| section.estimated_bytes).sum();
         let fits = |document: &Self| {
             added == 0
                 || document.estimated_bytes.saturating_add(added)
@@ -219,62 +224,6 @@ impl Document {
     /// Estimate of its memory, in bytes.
     pub fn estimated_bytes(&self) -> u64 {
         self.estimated_bytes
-    }
-
-    /// Keeps the rest of an update until what it builds on arrives.
-    pub fn hold(&mut self, seq: u64, rest: Rest) -> Result<(), DocumentError> {
-        let held_bytes: usize = self.held.iter().map(|held| held.rest.bytes.len()).sum();
-        if self.held.len() >= HELD_UPDATES_MAX || held_bytes + rest.bytes.len() > HELD_BYTES_MAX {
-            return Err(DocumentError::TooManyHeld);
-        }
-        self.held.push(Held { seq, rest });
-        Ok(())
-    }
-
-    /// The row of an equal rest that is held already. A client that reconnects sends its rest again.
-    pub fn holds(&self, rest: &Rest) -> Option<u64> {
-        self.held.iter().find(|held| held.rest.bytes == rest.bytes).map(|held| held.seq)
-    }
-
-    /// Applies what is held as far as its dependencies are there now. Returns each row that is fully applied
-    /// or got further, with what changed.
-    pub fn settle(&mut self) -> Result<Vec<(u64, Option<Bytes>)>, DocumentError> {
-        let mut settled = Vec::new();
-        loop {
-            let position = self.held.iter().position(|held| {
-                let met = |need: &Missing| self.clock(need.client) >= u64::from(need.clock);
-                held.rest.needs.iter().any(met)
-            });
-            let Some(position) = position else { return Ok(settled) };
-            let held = self.held.remove(position);
-            let update = guard::admit(held.rest.bytes, &self.bounds)?;
-            let part = match self.apply_part(&update) {
-                // What it builds on turned out to be no place for it, or there is no memory for it. It was never
-                // acknowledged; the rest of the document is sound, now and whenever its log is loaded.
-                Err(DocumentError::TooLarge(code) | DocumentError::Refused(code)) => {
-                    log::warn!(
-                        event = "held_update_dropped", code = code;
-                        "a held update was given up: {code}"
-                    );
-                    continue;
-                }
-                part => part?,
-            };
-            if let Some(rest) = part.rest {
-                self.held.push(Held { seq: held.seq, rest });
-            }
-            settled.push((held.seq, part.change));
-        }
-    }
-
-    /// Log rows of the held updates.
-    pub fn held_seqs(&self) -> Vec<u64> {
-        self.held.iter().map(|held| held.seq).collect()
-    }
-
-    /// Whether nothing is held.
-    pub fn is_whole(&self) -> bool {
-        self.held.is_empty()
     }
 
     /// Whether an update holds structs the document lacks.
@@ -331,7 +280,7 @@ impl Document {
             && let Ok(update) = guard::admit(update.clone(), &Bounds::stored())
         {
             // Our own words are as deep as Markdown may nest, and never refused for it.
-            if let Ok(growth) = self.shape.judge(update.scan(), |client| self.clock(client)) {
+            if let Ok(growth) = self.shape.judge(update.scan()) {
                 self.shape.grow(growth);
             }
             self.estimated_bytes += update.scan().estimated_bytes;
@@ -355,17 +304,6 @@ impl Document {
 
     fn clock(&self, client: u64) -> u64 {
         self.clocks.get(&client).copied().unwrap_or_default()
-    }
-
-    fn state_vector_map(&self) -> Result<HashMap<u64, u32>, DocumentError> {
-        guarded(|| {
-            let vector = self.doc.transact().state_vector();
-            Ok(vector
-                .iter()
-                .map(|(client, clock)| (client.get(), *clock))
-                .filter(|(_, c)| *c > 0)
-                .collect())
-        })
     }
 }
 

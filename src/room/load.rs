@@ -9,9 +9,9 @@ use crate::{
     ids::RoomId,
     room::{
         RoomContext,
-        document::{Document, DocumentError, LoadFault, seed_update},
+        document::{Document, DocumentError, LoadFault, Settled, seed_update},
     },
-    store::{OFFERED, Seed, SeedOutcome, StoreError, StoredRoom},
+    store::{LoggedUpdate, OFFERED, Seed, SeedOutcome, StoreError, StoredRoom},
 };
 
 /// A loaded room.
@@ -19,6 +19,8 @@ use crate::{
 pub struct Loaded {
     /// The document.
     pub document: Document,
+    /// What it took just now of updates that were held, to be logged next: the log had lost it.
+    pub settled: Vec<Bytes>,
     /// Highest sequence number used.
     pub last_seq: u64,
     /// Bytes of log rows not in the snapshot.
@@ -109,33 +111,74 @@ async fn from_store(
         );
     }
     let document_bytes_max = context.config.limits.document_bytes_max;
-    let document = context
-        .compute
-        .run(move || {
-            let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
-            Document::load(
-                document_bytes_max,
-                state,
-                tail.into_iter().map(|row| (row.seq, row.bytes)),
-            )
-        })
-        .await?
-        .map_err(|fault| keep_aside(context, room, fault))?;
-    let mut loaded =
-        Loaded { document, last_seq, tail_bytes, snapshot_bytes, base: None, outside: None };
+    let mut parts = (snapshot.map(|snapshot| snapshot.state), tail);
+    let (document, settled) = loop {
+        let name = room.clone();
+        let work = move || {
+            let rebuilt = rebuild(&name, document_bytes_max, parts.0.as_ref(), &parts.1);
+            (parts, rebuilt)
+        };
+        let (same, rebuilt) = context.compute.run(work).await?;
+        parts = same;
+        match rebuilt {
+            Ok(rebuilt) => break rebuilt,
+            // It was never part of the document, nor acknowledged: the room opens without it.
+            Err(fault) if fault.was_held => {
+                parts.1.retain(|row| Some(row.seq) != fault.seq);
+                keep_aside(context, room, &fault);
+            }
+            Err(fault) => {
+                keep_aside(context, room, &fault);
+                return Err(Box::new(fault).into());
+            }
+        }
+    };
+    let mut loaded = Loaded {
+        document,
+        settled,
+        last_seq,
+        tail_bytes,
+        snapshot_bytes,
+        base: None,
+        outside: None,
+    };
     if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
     }
     Ok(loaded)
 }
 
-/// The room stays closed, since what follows the bad row may build on it; the row stays where it is, and a copy
-/// can be studied.
-fn keep_aside(context: &RoomContext, room: &RoomId, fault: LoadFault) -> LoadError {
+/// Loads a document and goes on with what it holds; returns what changed by that.
+fn rebuild(
+    room: &RoomId,
+    document_bytes_max: u64,
+    snapshot: Option<&Bytes>,
+    tail: &[LoggedUpdate],
+) -> Result<(Document, Vec<Bytes>), LoadFault> {
+    let rows = tail.iter().map(|row| (row.seq, row.bytes.clone()));
+    let mut document = Document::load(document_bytes_max, snapshot, rows)?;
+    let mut changes = Vec::new();
+    while let Some(Settled { seq, held, outcome, .. }) = document.settle() {
+        match outcome {
+            Ok(change) => changes.extend(change),
+            Err(error @ DocumentError::Broken) => {
+                return Err(LoadFault { error, seq: Some(seq), bytes: held, was_held: true });
+            }
+            Err(error) => log::warn!(
+                event = "held_update_dropped", room = room.as_str(), code:% = error;
+                "room {room}: a held update was given up: {error}"
+            ),
+        }
+    }
+    Ok((document, changes))
+}
+
+/// Keeps a copy of a row that does not load, for study; the row stays where it is. The room stays closed unless
+/// the row was only held, since what follows it may build on it.
+fn keep_aside(context: &RoomContext, room: &RoomId, fault: &LoadFault) {
     let place = fault.seq.map_or_else(|| "the snapshot".to_owned(), |seq| format!("row {seq}"));
     let reason = format!("{place} does not load: {}", fault.error);
     context.quarantine.keep(room, None, "LOAD_FAILED", reason, fault.bytes.clone());
-    Box::new(fault).into()
 }
 
 /// Compares the record's source with what was last exchanged with it. The log is the truth; if the source
@@ -187,6 +230,7 @@ async fn seed(
 fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
     Loaded {
         document: Document::new(context.config.limits.document_bytes_max),
+        settled: Vec::new(),
         last_seq: 0,
         tail_bytes: 0,
         snapshot_bytes: 0,

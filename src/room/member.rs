@@ -126,6 +126,15 @@ impl Member {
         self.acks.waiting.iter().any(|waiting| waiting.seq == seq)
     }
 
+    /// Notes that what it waits for as held row `held` is durable once row `seq` is committed; `None` = never,
+    /// since it was given up.
+    pub fn settled(&mut self, held: u64, seq: Option<u64>) {
+        for waiting in self.acks.waiting.iter_mut().filter(|waiting| waiting.seq == held) {
+            waiting.seq = seq.unwrap_or(NEVER);
+            self.acks.refused |= seq.is_none();
+        }
+    }
+
     /// Whether messages of it were refused that it has not sent again since.
     pub fn has_refused(&self) -> bool {
         self.acks.refused
@@ -162,5 +171,48 @@ impl Member {
                 &ServerControl::Ack { updates: self.acks.durable }.to_bytes(),
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::SessionId, telemetry::correlation::CorrelationId};
+
+    #[test]
+    fn what_was_held_is_acknowledged_with_the_row_of_its_integration() {
+        let outbox = Arc::new(Outbox::default());
+        let mut member = Member::new(
+            NewMember {
+                session: SessionId(1),
+                identity: Identity {
+                    user_id: "ada".into(),
+                    name: "Ada".into(),
+                    role: "editor".into(),
+                    expires_at_ms: None,
+                    room_patterns: Vec::new(),
+                },
+                grant: Grant { can_edit: true },
+                outbox,
+                ack: AckMode::Json,
+                address: [127, 0, 0, 1].into(),
+                correlation: CorrelationId::random(),
+            },
+            0,
+        );
+        for held in [3, 4] {
+            member.await_commit(held, &Bytes::from_static(&[1]));
+        }
+        member.committed(5, &[3, 4]);
+        assert_eq!(member.acks.durable, 0, "held");
+        member.settled(3, Some(7));
+        member.committed(6, &[4]);
+        assert_eq!(member.acks.durable, 0, "integrated, and that is not committed");
+        member.committed(7, &[4]);
+        assert_eq!(member.acks.durable, 1);
+        member.settled(4, None);
+        member.committed(9, &[]);
+        assert_eq!(member.acks.durable, 1, "given up");
+        assert!(member.has_refused());
     }
 }

@@ -65,7 +65,7 @@ pub const EVENTS: &[Event] = events! {
     "room_failed" "error" ["room"] "a room met a fault, was dropped, and is rebuilt from its log";
     "update_quarantined" "error" ["bytes code correlation_id room user"] "an update broke a document, or a stored one no longer loads; a copy is kept for study";
     "quarantine_failed" "warn" ["error room"] "that copy could not be kept";
-    "held_update_dropped" "warn" ["code"] "an update that waited for others turned out wrong, or would make its document too large";
+    "held_update_dropped" "warn" ["code room"] "an update that waited for others turned out wrong, or would make its document too large";
     "panic" "error" ["file line thread"] "a panic on one of our threads";
     "source_unreadable" "warn" ["error room"] "a record's source cannot be read; the room opens from its log";
     "update_not_logged" "error" ["error room"] "an edit could not be given to the log; it is not acknowledged";

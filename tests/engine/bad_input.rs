@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Client, Server, client::Frame};
+use crate::support::{Client, Server, client::Frame, eventually};
 
 const EDITOR: &str = "editor:ada";
 
@@ -95,12 +95,18 @@ fn hostile_updates_never_reach_the_document() {
 #[test]
 fn a_held_update_that_turns_out_wrong_is_given_up() {
     let server = Server::start();
-    let mut mallory = Client::join(&server.url("notes/a"), EDITOR);
-    for update in ["01010200040001000162 00", "0101010004010174016100"] {
-        mallory.send(civicpress_realtime::protocol::sync::update(&hex(update)));
-    }
-    mallory.settle(Duration::from_millis(50));
-    drop(mallory);
+    let mut mallory = Client::join(&format!("{}?ack=json", server.url("notes/a")), EDITOR);
+    let mut ada = Client::join(&server.url("notes/a"), EDITOR);
+    mallory.send(civicpress_realtime::protocol::sync::update(&hex("01010200040001000162 00")));
+    eventually("held", || server.engine().metrics().updates_held.get() == 1);
+    ada.send(civicpress_realtime::protocol::sync::update(&hex("0101010004010174016100")));
+    assert_eq!(mallory.until_closed().0, 1008);
+    // The first message was an answer without content.
+    let acked = |frame: &Frame| match frame {
+        Frame::Json(event) => event["updates"].as_u64(),
+        _ => None,
+    };
+    assert!(mallory.seen.iter().filter_map(acked).max() <= Some(1), "{:?}", mallory.seen);
     still_serves(&server, "notes/a");
     assert_eq!(server.engine().metrics().updates_held.get(), 1);
     assert_eq!(server.engine().metrics().rooms_failed.get(), 0);
@@ -218,9 +224,7 @@ fn a_reader_that_stops_is_cut_off_and_others_are_not_held_up() {
         bo.until(|frame| matches!(frame, Frame::Update(_)));
     }
     assert_eq!(bo.text().len(), 200 * chunk.len());
-    crate::support::eventually("cut off", || {
-        server.engine().metrics().closes.get("SLOW_CONSUMER") == 1
-    });
+    eventually("cut off", || server.engine().metrics().closes.get("SLOW_CONSUMER") == 1);
     drop(stuck);
 }
 
@@ -299,7 +303,7 @@ fn half_open_requests_beyond_the_limit_are_told_429() {
     let connect = || TcpStream::connect(server.address).unwrap();
     let mut silent: Vec<_> =
         (0..civicpress_realtime::limits::HANDSHAKES_MAX).map(|_| connect()).collect();
-    crate::support::eventually("the next is told", || {
+    eventually("the next is told", || {
         let mut next = connect();
         next.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut answer = [0; 12];

@@ -101,7 +101,8 @@ fn only_the_document_decodes_and_only_what_the_guard_admitted() {
         document[start..].split("\n    }\n").next().unwrap().to_owned()
     };
     assert!(
-        body("apply(&mut self, update: &Admitted").contains("Update::decode_v1(update.bytes())")
+        body("integrate(&mut self, update: &Admitted")
+            .contains("Update::decode_v1(update.bytes())")
     );
     let diff = body("diff(");
     assert!(diff.find("scan_state_vector") < diff.find("StateVector::decode_v1"), "{diff}");

@@ -9,7 +9,9 @@ use civicpress_realtime::{
     room::document::{Document, DocumentError},
 };
 
-use crate::{DOCUMENT_BYTES_MAX, Fate, Room, memory::peak_of, on_a_room_thread};
+use crate::{
+    DOCUMENT_BYTES_MAX, Fate, empty_room, memory::peak_of, on_a_room_thread, still_serves,
+};
 
 pub fn var(value: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -336,9 +338,9 @@ fn every_known_payload_is_refused_by_name_or_harmless() {
         // Once into nothing, once beside what honest clients wrote.
         for honest_first in [false, true] {
             for (name, updates, fates) in corpus() {
-                let mut room = Room::new();
+                let mut room = empty_room();
                 if honest_first {
-                    room.still_serves();
+                    still_serves(&mut room);
                 }
                 let input: u64 = updates.iter().map(|update| update.len() as u64).sum();
                 for (at, update) in updates.iter().enumerate() {
@@ -350,8 +352,8 @@ fn every_known_payload_is_refused_by_name_or_harmless() {
                         assert_eq!(&fate, expected, "{name}, update {at}");
                     }
                 }
-                room.still_serves();
-                room.still_serves();
+                still_serves(&mut room);
+                still_serves(&mut room);
             }
         }
     });
@@ -385,7 +387,7 @@ fn stored_payloads_are_refused_by_the_same_names() {
 #[test]
 fn ten_thousand_updates_that_never_fit_stay_outside_and_bounded() {
     on_a_room_thread(|| {
-        let mut room = Room::new();
+        let mut room = empty_room();
         let peak = peak_of(|| {
             for clock in 0..10_000u64 {
                 // A letter after one that never comes.

@@ -9,9 +9,9 @@ use std::{
 use civicpress_realtime::protocol::guard::{Bounds, scan_update};
 
 use crate::{
-    Fate, Room,
+    Fate,
     corpus::{section, var},
-    on_a_room_thread,
+    empty_room, on_a_room_thread, still_serves,
 };
 
 thread_local! {
@@ -86,7 +86,7 @@ fn the_estimate_holds_for_every_kind_of_struct() {
             }
             let bytes = section(count, &body);
             let scan = scan_update(&bytes, &Bounds::stored()).unwrap();
-            let mut room = Room::new();
+            let mut room = empty_room();
             let peak = peak_of(|| assert_eq!(room.send(&bytes), Fate::Taken, "{name}"));
             // The log's row, the change for the others, and the guard's own notes.
             let guard_and_log = 3 * bytes.len() as u64 + 320 * count;
@@ -111,9 +111,9 @@ fn a_row_of_letters_takes_no_more_than_its_own_size() {
             body.extend([1, b'a']);
         }
         let bytes = section(100_000, &body);
-        let mut room = Room::new();
+        let mut room = empty_room();
         let peak = peak_of(|| assert_eq!(room.send(&bytes), Fate::Taken));
         assert!(peak < 64 << 20, "{peak}");
-        room.still_serves();
+        still_serves(&mut room);
     });
 }

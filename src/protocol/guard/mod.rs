@@ -14,6 +14,7 @@
 
 mod admit;
 mod clients;
+mod draft;
 mod join;
 mod order;
 mod rewrite;
@@ -22,6 +23,7 @@ mod split;
 mod structs;
 #[cfg(test)]
 mod tests;
+mod trim;
 mod value;
 
 pub use admit::{Admitted, admit};

@@ -33,7 +33,6 @@ pub(crate) struct Stretch {
     /// Index of the section they are in.
     pub(super) section: u32,
     pub(super) start: u32,
-    pub(super) end: u32,
     /// What is to the left, or around them when `within_left`.
     pub(super) left: Option<Place>,
     pub(super) right: Option<Place>,
@@ -63,7 +62,7 @@ pub struct Shape {
 /// What an update adds to a shape.
 #[derive(Debug, Default)]
 pub struct Growth {
-    /// Client, its first new clock, its new structs; one per section.
+    /// Client, first clock, structs; one per section.
     sections: Vec<(u64, u32, Vec<Run>)>,
     index: HashMap<u64, usize>,
 }
@@ -72,41 +71,22 @@ pub struct Growth {
 const LISTED_SECTIONS_MAX: usize = 8;
 
 impl Shape {
-    /// Whether an update that misses nothing fits; `clock_of` tells the document's clock of a client.
-    pub fn judge(&self, scan: &Scan, clock_of: impl Fn(u64) -> u64) -> Result<Growth, Refusal> {
+    /// Whether an update fits that misses nothing and repeats nothing.
+    pub fn judge(&self, scan: &Scan) -> Result<Growth, Refusal> {
         let mut growth = Growth::default();
         for section in &scan.sections {
-            let known = u32::try_from(clock_of(section.client)).unwrap_or(u32::MAX);
             if scan.sections.len() > LISTED_SECTIONS_MAX {
                 growth.index.insert(section.client, growth.sections.len());
             }
-            growth.sections.push((section.client, section.start.max(known), Vec::new()));
+            growth.sections.push((section.client, section.start, Vec::new()));
         }
         for stretch in &scan.stretches {
-            let index = stretch.section as usize;
-            let Some((client, known)) = growth.sections.get(index).map(|new| (new.0, new.1)) else {
-                continue;
-            };
-            if stretch.end <= known {
-                continue;
-            }
-            let (mut depth, mut keyed) = self.surroundings(&growth, stretch)?;
+            let (depth, keyed) = self.surroundings(&growth, stretch)?;
             if stretch.kind == Kind::Type && usize::from(depth) >= XML_DEPTH_MAX {
                 return Err(Refusal::TypeDepth);
             }
-            if stretch.start < known
-                && let Some(clock) = known.checked_sub(1)
-                && let Some(run) = self.at(Place { client, clock })
-            {
-                // What is known of it, whoever wrote that, is left of the rest and decides where that goes.
-                depth = depth.max(run.depth);
-                keyed |= run.keyed;
-                if keyed && stretch.wide {
-                    return Err(Refusal::Key);
-                }
-            }
-            let run = Run { start: stretch.start.max(known), depth, kind: stretch.kind, keyed };
-            if let Some((_, _, runs)) = growth.sections.get_mut(index) {
+            let run = Run { start: stretch.start, depth, kind: stretch.kind, keyed };
+            if let Some((_, _, runs)) = growth.sections.get_mut(stretch.section as usize) {
                 push(runs, run);
             }
         }
@@ -188,15 +168,13 @@ mod tests {
     #[derive(Default)]
     struct Taken {
         shape: Shape,
-        clock: u32,
     }
 
     impl Taken {
         fn take(&mut self, update: &[u8]) -> Result<(), Refusal> {
             let scan = scan_update(update, &Bounds::new(1 << 30))?;
-            let growth = self.shape.judge(&scan, |_| u64::from(self.clock))?;
+            let growth = self.shape.judge(&scan)?;
             self.shape.grow(growth);
-            self.clock = self.clock.max(scan.sections[0].end);
             Ok(())
         }
 

@@ -10,15 +10,16 @@ use bytes::Bytes;
 
 use super::{
     Bounds, Missing, Refusal,
+    draft::Draft,
     order::{Link, Node, SectionNodes},
     structs::{self, Layout},
 };
-use crate::protocol::lib0::write_var_uint;
 
 /// The two parts of an update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// What the document lacks and can take whole; an update v1 without holes.
+    /// What the document lacks and can take whole; an update v1 without holes and without anything the document
+    /// has.
     pub now: Option<Bytes>,
     /// The rest, as update v1; may have holes.
     pub rest: Option<Bytes>,
@@ -38,7 +39,7 @@ pub fn split_update(
     while let Some(section) = walk.ready.pop() {
         walk.advance(section);
     }
-    Ok(walk.into_split(bytes))
+    walk.into_split(bytes)
 }
 
 /// Passes structs whose dependencies are met, in the document or among those passed before.
@@ -158,7 +159,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn into_split(self, bytes: &[u8]) -> Split {
+    fn into_split(self, bytes: &[u8]) -> Result<Split, Refusal> {
         let (mut now, mut rest) = (Draft::default(), Draft::default());
         for (index, section) in self.layout.sections.iter().enumerate() {
             let (Some(at), Some(known)) =
@@ -177,8 +178,8 @@ impl<'a> Walk<'a> {
             {
                 later += 1;
             }
-            now.section(self.layout, section, index, first..at, bytes);
-            rest.section(self.layout, section, index, later..section.nodes.end, bytes);
+            now.section(self.layout, index, first..at, known, bytes)?;
+            rest.section(self.layout, index, later..section.nodes.end, 0, bytes)?;
         }
         let mut needs: Vec<Missing> = self.unmet.iter().flatten().copied().collect();
         for (client, start, end) in &self.layout.deletes {
@@ -195,74 +196,7 @@ impl<'a> Walk<'a> {
         if rest.is_none() {
             needs.clear();
         }
-        Split { now: now.finish(), rest, needs }
-    }
-}
-
-/// An update being written.
-#[derive(Default)]
-struct Draft {
-    sections: u64,
-    structs: Vec<u8>,
-    /// By client, in the order of the update, where a client's ranges stand together.
-    deletes: Vec<(u64, Vec<(u32, u32)>)>,
-}
-
-impl Draft {
-    fn section(
-        &mut self,
-        layout: &Layout,
-        section: &SectionNodes,
-        index: usize,
-        nodes: std::ops::Range<usize>,
-        bytes: &[u8],
-    ) {
-        let end = if nodes.end >= section.nodes.end {
-            layout.ends.get(index)
-        } else {
-            layout.starts.get(nodes.end)
-        };
-        let (Some(first), Some(start), Some(end)) =
-            (layout.nodes.get(nodes.start), layout.starts.get(nodes.start), end)
-        else {
-            return;
-        };
-        let (false, Some(body)) = (nodes.is_empty(), bytes.get(*start..*end)) else { return };
-        self.sections += 1;
-        write_var_uint(&mut self.structs, nodes.len() as u64);
-        let id = layout.ids.get(section.client as usize).copied().unwrap_or(0);
-        write_var_uint(&mut self.structs, id);
-        write_var_uint(&mut self.structs, u64::from(first.clock));
-        self.structs.extend_from_slice(body);
-    }
-
-    fn delete(&mut self, client: u64, start: u32, end: u32) {
-        if start >= end {
-            return;
-        }
-        match self.deletes.last_mut() {
-            Some((last, ranges)) if *last == client => ranges.push((start, end - start)),
-            _ => self.deletes.push((client, vec![(start, end - start)])),
-        }
-    }
-
-    fn finish(self) -> Option<Bytes> {
-        if self.sections == 0 && self.deletes.is_empty() {
-            return None;
-        }
-        let mut out = Vec::with_capacity(self.structs.len() + 16);
-        write_var_uint(&mut out, self.sections);
-        out.extend_from_slice(&self.structs);
-        write_var_uint(&mut out, self.deletes.len() as u64);
-        for (client, ranges) in &self.deletes {
-            write_var_uint(&mut out, *client);
-            write_var_uint(&mut out, ranges.len() as u64);
-            for (start, len) in ranges {
-                write_var_uint(&mut out, u64::from(*start));
-                write_var_uint(&mut out, u64::from(*len));
-            }
-        }
-        Some(out.into())
+        Ok(Split { now: now.finish(), rest, needs })
     }
 }
 

@@ -27,23 +27,23 @@ use crate::{
     protocol::lib0::{Reader, write_var_uint},
 };
 
-const GC: u8 = 0;
-const DELETED: u8 = 1;
+pub(super) const GC: u8 = 0;
+pub(super) const DELETED: u8 = 1;
 const JSON: u8 = 2;
 const BINARY: u8 = 3;
-const STRING: u8 = 4;
+pub(super) const STRING: u8 = 4;
 const EMBED: u8 = 5;
 const FORMAT: u8 = 6;
 const TYPE: u8 = 7;
 pub(super) const ANY: u8 = 8;
 const DOC: u8 = 9;
-const SKIP: u8 = 10;
+pub(super) const SKIP: u8 = 10;
 
-const HAS_LEFT: u8 = 0x80;
-const HAS_RIGHT: u8 = 0x40;
-const HAS_KEY: u8 = 0x20;
+pub(super) const HAS_LEFT: u8 = 0x80;
+pub(super) const HAS_RIGHT: u8 = 0x40;
+pub(super) const HAS_KEY: u8 = 0x20;
 /// Yjs reads five bits of content kind, yrs four: the fifth must not be set.
-const KIND_BITS: u8 = 0x1f;
+pub(super) const KIND_BITS: u8 = 0x1f;
 
 /// What a scan found, and what of the update has to be written otherwise before yrs may read it.
 pub(super) struct Scanned {
@@ -453,11 +453,9 @@ impl<'a> Scanner<'a> {
         for (section, number) in self.sections.iter().zip(0u32..) {
             for at in section.nodes.clone() {
                 let Some(node) = self.nodes.get(at) else { continue };
-                let next = if at + 1 < section.nodes.end { self.nodes.get(at + 1) } else { None };
                 all.push(Stretch {
                     section: number,
                     start: node.clock,
-                    end: next.map_or(section.end, |next| next.clock),
                     left: self.place(node.left),
                     right: self.place(node.right),
                     within_left: node.within_left,

@@ -242,6 +242,9 @@ impl Actor {
         self.tail_bytes = loaded.tail_bytes;
         self.state_bytes = loaded.snapshot_bytes + loaded.tail_bytes;
         self.write_back.base = loaded.base;
+        for change in loaded.settled {
+            self.log(change).await;
+        }
         if let Some(outside) = loaded.outside {
             self.merge_outside(outside).await?;
         }

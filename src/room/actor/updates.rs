@@ -16,7 +16,7 @@ use crate::{
         sync, ws_frame,
     },
     room::{
-        document::{Applied, Document, DocumentError, Exact, Part},
+        document::{Applied, Document, DocumentError, Exact, Part, Rest, Settled},
         quarantine::Sender,
     },
     store::Append,
@@ -64,13 +64,13 @@ impl Actor {
             Ok(Applied::Changed(change)) => {
                 let bytes = change.unwrap_or_else(|| update.bytes().clone());
                 let seq = self.log(bytes.clone()).await;
-                self.await_commit(session, seq, &bytes);
+                self.await_commit(session, seq, if answer { &bytes } else { update.bytes() });
                 self.fan_out(&bytes, Some(session));
-                self.settle_held()?;
+                self.settle_held().await?;
             }
             Ok(Applied::Missing) => self.take_part(session, update).await?,
             Err(DocumentError::Broken) => {
-                return Err(self.fail_by(session, update.bytes().clone(), "apply"));
+                return Err(self.fail_by(Some(session), update.bytes().clone(), "apply"));
             }
             Err(DocumentError::Refused(code)) => self.refuse_frame(session, code),
             Err(DocumentError::TooLarge(code)) => self.refuse_size(session, code),
@@ -126,16 +126,20 @@ impl Actor {
                 self.refuse_size(session, code);
                 return Ok(());
             }
-            Err(_) => return Err(self.fail_by(session, update, "apply a part")),
+            Err(_) => return Err(self.fail_by(Some(session), update, "apply a part")),
         };
+        let changed = change.is_some();
+        if let Some(change) = change {
+            self.log(change.clone()).await;
+            self.fan_out(&change, Some(session));
+        }
         let asks = rest.is_some();
-        let known = rest.as_ref().and_then(|rest| self.document.holds(rest));
-        if let (None, Some(seq)) = (&change, known) {
-            self.await_commit(session, seq, &update);
-        } else if rest.is_none_or(|rest| self.document.hold(self.last_seq + 1, rest).is_ok()) {
-            self.context.metrics.updates_held.add(u64::from(asks));
-            let seq = self.log(update.clone()).await;
-            self.await_commit(session, seq, &update);
+        let row = match rest {
+            Some(rest) => self.hold(rest).await,
+            None => Some(self.last_seq),
+        };
+        if let Some(row) = row {
+            self.await_commit(session, row, &update);
         } else {
             log::warn!(
                 event = "too_many_held", room = self.room.as_str(), connection = session.0,
@@ -143,14 +147,10 @@ impl Actor {
                 "room {}: too many updates with missing dependencies", self.room
             );
             self.context.metrics.frames_refused.inc("TOO_MANY_HELD");
-            if let Some(change) = &change {
-                self.log(change.clone()).await;
-            }
             self.close_member(session, CloseReason::RoomFailed);
         }
-        if let Some(change) = change {
-            self.fan_out(&change, Some(session));
-            self.settle_held()?;
+        if changed {
+            self.settle_held().await?;
         }
         if asks {
             self.flush_fan_out();
@@ -162,21 +162,64 @@ impl Actor {
         Ok(())
     }
 
-    pub(super) fn settle_held(&mut self) -> Result<(), Ended> {
-        if self.document.is_whole() {
-            return Ok(());
+    /// Keeps what has to wait, in the log too; returns its row. `None`: too much waits already.
+    async fn hold(&mut self, rest: Rest) -> Option<u64> {
+        if let Some(row) = self.document.holds(&rest) {
+            return Some(row);
         }
-        let settled = self.document.settle().map_err(|_| self.fail(None))?;
-        self.tell_again |= !settled.is_empty();
-        for (seq, change) in settled {
+        let bytes = rest.bytes().clone();
+        self.document.hold(self.last_seq + 1, rest).ok()?;
+        self.context.metrics.updates_held.inc();
+        Some(self.log(bytes).await)
+    }
+
+    /// Goes on with what is held. What comes of it gets rows of its own, and whoever waits for a held row waits
+    /// for the last of these.
+    pub(super) async fn settle_held(&mut self) -> Result<(), Ended> {
+        while !self.document.is_whole() {
+            let heavy = self.document.held_bytes() > INLINE_UPDATE_BYTES_MAX;
+            let settled = self.on_document(heavy, Document::settle).await?;
+            let Some(Settled { seq, held, waits, outcome }) = settled else { break };
             // Its author has it; an echo before its commit would be taken for an acknowledgement.
             let author = self.members.iter().find(|(_, member)| member.awaits(seq));
             let author = author.map(|(session, _)| *session);
-            if let Some(change) = change {
-                self.fan_out(&change, author);
+            let given_up = match outcome {
+                Ok(change) => {
+                    if let Some(change) = change {
+                        self.log(change.clone()).await;
+                        self.fan_out(&change, author);
+                    }
+                    None
+                }
+                Err(DocumentError::TooLarge(code)) => Some((code, CloseReason::DocumentTooLarge)),
+                Err(DocumentError::Refused(code)) => Some((code, CloseReason::Policy(code.into()))),
+                Err(_) => return Err(self.fail_by(author, held, "apply a held update")),
+            };
+            if waits {
+                continue;
+            }
+            self.tell_again = true;
+            let row = given_up.is_none().then_some(self.last_seq);
+            for member in self.members.values_mut() {
+                member.settled(seq, row);
+            }
+            if let Some((code, reason)) = given_up {
+                self.give_up_held(author, code, reason);
             }
         }
         Ok(())
+    }
+
+    /// A held update turned out wrong: what it builds on is no place for it, or there is no memory for it.
+    fn give_up_held(&mut self, author: Option<SessionId>, code: &'static str, reason: CloseReason) {
+        self.context.metrics.frames_refused.inc(code);
+        log::warn!(
+            event = "held_update_dropped", room = self.room.as_str(), code = code;
+            "room {}: a held update was given up: {code}", self.room
+        );
+        if let Some(author) = author {
+            self.close_member(author, reason);
+        }
     }
 
     /// Gives an update its place in the log. Waits while the queue of a store that is well is full.
@@ -263,8 +306,8 @@ impl Actor {
     }
 
     /// The document broke over an update: it is kept for study, and the room ends.
-    fn fail_by(&mut self, session: SessionId, update: Bytes, what: &str) -> Ended {
-        let member = self.members.get(&session);
+    fn fail_by(&mut self, session: Option<SessionId>, update: Bytes, what: &str) -> Ended {
+        let member = session.and_then(|session| self.members.get(&session));
         if let Some(member) = member {
             member.did(Violation::RoomFault, &self.context.security);
         }
@@ -274,7 +317,7 @@ impl Actor {
         });
         let reason = format!("the document broke: {what}");
         self.context.quarantine.keep(&self.room, sender, ROOM_FAULT, reason, update);
-        self.fail(Some(session))
+        self.fail(session)
     }
 
     /// What the session's connection is called in log lines.

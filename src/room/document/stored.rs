@@ -1,16 +1,17 @@
 //! Documents and the store: loads, trial loads of snapshots, and the seed a record's log begins with.
 
 use bytes::Bytes;
-use yrs::{Doc, OffsetKind, Options, Transact};
+use yrs::{Doc, OffsetKind, Options, ReadTxn, Transact};
 
-use super::{Applied, Document, DocumentError, Exact, Held, Rest, guarded};
+use super::{Applied, Document, DocumentError, Exact, Rest, guarded, held::Held};
 use crate::{
     markdown,
     protocol::guard::{self, Bounds},
 };
 
 impl Document {
-    /// Rebuilds a document from a snapshot and log rows. Rows that lack a dependency are held again.
+    /// Rebuilds a document from a snapshot and log rows: applies what was applied, in the same order, and holds
+    /// what was held. If the log lost its end, some of that can go on: see [`Document::settle`].
     ///
     /// What is stored was let in before, so a document over its bounds opens: it may shrink, and be read.
     pub fn load(
@@ -19,48 +20,44 @@ impl Document {
         rows: impl Iterator<Item = (u64, Bytes)>,
     ) -> Result<Self, LoadFault> {
         let mut document = Self::new(document_bytes_max);
+        document.bounds = Bounds::stored();
         if let Some(state) = snapshot {
-            let fault = |error| LoadFault { error, seq: None, bytes: state.clone() };
-            let whole = document.load_one(state).map_err(fault)?;
-            if whole.is_some() {
+            let fault =
+                |error| LoadFault { error, seq: None, bytes: state.clone(), was_held: false };
+            if document.load_one(state).map_err(fault)? == Applied::Missing {
                 return Err(fault(DocumentError::Refused("SNAPSHOT_INCOMPLETE")));
             }
         }
         for (seq, bytes) in rows {
-            let fault = |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone() };
-            if let Some(rest) = document.load_one(&bytes).map_err(fault)? {
+            let fault =
+                |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone(), was_held: false };
+            if document.load_one(&bytes).map_err(fault)? == Applied::Missing {
                 // Not bounded again: what is in the log was within the bounds when it came.
-                document.held.push(Held { seq, rest });
+                document.held.push(Held { seq, rest: Rest { bytes, needs: Vec::new() } });
             }
-            document.settle().map_err(fault)?;
         }
+        document.bounds = Bounds::new(document_bytes_max);
         Ok(document)
     }
 
-    /// Applies what is stored; returns the part that has to wait.
-    fn load_one(&mut self, bytes: &Bytes) -> Result<Option<Rest>, DocumentError> {
-        let update = guard::admit(bytes.clone(), &Bounds::stored())?;
-        let limit = std::mem::replace(&mut self.bounds, Bounds::stored());
-        let part = self.apply(&update, Exact::NotWanted).and_then(|applied| match applied {
-            Applied::Missing => self.apply_part(&update).map(|part| part.rest),
-            Applied::Changed(_) | Applied::Unchanged => Ok(None),
-        });
-        self.bounds = limit;
-        part
+    fn load_one(&mut self, bytes: &Bytes) -> Result<Applied, DocumentError> {
+        let update = guard::admit(bytes.clone(), &self.bounds)?;
+        self.apply(&update, Exact::NotWanted)
     }
 
-    /// Whether `state` rebuilds a document equal to this one; asked before a snapshot replaces a good one.
+    /// Whether `state` rebuilds a document with the same structs, of which the same live; asked before a snapshot
+    /// replaces a good one.
     pub fn is_rebuilt_by(&mut self, state: &Bytes) -> bool {
         let document_bytes_max = self.bounds.document_bytes_max;
         let rebuilt = Self::load(document_bytes_max, Some(state), std::iter::empty());
-        let (Ok(rebuilt), Ok(ours)) = (rebuilt, self.state_vector_map()) else { return false };
-        if rebuilt.state_vector_map().is_ok_and(|theirs| theirs == ours) {
+        let Ok(rebuilt) = rebuilt else { return false };
+        let same =
+            guarded(|| Ok(rebuilt.doc.transact().snapshot() == self.doc.transact().snapshot()));
+        if same == Ok(true) {
             self.estimated_bytes = rebuilt.estimated_bytes;
             self.counted = true;
-            true
-        } else {
-            false
         }
+        same == Ok(true)
     }
 }
 
@@ -74,6 +71,8 @@ pub struct LoadFault {
     pub seq: Option<u64>,
     /// The update v1.
     pub bytes: Bytes,
+    /// Whether it was only held, so that the document is whole without it.
+    pub was_held: bool,
 }
 
 /// The first content of a record as an update, made by a client id that no other content can share: the hash
