@@ -5,6 +5,15 @@
  * they do, what does the record say) and to be told (hooks, log lines), never per edit.
  */
 
+import type {
+  CivicDatabaseService,
+  CivicPressArguments,
+  CivicRecordManager,
+  RoomTypeHandler,
+} from './civicpress.js';
+
+export * from './civicpress.js';
+
 /** A person, as `authenticate` tells it. */
 export interface RealtimeUser {
   /** The host's id of the user. */
@@ -36,6 +45,12 @@ export interface RecordText {
 type Awaitable<T> = T | Promise<T>;
 
 /**
+ * What became of a write-back. `elsewhere`: the text was taken, but `loadRecord` does not read it from there.
+ */
+export type SaveOutcome =
+  { saved: true; source?: RecordText['source']; elsewhere?: boolean } | ({ saved: false } & RecordText);
+
+/**
  * Whoever owns users, permissions and records. Functions may throw; a throw, a late answer
  * (`auth.timeout_ms`) and nonsense all mean no. An error's `code` of `AUTH_FAILED` or `PERMISSION_DENIED` is a
  * verdict, any other a failure that clients may retry.
@@ -51,11 +66,9 @@ export interface RealtimeHost {
    * Replaces the text if the source still holds `expected` (`null`: there was no record). Otherwise writes
    * nothing and answers with the present text.
    */
-  saveRecord(
-    room: string,
-    text: string,
-    expected: string | null,
-  ): Awaitable<{ saved: true; source?: RecordText['source'] } | ({ saved: false } & RecordText)>;
+  saveRecord(room: string, text: string, expected: string | null): Awaitable<SaveOutcome>;
+  /** Texts are Markdown from the first byte: what looks like front matter is none. */
+  readonly bodiesOnly?: boolean;
   /** Is told a fact. */
   emitHook?(name: string, data: Record<string, unknown>): unknown;
   /**
@@ -130,6 +143,8 @@ export interface SnapshotReport {
 
 export declare class RealtimeServer {
   constructor(options?: RealtimeServerOptions);
+  /** Inside CivicPress; see `createRealtimeServer`. */
+  constructor(...civicPress: CivicPressArguments);
   /**
    * Starts and resolves once the port accepts connections. Rejects with a {@link RealtimeError}. Idempotent;
    * works again after `shutdown`. While it listens, it keeps the process alive.
@@ -155,28 +170,22 @@ export declare class RealtimeServer {
    * nobody. The host's hook `auth:sessions:revoked` does the same.
    */
   revokeUserConnections(userId: string | number, reason?: string): number;
+  /** Inside CivicPress: who knows the records. */
+  setRecordManager(records: CivicRecordManager): void;
+  /** Inside CivicPress: who keeps drafts. */
+  setDatabaseService(database: CivicDatabaseService): void;
+  /** Says who serves the rooms of a type, from the next connection on; replaces another one of the type. */
+  registerRoomTypeHandler(handler: RoomTypeHandler): void;
+  /** Tells the host a fact, fire and forget. */
+  emitHook(name: string, data: Record<string, unknown>): void;
+  /** Writes a room back. Never rejects: hook and log tell. */
+  finalizeRoomSnapshot(room: { roomId: string }): Promise<void>;
   /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>;
   /** Raw yjs updates (v1) that rebuild the room: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Uint8Array[]>;
   /** Names of the open rooms. */
   rooms(): string[];
-}
-
-/** Every error of the package; `code` is stable. */
-export declare class RealtimeError extends Error {
-  constructor(
-    code: string,
-    message: string,
-    options?: { cause?: unknown; correlationId?: string; context?: Record<string, unknown> },
-  );
-  readonly name: 'RealtimeError';
-  /** Such as `REALTIME_BIND_FAILED`, `REALTIME_CONFIG_INVALID`, `ROOM_NOT_FOUND`, `STORE_LOCKED`. */
-  readonly code: string;
-  /** Names this failure in the log, too. */
-  readonly correlationId: string;
-  /** What was attempted: `operation`, and what it was about, such as `roomId`. */
-  readonly context: Record<string, unknown>;
 }
 
 /** The package's version. */

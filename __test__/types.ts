@@ -23,7 +23,7 @@ const started: Promise<unknown> = address;
 const stopped: Promise<void> = server.shutdown();
 const ended: number = server.revokeUserConnections(7, 'left');
 const health: Public.HealthStatus = server.getHealthStatus();
-const code: string = new implementation.RealtimeError('X', 'y').code;
+const code: string = new implementation.RealtimeError('y', { operation: 'x' }).code;
 export const used = [started, stopped, ended, health, code];
 
 // @ts-expect-error a host without its decisions is none

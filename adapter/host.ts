@@ -70,13 +70,22 @@ export function hostCallbacks(host: RealtimeHost, logger: RealtimeLogger): HostC
       answered('loadRecord', async () => loadAnswer(await host.loadRecord(room))),
     saveRecord: (room, text, expected): Promise<SaveAnswer> =>
       answered('saveRecord', async () => ({ ok: true, ...(await host.saveRecord(room, text, expected)) })),
-    emitHook: (name, data): void => {
-      const failed = (error: unknown): void => logger.warn(`hook ${name} failed: ${String(error)}`);
-      try {
-        Promise.resolve(host.emitHook?.(name, JSON.parse(data))).catch(failed);
-      } catch (error) {
-        failed(error);
-      }
-    },
+    emitHook: (name, data): void => emitHook(host, logger, name, JSON.parse(data)),
+    ...(host.bodiesOnly === undefined ? {} : { bodiesOnly: host.bodiesOnly }),
   };
+}
+
+/** Tells `host` a fact. A host that fails at it loses it. */
+export function emitHook(
+  host: RealtimeHost,
+  logger: RealtimeLogger,
+  name: string,
+  data: Record<string, unknown>,
+): void {
+  const failed = (error: unknown): void => logger.warn(`hook ${name} failed: ${String(error)}`);
+  try {
+    Promise.resolve(host.emitHook?.(name, data)).catch(failed);
+  } catch (error) {
+    failed(error);
+  }
 }

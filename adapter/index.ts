@@ -1,8 +1,22 @@
 /** The package's entry. Public types stand in `index.d.ts`; `__test__/types.ts` holds both together. */
 
-import { native } from './native.js';
+import { createRequire } from 'node:module';
 
-export { RealtimeError } from './errors.js';
+export { RealtimeConfigManager } from './civicpress/config-manager.js';
+export { ControlEvent, MessageType, PresenceEvent, SESSION_REVOKED_HOOK } from './civicpress/constants.js';
+export { RecordRoomHandler } from './civicpress/record-room-handler.js';
+export { createRealtimeServer, registerRealtimeServices } from './civicpress/services.js';
+export {
+  AuthenticationFailedError,
+  ConnectionLimitExceededError,
+  InvalidYjsUpdateError,
+  PermissionDeniedError,
+  RealtimeError,
+  RoomNotFoundError,
+} from './errors.js';
 export { RealtimeServer } from './server.js';
 
-export const version: string = native.version();
+// Not the addon's own: there may be none for this platform.
+const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+export const version: string = manifest.version;

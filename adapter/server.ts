@@ -1,42 +1,28 @@
-import type { ConfigSources } from '../binding.js';
 import type {
+  CivicDatabaseService,
+  CivicPressArguments,
+  CivicRecordManager,
   HealthStatus,
-  RealtimeHost,
-  RealtimeLogger,
   RealtimeServerOptions,
+  RoomTypeHandler,
   ServerAddress,
   SnapshotReport,
 } from '../index.js';
 import type * as Public from '../index.js';
-import { RealtimeError } from './errors.js';
-import { hostCallbacks } from './host.js';
-import { logCallback, logFields, quietConsole } from './logging.js';
-import { native } from './native.js';
+import { addon } from './addon.js';
+import { SESSION_REVOKED_HOOK } from './civicpress/constants.js';
+import { CivicPressEmbedding } from './civicpress/embedding.js';
+import { RecordRoomHandler } from './civicpress/record-room-handler.js';
+import { ownEmbedding, type Embedding } from './embedding.js';
+import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
+import { emitHook, hostCallbacks } from './host.js';
+import { logCallback, logFields } from './logging.js';
 
-/** What the native side reads a configuration from. */
-export function configSources(
-  options: Pick<RealtimeServerOptions, 'config' | 'configFile' | 'env' | 'cwd' | 'standalone'>,
-): ConfigSources {
-  const set = Object.entries(options.env ?? process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-  return {
-    env: Object.fromEntries(set),
-    cwd: options.cwd ?? process.cwd(),
-    ...(options.config === undefined ? {} : { config: JSON.stringify(options.config) }),
-    ...(options.configFile === undefined ? {} : { configFile: options.configFile }),
-    ...(options.standalone === undefined ? {} : { standalone: options.standalone }),
-  };
-}
-
-/** The host's event that a user's sessions are over. */
-const SESSION_REVOKED_HOOK = 'auth:sessions:revoked';
+type Engine = InstanceType<ReturnType<typeof addon>['RealtimeEngine']>;
 
 export class RealtimeServer implements Public.RealtimeServer {
-  readonly #engine: InstanceType<typeof native.RealtimeEngine>;
-  readonly #host: RealtimeHost | undefined;
-  readonly #logger: RealtimeLogger;
-  readonly #sources: ConfigSources;
+  readonly #embedding: Embedding;
+  readonly #engine: Engine;
 
   /** One function for life: hosts take handlers off by identity. */
   readonly #revoked = (data: unknown): void => {
@@ -44,35 +30,53 @@ export class RealtimeServer implements Public.RealtimeServer {
     this.revokeUserConnections(userId as string, typeof reason === 'string' ? reason : '');
   };
 
-  constructor(options: RealtimeServerOptions = {}) {
-    this.#host = options.host;
-    this.#logger = options.logger ?? quietConsole;
-    const standalone = options.standalone ?? options.host === undefined;
-    this.#sources = configSources({ ...options, standalone });
-    this.#engine = new native.RealtimeEngine({
-      ...(options.pagesDir === undefined ? {} : { pagesDir: options.pagesDir }),
-    });
+  constructor(...given: [options?: RealtimeServerOptions] | CivicPressArguments) {
+    this.#embedding = isCivicPress(given) ? new CivicPressEmbedding(...given) : ownEmbedding(given[0] ?? {});
+    const { pagesDir } = this.#embedding;
+    const { RealtimeEngine } = addon();
+    this.#engine = new RealtimeEngine(pagesDir === undefined ? {} : { pagesDir });
   }
 
   async initialize(): Promise<ServerAddress> {
+    const { host, logger } = this.#embedding;
     const address = await this.#attempt('initialize', {}, () =>
       this.#engine.initialize({
-        sources: this.#sources,
-        log: logCallback(this.#logger),
-        ...(this.#host === undefined ? {} : { host: hostCallbacks(this.#host, this.#logger) }),
+        sources: this.#embedding.sources(),
+        log: logCallback(logger),
+        ...(host === undefined ? {} : { host: hostCallbacks(host, logger) }),
       }),
     );
     // Taken off first: initialize() may be called again while it runs.
-    this.#host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
-    this.#host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     return address;
   }
 
   async shutdown(): Promise<void> {
-    this.#host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    this.#embedding.host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
     // The last log lines are on their way; let them arrive before the caller goes on to exit.
     await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  setRecordManager(records: CivicRecordManager): void {
+    this.#civicPress().services.records = records;
+  }
+
+  setDatabaseService(database: CivicDatabaseService): void {
+    this.#civicPress().services.database = database;
+  }
+
+  registerRoomTypeHandler(handler: RoomTypeHandler): void {
+    if (handler instanceof RecordRoomHandler) {
+      this.#civicPress().adopt(handler);
+      RecordRoomHandler.attach(handler, (roomId) => this.#engine.triggerSnapshot(roomId));
+    }
+  }
+
+  emitHook(name: string, data: Record<string, unknown>): void {
+    const { host, logger } = this.#embedding;
+    if (host) emitHook(host, logger, name, data);
   }
 
   getHealthStatus(): HealthStatus {
@@ -84,12 +88,16 @@ export class RealtimeServer implements Public.RealtimeServer {
     try {
       return await this.#engine.triggerSnapshot(`records:${recordId}`);
     } catch (error) {
-      const { code } = RealtimeError.from(error);
+      const { code } = asRealtimeError(error);
       if (code !== 'REALTIME_NOT_RUNNING' && code !== 'ROOM_NOT_FOUND') {
         throw this.#failed('triggerRecordSnapshot', { recordId }, error);
       }
       return { snapshotCreated: false, version: null, timestamp: Date.now() };
     }
+  }
+
+  async finalizeRoomSnapshot({ roomId }: { roomId: string }): Promise<void> {
+    await this.#engine.triggerSnapshot(roomId).catch(() => {});
   }
 
   reloadTls(): Promise<void> {
@@ -114,6 +122,11 @@ export class RealtimeServer implements Public.RealtimeServer {
     return this.#engine.rooms();
   }
 
+  #civicPress(): CivicPressEmbedding {
+    if (this.#embedding instanceof CivicPressEmbedding) return this.#embedding;
+    throw realtimeError('REALTIME_NOT_CIVICPRESS', 'this server has a host of its own, not CivicPress');
+  }
+
   /** Runs native code; what it throws or rejects with becomes a {@link RealtimeError}, which is logged. */
   async #attempt<T>(operation: string, context: Record<string, unknown>, work: () => Promise<T>): Promise<T> {
     try {
@@ -124,7 +137,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   #failed(operation: string, about: Record<string, unknown>, cause: unknown): RealtimeError {
-    const error = RealtimeError.from(cause, { operation, ...about });
+    const error = asRealtimeError(cause, { operation, ...about });
     const { code, correlationId, context, message } = error;
     const fields = {
       event: 'operation_failed',
@@ -134,10 +147,14 @@ export class RealtimeServer implements Public.RealtimeServer {
       error: message,
     };
     try {
-      this.#logger.info(`${operation} failed: ${message}`, logFields(fields));
+      this.#embedding.logger.info(`${operation} failed: ${message}`, logFields(fields));
     } catch {
       // A broken logger must not hide the error.
     }
     return error;
   }
+}
+
+function isCivicPress(given: unknown[]): given is CivicPressArguments {
+  return given.length > 1;
 }

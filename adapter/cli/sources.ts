@@ -1,6 +1,6 @@
 import type { ConfigSources } from '../../binding.js';
 import { checkConfig } from '../native.js';
-import { configSources } from '../server.js';
+import { configSources } from '../embedding.js';
 import { CommandFailed, fail, styled } from './output.js';
 
 /** Where a command's configuration comes from; flags are spelled as environment, which wins. */

@@ -1,0 +1,3 @@
+/** The entry `@civicpress/realtime/realtime-services`. */
+
+export { createRealtimeServer, registerRealtimeServices } from './civicpress.js';
