@@ -14,8 +14,10 @@ use serde_json::Value;
 use tungstenite::client::IntoClientRequest;
 
 use crate::{
+    awareness::state,
     invariants::files_below,
-    support::{Client, Server, client::Frame, eventually, log, server::config},
+    records::add_paragraph,
+    support::{Client, FakeHost, Server, client::Frame, eventually, log, server::config},
 };
 
 /// A client whose request names itself.
@@ -96,6 +98,32 @@ fn a_token_in_a_url_counts_only_if_allowed_and_is_in_no_line() {
         !log::with("event", "client_disconnected").is_empty()
     });
     assert!(log::all().iter().all(|line| !line.contains(token) && !line.contains("?token")));
+}
+
+/// A draft is nobody's to read: not while it is typed, nor refused, merged or written back.
+#[test]
+fn nothing_that_was_typed_or_stored_is_in_a_line() {
+    log::keep();
+    let words = ["stored-draft-words", "typed-draft-words", "refused-draft-words", "cursor-words"];
+    let [stored, typed, refused, cursor] = words;
+    let mut config = config();
+    config.rooms.grace_period_ms = 0;
+    let server = Server::with(config, FakeHost::with_record("a", &format!("{stored}.\n")));
+    let mut ada = Client::join(&server.url("records/a"), "editor:ada");
+    add_paragraph(&mut ada, typed);
+    // Its last bracket is missing: it costs the session.
+    ada.send(state(7, 1, &format!("{{\"name\":\"{cursor}\"")));
+    ada.until_closed();
+    let mut vi = Client::join(&server.url("records/a"), "viewer:vi");
+    vi.type_text(refused);
+    vi.until(|frame| matches!(frame, Frame::Denied(_)));
+    drop(vi);
+    eventually("written back and gone", || {
+        server.host.record("a").contains(typed) && !log::with("event", "room_destroyed").is_empty()
+    });
+    for word in words {
+        assert!(log::all().iter().all(|line| !line.contains(word)), "{word}");
+    }
 }
 
 #[test]

@@ -191,3 +191,18 @@ async fn a_lost_log_is_told_once_and_the_files_are_kept() {
     let again = SqliteStore::open(options).unwrap();
     assert_eq!(again.status().damage, None);
 }
+
+/// Whoever is told may be all that is left a moment later: by then the mark knows of the row.
+#[tokio::test]
+async fn the_mark_is_set_before_anybody_is_told() {
+    let (_dir, store) = open();
+    let (room, watch) = (room("a"), CommitWatch::starting_at(0));
+    for seq in 1..=50 {
+        store.append(append(&room, seq, &watch)).await.unwrap();
+        while watch.committed_seq() < seq {
+            std::thread::yield_now();
+        }
+        let mark = mark::read(store.path()).unwrap();
+        assert!(mark.seq >= seq, "told {seq}, marked {}", mark.seq);
+    }
+}
