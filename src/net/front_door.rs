@@ -4,6 +4,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use hyper::StatusCode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -43,13 +44,11 @@ pub async fn serve(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut place:
         Ok(Ok(head)) => head,
         Ok(Err(error)) => return refuse_head(&mut stream, &unknown, &shared, &error).await,
         Err(_) => {
-            shared.metrics.requests_refused.inc("timeout");
             // Browsers open sockets ahead of need and say nothing on them.
-            if !bytes.is_empty() {
-                unknown.did(Violation::BadHandshake, &shared);
-            }
+            let violation = (!bytes.is_empty()).then_some(Violation::BadHandshake);
             let why = "the request head did not arrive in time";
-            return answer(&mut stream, refusal(408, why, "", &unknown.correlation)).await;
+            let late = Refusal { status: 408, why, label: "timeout", headers: "", violation };
+            return refuse(&mut stream, &unknown, &shared, &late).await;
         }
     };
     let address = shared.proxies.client(peer, &head);
@@ -76,6 +75,30 @@ impl Caller {
     fn did(&self, violation: Violation, shared: &Shared) {
         shared.security.report(violation, self.address, None, &self.correlation);
     }
+
+    /// Counts and logs that the request is refused, and gives the answer: it ends the connection.
+    fn refused(&self, shared: &Shared, refusal: &Refusal) -> String {
+        let Self { address, correlation } = self;
+        let Refusal { status, why, label, headers, violation } = refusal;
+        shared.metrics.requests_refused.inc(label);
+        log::debug!(
+            event = "request_refused", address:% = address, correlation_id = correlation.as_str(),
+            code = label;
+            "a request from {address} was refused with {status}: {why}"
+        );
+        if let Some(violation) = violation {
+            self.did(*violation, shared);
+        }
+        let name = StatusCode::from_u16(*status).ok().and_then(|code| code.canonical_reason());
+        let body = format!("{why} (correlation id {correlation})\n");
+        format!(
+            "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: close\r\nX-Correlation-Id: {correlation}\r\n\
+             {headers}\r\n{body}",
+            name.unwrap_or("Error"),
+            body.len(),
+        )
+    }
 }
 
 /// Goes through the TLS handshake, if the port speaks TLS.
@@ -92,9 +115,7 @@ async fn secure(
         match tcp.peek(&mut first).await {
             Ok(0) | Err(_) => return None,
             Ok(_) if first != [TLS_HANDSHAKE] => {
-                shared.metrics.requests_refused.inc("plain_on_tls");
-                let why = "this port speaks TLS: use https:// or wss://";
-                answer(&mut tcp.into(), refusal(400, why, "", correlation)).await;
+                refuse(&mut tcp.into(), caller, shared, &PLAIN_ON_TLS).await;
                 return None;
             }
             Ok(_) => {}
@@ -132,6 +153,7 @@ struct Refusal {
     status: u16,
     why: &'static str,
     label: &'static str,
+    /// Whole lines.
     headers: &'static str,
     violation: Option<Violation>,
 }
@@ -143,6 +165,19 @@ const FLOOD: Refusal = Refusal {
     headers: "Retry-After: 1\r\n",
     violation: Some(Violation::ConnectionFlood),
 };
+
+const PLAIN_ON_TLS: Refusal = Refusal {
+    status: 400,
+    why: "this port speaks TLS: use https:// or wss://",
+    label: "plain_on_tls",
+    headers: "",
+    violation: None,
+};
+
+/// Refuses a connection beyond the places of those that are half-open; the answer.
+pub(super) fn turn_away(peer: IpAddr, shared: &Shared) -> String {
+    Caller { address: peer, correlation: CorrelationId::random() }.refused(shared, &FLOOD)
+}
 
 fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), Refusal> {
     let refuse =
@@ -197,19 +232,19 @@ fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), 
     )
 }
 
-async fn refuse(stream: &mut Stream, caller: &Caller, shared: &Shared, refused: &Refusal) {
-    let Refusal { status, why, label, headers, violation } = refused;
-    let Caller { address, correlation } = caller;
-    shared.metrics.requests_refused.inc(label);
-    log::debug!(
-        event = "request_refused", address:% = address, correlation_id = correlation.as_str(),
-        code = label;
-        "a request from {address} was refused with {status}: {why}"
-    );
-    if let Some(violation) = violation {
-        caller.did(*violation, shared);
-    }
-    answer(stream, refusal(*status, why, headers, correlation)).await;
+/// Says no and ends the connection.
+async fn refuse(stream: &mut Stream, caller: &Caller, shared: &Shared, refusal: &Refusal) {
+    let response = caller.refused(shared, refusal);
+    // A peer that does not read its refusal is cut off with it.
+    let said = async {
+        stream.write_all(response.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closing with bytes unread would reset the connection, and the answer with it.
+        let mut forgotten = [0; 1024];
+        while stream.read(&mut forgotten).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    drop(timeout(CLOSE_TIMEOUT, said).await);
 }
 
 async fn upgrade(
@@ -292,38 +327,6 @@ async fn refuse_head(stream: &mut Stream, caller: &Caller, shared: &Shared, erro
         HeadError::TooLarge => ("head_too_large", 431, "the request head is too large"),
         HeadError::Malformed(why) | HeadError::Upgrade(_, why) => ("malformed", 400, *why),
     };
-    shared.metrics.requests_refused.inc(label);
-    caller.did(Violation::BadHandshake, shared);
-    answer(stream, refusal(status, why, "", correlation)).await;
-}
-
-/// The answer to a request that has no place among the half-open ones.
-pub(super) fn too_many(correlation: &CorrelationId) -> String {
-    refusal(FLOOD.status, FLOOD.why, FLOOD.headers, correlation)
-}
-
-/// A short answer that ends its connection; `headers` are whole lines.
-fn refusal(status: u16, why: &str, headers: &str, correlation: &CorrelationId) -> String {
-    let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-    let body = format!("{why} (correlation id {correlation})\n");
-    format!(
-        "HTTP/1.1 {status} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-         Connection: close\r\nX-Correlation-Id: {correlation}\r\n{headers}\r\n{body}",
-        reason.unwrap_or("Error"),
-        body.len(),
-    )
-}
-
-/// Says it and ends the connection.
-async fn answer(stream: &mut Stream, response: String) {
-    // A peer that does not read its refusal is cut off with it.
-    let said = async {
-        stream.write_all(response.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Closing with bytes unread would reset the connection, and the answer with it.
-        let mut forgotten = [0; 1024];
-        while stream.read(&mut forgotten).await? > 0 {}
-        Ok::<_, std::io::Error>(())
-    };
-    drop(timeout(CLOSE_TIMEOUT, said).await);
+    let violation = Some(Violation::BadHandshake);
+    refuse(stream, caller, shared, &Refusal { status, why, label, headers: "", violation }).await;
 }

@@ -12,7 +12,6 @@ use crate::{
     error::EngineError,
     limits::LISTEN_BACKLOG,
     net::{Shared, front_door},
-    telemetry::{correlation::CorrelationId, security::Violation},
 };
 
 /// Longest pause after failed accepts, such as when file descriptors run out.
@@ -66,10 +65,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     // Whose connection a proxy's is, its request will tell.
     let address = (!shared.proxies.contain(peer)).then_some(peer);
     let Ok(place) = shared.half_open.take(address) else {
-        shared.metrics.requests_refused.inc("handshakes");
-        let correlation = CorrelationId::random();
-        shared.security.report(Violation::ConnectionFlood, peer, None, &correlation);
-        let refusal = front_door::too_many(&correlation);
+        let refusal = front_door::turn_away(peer, shared);
         // Said if the kernel takes it at once; nobody waits for a flood to read its refusal.
         if shared.certificate.is_none()
             && let Err(error) = stream.try_write(refusal.as_bytes())

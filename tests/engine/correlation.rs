@@ -38,6 +38,13 @@ fn id_of(answer: &str) -> &str {
     id
 }
 
+/// Whoever shows the answer can be told why: its id is in the log.
+#[track_caller]
+fn is_told(answer: &str) {
+    let lines = log::with("correlation_id", id_of(answer));
+    assert!(lines.iter().any(|line| line["event"] == "request_refused"), "{answer}: {lines:?}");
+}
+
 fn is_random(id: &str) -> bool {
     id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -63,10 +70,8 @@ fn every_refused_request_learns_its_id() {
     for (number, (status, from, to)) in cases.into_iter().enumerate() {
         let answer = ask(&server, &with(number, from, to));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
-        let id = format!("mine-{number}");
-        assert_eq!(id_of(&answer), id);
-        let lines = log::with("correlation_id", &id);
-        assert!(lines.iter().any(|line| line["event"] == "request_refused"), "{status}: {lines:?}");
+        assert_eq!(id_of(&answer), format!("mine-{number}"));
+        is_told(&answer);
     }
     // What cannot be read names no id.
     let unreadable = [("400", "nonsense\r\n\r\n".to_owned()), ("431", "a: b\r\n".repeat(100))];
@@ -74,6 +79,7 @@ fn every_refused_request_learns_its_id() {
         let answer = ask(&server, &format!("GET / HTTP/1.1\r\n{lines}\r\n"));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
         assert!(is_random(id_of(&answer)));
+        is_told(&answer);
     }
     let mut silent = TcpStream::connect(server.address).unwrap();
     silent.write_all(b"GET / HT").unwrap();
@@ -84,6 +90,7 @@ fn every_refused_request_learns_its_id() {
     silent.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(is_random(id_of(&answer)));
+    is_told(&answer);
 }
 
 #[test]
@@ -98,8 +105,8 @@ fn who_finds_no_place_among_the_half_open_learns_an_id() {
         refused = ask(&server, "");
         refused.starts_with("HTTP/1.1 429")
     });
-    let id = id_of(&refused);
-    assert!(is_random(id));
+    assert!(is_random(id_of(&refused)));
+    is_told(&refused);
 
     // Behind a proxy it is known later whose connection it is.
     let mut config = server::config();

@@ -190,6 +190,7 @@ fn who_does_not_speak_tls_is_told_in_words() {
     let mut answer = String::new();
     plain.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("https://"), "{answer}");
+    assert!(answer.contains("X-Correlation-Id: "), "{answer}");
     assert_eq!(server.engine().metrics().requests_refused.get("plain_on_tls"), 1);
     // Nonsense after the first byte, and an HTTP/2-only client.
     let mut broken = TcpStream::connect(server.address).unwrap();

@@ -200,7 +200,7 @@ async fn the_mark_is_set_before_anybody_is_told() {
     for seq in 1..=50 {
         store.append(append(&room, seq, &watch)).await.unwrap();
         while watch.committed_seq() < seq {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         let mark = mark::read(store.path()).unwrap();
         assert!(mark.seq >= seq, "told {seq}, marked {}", mark.seq);
