@@ -140,6 +140,8 @@ export interface ConfigSummary {
   databaseFile: string
   /** Tokens are verified with a secret the engine made for itself, because none is configured. */
   ownSecret: boolean
+  /** Microservice mode: address of the CivicPress API, which is the host. */
+  hostApi?: string
   /** How log lines are written. */
   logFormat: 'auto' | 'text' | 'json'
 }

@@ -147,6 +147,9 @@ fn auth(config: &Config) -> Check {
     if config.auth.mode == AuthMode::Host {
         return Check::ok(NAME, "the host verifies tokens");
     }
+    if config.auth.mode == AuthMode::Api {
+        return Check::ok(NAME, "the CivicPress API verifies tokens");
+    }
     if let Err(errors) = crate::config::validate_auth(config) {
         return Check::fail(
             NAME,
@@ -183,7 +186,7 @@ fn is_weak(secret: &str) -> bool {
 fn token(config: &Config, questions: &Questions<'_>) -> Option<Check> {
     const NAME: &str = "token";
     let token = questions.token?;
-    if config.auth.mode == AuthMode::Host {
+    if config.auth.mode != AuthMode::Jwt {
         let detail = "cannot be tried here: the host verifies tokens";
         return Some(Check::warn(NAME, detail, "try it through the host"));
     }

@@ -188,6 +188,20 @@ pub const QUARANTINE_WRITES_MAX: usize = 4;
 
 /// Host calls under way at once.
 pub const HOST_CALLS_MAX: usize = 64;
+/// Attempts of one call to the CivicPress API.
+pub const HOST_API_ATTEMPTS_MAX: u32 = 3;
+/// First wait before such a call is made again, at most; doubles each time.
+pub const HOST_API_RETRY_WAIT: Duration = Duration::from_millis(200);
+/// Calls in a row that fail before the API is left alone for a while.
+pub const HOST_API_FAILURES_MAX: u32 = 5;
+/// Time it is left alone first; doubles with each try that fails.
+pub const HOST_API_OPEN_MIN: Duration = Duration::from_secs(1);
+/// Longest time it is left alone.
+pub const HOST_API_OPEN_MAX: Duration = Duration::from_secs(30);
+/// Largest answer of the API, in bytes: a record, as JSON.
+pub const HOST_API_ANSWER_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+/// Time an unused connection to the API is kept: less than the 5 s after which Node closes it.
+pub const HOST_API_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Host calls, hooks or log entries waiting for the JavaScript thread.
 pub const HOST_QUEUE_MAX: usize = 1024;
 

@@ -22,7 +22,9 @@ function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerA
   const lines = [
     `${styled('bold', `CivicPress realtime ${version()}`)} listens on ${pages}`,
     '',
-    `  records    ${resolve(summary.recordsDir)}`,
+    summary.hostApi === undefined
+      ? `  records    ${resolve(summary.recordsDir)}`
+      : `  host       ${summary.hostApi}`,
     `  data       ${resolve(summary.systemDataDir)}`,
     `  settings   ${summary.file ?? 'defaults and environment'}`,
   ];
@@ -96,7 +98,9 @@ export async function start(args: string[]): Promise<void> {
   });
   requireValid(sources, true);
   const summary = describeConfig(sources);
-  if (existsSync(SAMPLES_DIR)) {
+  // Records and pages are the API's own where it is the host.
+  const alone = summary.hostApi === undefined;
+  if (alone && existsSync(SAMPLES_DIR)) {
     const copied = installSamples(sources, SAMPLES_DIR);
     if (copied > 0) out(`Put ${copied} sample records into ${resolve(summary.recordsDir)}.`);
   }
@@ -107,7 +111,7 @@ export async function start(args: string[]): Promise<void> {
     standalone: true,
     ...(sources.env === undefined ? {} : { env: sources.env }),
     ...(values.config === undefined ? {} : { configFile: values.config }),
-    ...(existsSync(PAGES_DIR) ? { pagesDir: PAGES_DIR } : {}),
+    ...(alone && existsSync(PAGES_DIR) ? { pagesDir: PAGES_DIR } : {}),
   });
   stopOnSignals(server, logger);
   const address = await server.initialize();

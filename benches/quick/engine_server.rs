@@ -45,6 +45,7 @@ impl Host for OpenHost {
             role: "editor".into(),
             expires_at_ms: None,
             room_patterns: Vec::new(),
+            api_user: None,
         })))
     }
 

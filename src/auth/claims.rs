@@ -40,6 +40,7 @@ pub(super) fn identity(
     Ok(Identity {
         role: role(claims)?.to_owned(),
         room_patterns: room_patterns(claims.get("rooms"))?,
+        api_user: None,
         user_id,
         name,
         expires_at_ms: Some(expires_at_ms),

@@ -303,6 +303,7 @@ impl Control {
             None if config.auth.mode == AuthMode::Host => {
                 Err(EngineError::Config("auth.mode is host, but no host was given".into()).into())
             }
+            None if config.auth.mode == AuthMode::Api => settings::api_host(config),
             None => settings::standalone_host(config),
         }
     }

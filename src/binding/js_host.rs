@@ -168,6 +168,7 @@ fn identity(answer: AuthAnswer) -> Result<Identity, HostError> {
         role: answer.role.unwrap_or_else(|| "viewer".into()),
         expires_at_ms: answer.expires_at_ms.map(expiry_ms).transpose()?,
         room_patterns: answer.rooms.unwrap_or_default(),
+        api_user: None,
     })
 }
 

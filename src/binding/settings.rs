@@ -15,6 +15,7 @@ use crate::{
     error::EngineError,
     host::{
         Host,
+        api::ApiHost,
         standalone::{StandaloneHost, StandaloneOptions, install_samples as copy_samples},
     },
     store::{
@@ -56,6 +57,11 @@ pub fn standalone_host(config: &Config) -> Result<Arc<dyn Host>, Failure> {
     let host = StandaloneHost::new(StandaloneOptions::from(config))
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
     Ok(Arc::new(host))
+}
+
+/// The host of microservice mode: the CivicPress API.
+pub fn api_host(config: &Config) -> Result<Arc<dyn Host>, Failure> {
+    Ok(Arc::new(ApiHost::new(config).map_err(invalid)?))
 }
 
 /// A token an engine of this configuration accepts.

@@ -11,7 +11,10 @@ use crate::binding::{
     promise::{Failure, Settler},
     settings,
 };
-use crate::{config::Loaded, error::EngineError};
+use crate::{
+    config::{AuthMode, Loaded},
+    error::EngineError,
+};
 
 type Result<T> = std::result::Result<T, Error<String>>;
 
@@ -57,6 +60,8 @@ pub struct ConfigSummary {
     pub database_file: String,
     /// Tokens are verified with a secret the engine made for itself, because none is configured.
     pub own_secret: bool,
+    /// Microservice mode: address of the CivicPress API, which is the host.
+    pub host_api: Option<String>,
     /// How log lines are written.
     #[napi(ts_type = "'auto' | 'text' | 'json'")]
     pub log_format: String,
@@ -148,6 +153,7 @@ pub fn describe_config(sources: ConfigSources) -> Result<ConfigSummary> {
         system_data_dir: config.system_data_dir.display().to_string(),
         database_file: config.database_file().display().to_string(),
         own_secret: settings::needs_own_secret(&config),
+        host_api: config.host_api.url.filter(|_| config.auth.mode == AuthMode::Api),
         log_format: config.log_format.name().into(),
     })
 }

@@ -51,6 +51,9 @@ pub(super) fn across(
             });
         }
     }
+    if !text("host_api.url").is_empty() || text("auth.mode") == "api" {
+        errors.extend(microservice(standalone, &text, &source_of));
+    }
     if standalone && text("auth.mode") == "host" {
         errors.push(refuse(
             "auth.mode",
@@ -59,6 +62,39 @@ pub(super) fn across(
         ));
     }
     errors
+}
+
+/// Microservice mode needs all of `host_api`, and no other host.
+fn microservice<'a>(
+    standalone: bool,
+    text: &impl Fn(&str) -> &'a str,
+    source_of: &impl Fn(&str) -> Source,
+) -> Vec<ConfigError> {
+    let refuse = |path: &'static str, problem: &str, allowed: &str| ConfigError {
+        path,
+        value: None,
+        problem: problem.into(),
+        allowed: allowed.into(),
+        source: source_of(path),
+    };
+    let mode = text("auth.mode");
+    if !standalone {
+        let api = (mode == "api").then(|| {
+            let problem = "api needs an engine without a host around it, and there is one here";
+            refuse("auth.mode", problem, "host, jwt")
+        });
+        return api.into_iter().collect();
+    }
+    if !matches!(mode, "" | "api") {
+        return Vec::new();
+    }
+    [("host_api.url", "the address of the CivicPress API"), ("host_api.token", "a service token")]
+        .into_iter()
+        .filter(|(path, _)| text(path).is_empty())
+        .map(|(path, allowed)| {
+            refuse(path, "is needed when the CivicPress API is the host", allowed)
+        })
+        .collect()
 }
 
 /// Whether tokens can be verified: one key is there, it is readable, and every algorithm fits it.

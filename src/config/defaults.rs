@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Jwt,
-    LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting, Records,
+    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, HostApi,
+    Jwt, LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting, Records,
     Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
 };
 
@@ -78,6 +78,7 @@ impl Default for Config {
             records: Records { dir: "records".into(), create_missing: false, watch: true },
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024, stamp_identity: false },
             admin: Admin { token: None },
+            host_api: HostApi { url: None, token: None, timeout_ms: 5000 },
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
             pages_dir: None,

@@ -19,6 +19,8 @@ pub enum Rule {
     Origin,
     /// An address or an address with a prefix length.
     Cidr,
+    /// `http://` or `https://`, host, perhaps a port and a path; nothing else.
+    HttpUrl,
     /// A room type.
     RoomType,
     /// A signature algorithm of JWT.
@@ -53,6 +55,7 @@ impl Rule {
             Self::StoreUrl => return check_store_url(text),
             Self::Origin => is_origin(text),
             Self::Cidr => is_cidr(text),
+            Self::HttpUrl => is_http_url(text),
             Self::RoomType => crate::ids::RoomId::new(text, "x").is_ok(),
             Self::Algorithm => return check_algorithm(text),
         };
@@ -69,6 +72,9 @@ impl Rule {
             Self::StoreUrl => "sqlite:<path>".into(),
             Self::Origin => "an origin such as https://example.org or https://*.example.org".into(),
             Self::Cidr => "an address such as 10.0.0.1 or 10.0.0.0/8".into(),
+            Self::HttpUrl => {
+                "http:// or https:// with host, port and path, such as http://api:3000".into()
+            }
             Self::RoomType => {
                 "a room type of 1 to 32 characters of a-z, 0-9, _ and -, starting with a letter"
                     .into()
@@ -134,6 +140,16 @@ fn is_origin(text: &str) -> bool {
         && port.is_some_and(|port| {
             port.parse::<u16>().is_ok_and(|port| port > 0) && !port.starts_with('+')
         })
+}
+
+/// A user or a query would carry secrets into logs.
+fn is_http_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    matches!(scheme, Some("http" | "https"))
+        && !text.contains(['?', '#', '@'])
+        && text
+            .parse::<hyper::Uri>()
+            .is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
 fn is_cidr(text: &str) -> bool {
@@ -210,6 +226,11 @@ mod tests {
                 Rule::StoreUrl,
                 &["sqlite:a.db", "sqlite:/a/b.db", "sqlite:///a/b.db"],
                 &["", "sqlite:", "sqlite://", "mysql://a", "a.db"],
+            ),
+            (
+                Rule::HttpUrl,
+                &["http://api:3000", "https://town.example.org/civic/", "http://[::1]:3000"],
+                &["", "api:3000", "ftp://api", "http://", "http://u:p@api", "http://a/?b=c"],
             ),
             (Rule::RoomType, &["notes", "a-1"], &["", "Notes", "1a", "a:b"]),
             (Rule::Algorithm, &["HS256", "EdDSA"], &["", "none", "NONE", "hs256", "HS1"]),

@@ -187,7 +187,7 @@ static TABLE: &[Key] = keys! {
     "network.write_buffer_size": int(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
     "network.compression_threshold": int(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
 
-    "auth.mode": Kind::Choice { choices: &["host", "jwt"], later: &["api"] }, "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else jwt";
+    "auth.mode": one_of(&["host", "jwt", "api"]), "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else api with host_api.url, else jwt";
     "auth.jwt.secret": Kind::Secret { bytes_min: SECRET_BYTES_MIN }, "" => Built(|c, v| c.auth.jwt.secret = v.optional()), "shared secret for HS256, HS384, HS512; at least 32 bytes";
     "auth.jwt.public_key": PublicKey, "" => Built(|c, v| c.auth.jwt.public_key = v.optional()), "PEM of a public key for RS*, PS*, ES*, EdDSA";
     "auth.jwt.jwks_file": FILE, "" => Refused, "file of several public keys";
@@ -209,9 +209,9 @@ static TABLE: &[Key] = keys! {
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
     "markdown.schema": Kind::Choice { choices: &["civicpress"], later: &["tiptap"] }, "civicpress" => Later, "node names of documents";
-    "host_api.url": URL, "" => Later, "microservice: address of the CivicPress API";
-    "host_api.token": SECRET, "" => Later, "microservice: service token";
-    "host_api.timeout_ms": int(1, 600_000), "5000" => Later, "microservice: time for one call, in milliseconds";
+    "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
+    "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
+    "host_api.timeout_ms": int(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
     "events.legacy_collection_broadcast": Bool, "false" => Later, "collection changes reach sockets that never joined";
     "events.rules": Json, "" => Later, "who may join, emit and broadcast, by room pattern";
     "events.history_size": int(0, 1_000_000), "100" => Later, "events kept per room";
@@ -255,6 +255,7 @@ fn auth_mode(name: &str, mode: AuthMode) -> AuthMode {
     match name {
         "host" => AuthMode::Host,
         "jwt" => AuthMode::Jwt,
+        "api" => AuthMode::Api,
         _ => mode,
     }
 }

@@ -110,6 +110,10 @@ pub fn load_value(options: Value, sources: &Sources) -> Result<Loaded, ConfigErr
         }
         effective.insert(key.path, typed);
     }
+    let unset = |path: &str| effective.get(path).is_none_or(|typed| typed.str().is_empty());
+    if sources.standalone && unset("auth.mode") && !unset("host_api.url") {
+        config.auth.mode = AuthMode::Api;
+    }
     let source_of =
         |path: &str| layer.get(path).map_or(Source::Default, |written| written.source.clone());
     findings.errors.extend(check::across(&effective, sources.standalone, source_of));
@@ -279,7 +283,6 @@ impl Loaded {
         if self.config.store.url.is_none() {
             self.show("store.url", format!("sqlite:{}", show(&self.config.database_file())), None);
         }
-        let mode = if self.config.auth.mode == AuthMode::Host { "host" } else { "jwt" };
-        self.show("auth.mode", mode, None);
+        self.show("auth.mode", self.config.auth.mode.name(), None);
     }
 }

@@ -69,6 +69,8 @@ pub struct Config {
     pub awareness: Awareness,
     /// Operators' routes.
     pub admin: Admin,
+    /// Microservice mode: the CivicPress API as host.
+    pub host_api: HostApi,
     /// What is logged.
     pub log_level: LogLevel,
     /// How the command line writes log lines.
@@ -261,6 +263,19 @@ pub enum AuthMode {
     Host,
     /// The engine, by JWT.
     Jwt,
+    /// The CivicPress API, over HTTP.
+    Api,
+}
+
+impl AuthMode {
+    /// The value of the key.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Jwt => "jwt",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// `auth.jwt.*`
@@ -320,6 +335,24 @@ impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The token must never reach a log.
         f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+/// `host_api.*`
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostApi {
+    /// Address of the CivicPress API, such as `http://api:3000`.
+    pub url: Option<String>,
+    /// Token of the service's own user.
+    pub token: Option<String>,
+    /// Time for one call with all its attempts, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl std::fmt::Debug for HostApi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token must never reach a log.
+        f.debug_struct("HostApi").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

@@ -214,7 +214,6 @@ fn what_is_not_built_yet_says_so() {
     for (text, path) in [
         ("broker: { enabled: true, type: redis }", "broker.type"),
         ("redis: { enabled: true }", "redis.enabled"),
-        ("auth: { mode: api }", "auth.mode"),
         ("snapshots: { storage: api }", "snapshots.storage"),
         ("markdown: { schema: tiptap }", "markdown.schema"),
         ("auth: { jwt: { jwks_file: a.json } }", "auth.jwt.jwks_file"),
@@ -551,6 +550,29 @@ fn standalone_reads_database_url_and_has_no_host() {
     let error =
         standalone(dir.path(), &[("CIVIC_REALTIME_AUTH__MODE", "host")]).unwrap_err().to_string();
     assert!(error.contains("auth.mode"), "{error}");
+}
+
+#[test]
+fn an_api_for_a_host_needs_address_and_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = ("CIVIC_REALTIME_HOST_API__URL", "http://api:3000");
+    let token = ("CIVIC_REALTIME_HOST_API__TOKEN", "a-service-token");
+    let loaded = standalone(dir.path(), &[url, token]).unwrap();
+    assert_eq!(loaded.config.auth.mode, AuthMode::Api, "the address says so");
+    assert_eq!(loaded.value("auth.mode").unwrap().value, "api");
+    let mode = ("CIVIC_REALTIME_AUTH__MODE", "api");
+    for (variables, missing) in [
+        (vec![url], "host_api.token"),
+        (vec![mode, token], "host_api.url"),
+        (vec![("CIVIC_REALTIME_HOST_API__URL", "http://u:hunter2@api"), token], "host_api.url"),
+    ] {
+        let text = shown(&standalone(dir.path(), &variables));
+        assert!(text.contains(missing) && !text.contains("hunter2"), "{text}");
+    }
+    let jwt = standalone(dir.path(), &[url, ("CIVIC_REALTIME_AUTH__MODE", "jwt")]).unwrap();
+    assert_eq!(jwt.config.auth.mode, AuthMode::Jwt);
+    let embedded = from_env(&[mode, url, token]).unwrap_err().to_string();
+    assert!(embedded.contains("auth.mode"), "{embedded}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub fn mask_text(text: &str, kind: &Kind) -> String {
                 MASK.into()
             }
         }
-        Kind::Text(Rule::Url | Rule::StoreUrl) => mask_url(text),
+        Kind::Text(Rule::Url | Rule::HttpUrl | Rule::StoreUrl) => mask_url(text),
         _ => cut(text),
     }
 }

@@ -149,7 +149,7 @@ fn has_message_limits(config: &Config) -> bool {
 
 fn has_sound_tokens(config: &Config) -> bool {
     let secret_is_weak = config.auth.jwt.secret.as_deref().is_some_and(is_weak);
-    let own = config.auth.mode == AuthMode::Host
+    let own = config.auth.mode != AuthMode::Jwt
         || (crate::config::validate_auth(config).is_ok() && !secret_is_weak);
     own && !config.auth.allow_query_token
 }

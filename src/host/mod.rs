@@ -1,11 +1,13 @@
 //! The only door to whoever owns users, permissions, records, hooks and logs.
 
+pub mod api;
 pub mod standalone;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use self::api::ApiUser;
 use crate::{future::BoxFuture, ids::RoomId};
 
 /// Who a token belongs to.
@@ -23,13 +25,21 @@ pub struct Identity {
     /// Room patterns (`type:id`, `*` at the end or alone) the token is limited to; empty = no limit.
     #[serde(skip)]
     pub room_patterns: Vec<String>,
+    /// What the CivicPress API is asked with; `None` with any other host.
+    #[serde(skip)]
+    pub api_user: Option<Box<ApiUser>>,
 }
 
 impl Identity {
     /// Whether a host that looks only at who asks, and as what, has to say the same of both.
     pub fn may_the_same_as(&self, other: &Self) -> bool {
-        (&self.user_id, &self.name, &self.role, &self.room_patterns)
-            == (&other.user_id, &other.name, &other.role, &other.room_patterns)
+        let api_users = match (&self.api_user, &other.api_user) {
+            (Some(mine), Some(theirs)) => mine.may_the_same_as(theirs),
+            (mine, theirs) => mine.is_none() && theirs.is_none(),
+        };
+        api_users
+            && (&self.user_id, &self.name, &self.role, &self.room_patterns)
+                == (&other.user_id, &other.name, &other.role, &other.room_patterns)
     }
 }
 
@@ -127,6 +137,15 @@ pub struct Hook {
     pub data: serde_json::Value,
 }
 
+/// How it goes with a host that is somewhere else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostStatus {
+    /// Why it cannot be asked at the moment, one sentence; `None` = all is well.
+    pub degraded: Option<String>,
+    /// Calls so far by outcome.
+    pub calls: Vec<(&'static str, u64)>,
+}
+
 /// Whoever owns users, permissions, records, hooks. Calls may take as long as the host's time-out; none
 /// stands on the path of an update. Implementations never panic on the host's answers.
 pub trait Host: Send + Sync + 'static {
@@ -169,6 +188,11 @@ pub trait Host: Send + Sync + 'static {
         &'a self,
         identity: &'a Identity,
     ) -> BoxFuture<'a, Result<Vec<RecordSummary>, HostError>>;
+
+    /// How it goes. Hosts that are always there say nothing.
+    fn status(&self) -> HostStatus {
+        HostStatus::default()
+    }
 
     /// Starts watching for outside changes; `changed` is called with each room whose source changed. The
     /// watch ends when the returned guard is dropped. Hosts that cannot watch return `None`.

@@ -129,6 +129,7 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         return error(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "metrics need the admin token");
     }
     let store = shared.store.status();
+    let host = shared.host.status();
     let text = shared.metrics.render(&Gauges {
         connections: shared.sessions.counts().0,
         connections_max: shared.config.limits.max_connections,
@@ -141,6 +142,8 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         store_commit_micros: store.commit_micros,
         store_degraded: store.degraded.is_some(),
         store_damaged: store.damage.is_some(),
+        host_degraded: host.degraded.is_some(),
+        host_calls: host.calls,
     });
     with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
 }

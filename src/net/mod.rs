@@ -152,7 +152,8 @@ impl Shared {
         let store = store.degraded.map(|why| format!("store: {why}"));
         let tls = self.certificate.as_ref().and_then(|certificate| certificate.problem());
         let open = exposure::unencrypted(&self.config, self.address).map(str::to_owned);
-        [store, damage, tls, open].into_iter().flatten().collect()
+        let host = self.host.status().degraded;
+        [store, damage, host, tls, open].into_iter().flatten().collect()
     }
 
     /// Whether new connections are turned away.

@@ -96,6 +96,7 @@ mod tests {
             role: "editor".into(),
             expires_at_ms: None,
             room_patterns: Vec::new(),
+            api_user: None,
         };
         let grant = Grant { can_edit: true };
         let new = NewMember {

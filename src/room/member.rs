@@ -191,6 +191,7 @@ mod tests {
                     role: "editor".into(),
                     expires_at_ms: None,
                     room_patterns: Vec::new(),
+                    api_user: None,
                 },
                 grant: Grant { can_edit: true },
                 outbox,

@@ -96,6 +96,10 @@ pub const EVENTS: &[Event] = events! {
     "database_restored" "warn" [""] "a backup took the database's place";
     "database_set_aside" "error" ["error"] "the database is damaged; it was moved, and a new one made";
 
+    "host_api_failed" "debug" ["error"] "microservice: a call to the CivicPress API brought no answer";
+    "host_api_down" "warn" ["error"] "microservice: too many did in a row; the API is left alone for a while";
+    "host_api_up" "info" [""] "microservice: it answers again";
+
     "hooks_dropped" "warn" ["count"] "the JavaScript thread does not keep up with hooks";
     "log_dropped" "warn" ["count"] "the JavaScript thread does not keep up with log lines";
 };

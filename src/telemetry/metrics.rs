@@ -46,6 +46,11 @@ impl Labelled {
     pub fn get(&self, label: &str) -> u64 {
         self.0.lock().get(label).copied().unwrap_or_default()
     }
+
+    /// All labels with their present values.
+    pub fn all(&self) -> Vec<(&'static str, u64)> {
+        self.0.lock().iter().map(|(label, value)| (*label, *value)).collect()
+    }
 }
 
 /// All counters of one engine.
@@ -129,6 +134,10 @@ pub struct Gauges {
     pub store_degraded: bool,
     /// Whether the database was damaged when it was opened.
     pub store_damaged: bool,
+    /// Whether the host cannot be asked at the moment.
+    pub host_degraded: bool,
+    /// Calls of a host that is somewhere else, by outcome.
+    pub host_calls: Vec<(&'static str, u64)>,
 }
 
 impl Metrics {
@@ -147,6 +156,11 @@ impl Metrics {
             "store_damaged",
             "1 if the database was damaged when it was opened.",
             u64::from(gauges.store_damaged),
+        );
+        text.gauge(
+            "host_degraded",
+            "1 while the host cannot be asked.",
+            u64::from(gauges.host_degraded),
         );
         text.value("store_commits_total", "counter", "Commits.", gauges.store_commits);
         text.value("store_rows_total", "counter", "Log rows committed.", gauges.store_rows);
@@ -212,6 +226,8 @@ impl Metrics {
         );
         text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
+        let calls = &gauges.host_calls;
+        text.labels("host_calls_total", "Calls to the CivicPress API.", "outcome", calls);
         out
     }
 }
@@ -230,8 +246,12 @@ impl Exposition<'_> {
     }
 
     fn labelled(&mut self, name: &str, help: &str, label: &str, values: &Labelled) {
+        self.labels(name, help, label, &values.all());
+    }
+
+    fn labels(&mut self, name: &str, help: &str, label: &str, values: &[(&'static str, u64)]) {
         self.head(name, "counter", help);
-        for (key, value) in values.0.lock().iter() {
+        for (key, value) in values {
             let _ = writeln!(self.0, "civicpress_realtime_{name}{{{label}=\"{key}\"}} {value}");
         }
     }

@@ -20,6 +20,7 @@ mod drafts;
 #[cfg(target_os = "linux")]
 mod flow;
 mod front_door;
+mod host_api;
 mod http;
 mod invariants;
 mod lifecycle;

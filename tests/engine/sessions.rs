@@ -96,6 +96,7 @@ async fn nothing_applies_after_a_revocation_returned() {
             role: "editor".into(),
             expires_at_ms: None,
             room_patterns: Vec::new(),
+            api_user: None,
         };
         let (grant, ack) = (Grant { can_edit: true }, AckMode::None);
         let correlation = CorrelationId::random();

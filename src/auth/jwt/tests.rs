@@ -109,6 +109,7 @@ fn a_good_token_gives_its_identity() {
             role: "editor".into(),
             expires_at_ms: Some(NOW_MS + 60_000),
             room_patterns: Vec::new(),
+            api_user: None,
         }
     );
 }

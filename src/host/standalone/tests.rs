@@ -42,6 +42,7 @@ fn who(role: &str, patterns: &[&str]) -> Identity {
         role: role.into(),
         expires_at_ms: None,
         room_patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        api_user: None,
     }
 }
 

@@ -250,6 +250,7 @@ mod tests {
             role: "editor".into(),
             expires_at_ms: None,
             room_patterns: Vec::new(),
+            api_user: None,
         };
         let (handle, _) = mpsc::channel(1);
         let grant = Grant { can_edit: true };

@@ -76,6 +76,7 @@ fn member(session: u64, user: &str) -> (Box<NewMember>, Arc<Outbox>) {
         role: "editor".into(),
         expires_at_ms: None,
         room_patterns: Vec::new(),
+        api_user: None,
     };
     let member = NewMember {
         session: SessionId(session),

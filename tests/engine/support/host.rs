@@ -153,6 +153,7 @@ fn identity(token: &str) -> Result<Identity, HostError> {
         role: role.into(),
         expires_at_ms: life_ms.parse().ok().map(|ms: u64| unix_ms() + ms),
         room_patterns: Vec::new(),
+        api_user: None,
     })
 }
 

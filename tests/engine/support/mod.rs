@@ -1,5 +1,6 @@
 //! What every test needs: a server, a host, clients.
 
+pub mod api;
 pub mod client;
 pub mod echo;
 pub mod host;
