@@ -32,7 +32,7 @@ const { schema, safeHref } = await load('schema');
 const { parseToken } = await load('session');
 const { relativeDate } = await load('relative-date');
 const { Delivery } = await load('realtime/delivery');
-const { ending } = await load('realtime/closes');
+const { ending, isRefusal } = await load('realtime/closes');
 const { colorOf, trustedColor } = await load('realtime/colors');
 
 test('the schema has the names, attributes and defaults of the server', () => {
@@ -146,6 +146,19 @@ test('each close code says what happens next', () => {
   for (const code of [4003, 4004, 4413, 4499]) assert.equal(ending(code).then, 'stop');
   for (const code of [1008, 1009, 4029, 4500, 4503, 4508]) assert.equal(ending(code).then, 'retry');
   assert.equal(ending(1006), null);
+  for (const reason of ['', '{', 'null', '{"code":1}', '{"code":"toString"}'])
+    assert.equal(ending(1006, reason), null, reason);
+});
+
+test('too many messages are no refusal of what was written', () => {
+  const reason = '{"code":"RATE_LIMIT_EXCEEDED","reason":"Rate limit exceeded"}';
+  assert.match(ending(1008, reason).text, /too many messages/);
+  assert.notEqual(ending(1008).text, ending(1008, reason).text);
+  assert.equal(ending(1008, reason).then, 'retry');
+  assert.deepEqual(
+    [isRefusal(1008, reason), isRefusal(1008), isRefusal(1009), isRefusal(4500)],
+    [false, true, true, false],
+  );
 });
 
 test('a person’s colour is stable and readable', () => {

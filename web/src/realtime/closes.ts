@@ -30,11 +30,41 @@ const ENDINGS: Record<number, Ending> = {
   4508: { text: 'The connection was too slow to keep up. Reconnecting…', then: 'retry' },
 };
 
-/** Looks a close code up; `null` for ordinary losses, which the state alone explains. */
-export function ending(code: number): Ending | null {
+/** By the code in the reason, where one close code has several. */
+const BY_REASON = new Map<string, Ending>([
+  [
+    'RATE_LIMIT_EXCEEDED',
+    {
+      text: 'This tab sent too many messages at once. It will connect again by itself.',
+      then: 'retry',
+    },
+  ],
+]);
+
+/**
+ * Looks a close code and the server's reason, JSON with a `code`, up; `null` for ordinary losses, which the
+ * state alone explains.
+ */
+export function ending(code: number, reason = ''): Ending | null {
+  const byReason = BY_REASON.get(codeOf(reason));
+  if (byReason !== undefined) return byReason;
   const known = ENDINGS[code];
   if (known !== undefined) return known;
   // 4400–4499 mirror HTTP's 4xx: the stock provider stops there, so the text must not promise a retry.
   if (code >= 4400 && code < 4500) return { text: 'The server ended this connection.', then: 'stop' };
   return null;
+}
+
+function codeOf(reason: string): string {
+  try {
+    const told = JSON.parse(reason) as { code?: unknown } | null;
+    return typeof told?.code === 'string' ? told.code : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Whether the server refused what the tab sent, so that sending it again may be pointless. */
+export function isRefusal(code: number, reason = ''): boolean {
+  return (code === 1008 || code === 1009) && !BY_REASON.has(codeOf(reason));
 }

@@ -1,6 +1,6 @@
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
-import { ending, type Ending } from './closes';
+import { ending, isRefusal, type Ending } from './closes';
 import { Delivery } from './delivery';
 import { countingSocket, type ControlMessage } from './socket';
 
@@ -65,7 +65,7 @@ export class Connection {
       this.delivery.synced(synced);
       if (synced) listener.ready();
     });
-    this.provider.on('connection-close', (event) => this.#closed(event?.code ?? 1006));
+    this.provider.on('connection-close', (event) => this.#closed(event?.code ?? 1006, event?.reason));
   }
 
   connect(): void {
@@ -114,9 +114,9 @@ export class Connection {
     }
   }
 
-  #closed(code: number): void {
-    const end = ending(code);
-    if (code === 1008 || code === 1009) this.#refusals += 1;
+  #closed(code: number, reason?: string): void {
+    const end = ending(code, reason);
+    if (isRefusal(code, reason)) this.#refusals += 1;
     this.delivery.closed(!this.#shouldReconnect(code));
     if (end === null) return;
     this.#ended = true;
