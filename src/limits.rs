@@ -99,6 +99,8 @@ pub const FAN_OUT_BYTES_MAX: usize = 64 * 1024;
 pub const HELD_UPDATES_MAX: usize = 64;
 /// Bytes of these updates.
 pub const HELD_BYTES_MAX: usize = 256 * 1024;
+/// One user's part of both is one in so many.
+pub const HELD_USER_SHARE: usize = 8;
 /// Updates up to this size are applied on the room's own task; larger ones on the compute threads.
 pub const INLINE_UPDATE_BYTES_MAX: usize = 64 * 1024;
 /// Stack of each thread that runs yrs, in bytes of address space.
@@ -119,6 +121,9 @@ pub const UPDATE_STRUCTS_MAX: usize = 4_000_000;
 pub const JOIN_STRUCTS_MIN: u64 = 32;
 /// Entries of one state vector.
 pub const STATE_VECTOR_ENTRIES_MAX: usize = 100_000;
+/// Clients who ever wrote in a document. Who has all of it must be able to name them in a state vector, and
+/// some whom the server does not know.
+pub const DOCUMENT_CLIENTS_MAX: usize = STATE_VECTOR_ENTRIES_MAX - 10_000;
 /// Nesting of JSON-like values within an update.
 pub const ANY_DEPTH_MAX: usize = 64;
 /// Nesting of shared types (XML elements, maps, lists, texts) within a document.

@@ -201,8 +201,18 @@ impl Document {
         }
     }
 
-    /// Whether there is memory for what an update adds. Deleting is always allowed.
+    /// Whether a peer could still name everybody in a state vector, were an update in.
+    fn can_name_all(&self, scan: &Scan) -> bool {
+        let unknown =
+            scan.sections.iter().filter(|section| self.clock(section.client) == 0).count();
+        unknown == 0 || self.clocks.len() + unknown <= self.bounds.clients_max
+    }
+
+    /// Whether there is room for what an update adds. Deleting is always allowed.
     fn afford(&mut self, scan: &Scan) -> Result<(), DocumentError> {
+        if !self.can_name_all(scan) {
+            return Err(DocumentError::TooLarge("document_clients"));
+        }
         let added: u64 = scan.sections.iter().map(|section| section.estimated_bytes).sum();
         let fits = |document: &Self| {
             added == 0

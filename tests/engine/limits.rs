@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use civicpress_realtime::protocol::{lib0::write_var_uint, sync};
-use yrs::{Text, Transact};
+use civicpress_realtime::{
+    limits::{DOCUMENT_CLIENTS_MAX, HELD_UPDATES_MAX, HELD_USER_SHARE},
+    protocol::{lib0::write_var_uint, sync},
+};
+use yrs::{ReadTxn, Text, Transact};
 
 use crate::support::{Client, Server, client::Frame, eventually};
 
@@ -107,5 +110,80 @@ fn a_full_document_tells_its_writer_and_takes_deletions() {
     fresh.type_text(&chunk);
     bo.until(|frame| matches!(frame, Frame::Update(_)));
     assert_eq!(bo.text().len(), length - 100_000);
+    assert_eq!(metrics.rooms_failed.get(), 0);
+}
+
+/// One struct each of so many clients.
+fn crowd(first: u64, clients: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_var_uint(&mut out, clients);
+    for client in first..first + clients {
+        out.push(1);
+        write_var_uint(&mut out, client);
+        out.extend([0, 0, 1]);
+    }
+    out.push(0);
+    out
+}
+
+#[test]
+fn a_document_has_as_many_clients_as_a_state_vector_can_name() {
+    let server = Server::start();
+    let url = server.url("notes/a?ack=json");
+    let mut bo = Client::join(&url, "editor:bo");
+    bo.type_text("before ");
+    let mut mallory = Client::join(&url, "editor:mallory");
+    let most = DOCUMENT_CLIENTS_MAX as u64;
+    // Bo is one of them.
+    mallory.send(sync::update(&crowd(1 << 40, most - 1)));
+    bo.until(|frame| matches!(frame, Frame::Update(_)));
+    mallory.send(sync::update(&crowd(1 << 50, 1)));
+    let (code, reason) = mallory.until_closed();
+    assert_eq!((code, reason.contains("DOCUMENT_TOO_LARGE")), (4413, true), "{reason}");
+    assert_eq!(server.engine().metrics().frames_refused.get("document_clients"), 1);
+    // The room lives on for who is in it, and for who comes with a state vector of all of them.
+    bo.type_text("and after");
+    let mut eve = Client::join(&url, "viewer:eve");
+    eve.until_text("before and after");
+    let known = eve.doc.transact().state_vector();
+    assert_eq!(known.len() as u64, most);
+    eve.say_hello();
+    eve.until(|frame| matches!(frame, Frame::Step2(_)));
+}
+
+/// A letter of a client whose first letter never comes.
+fn gapped(client: u64) -> Vec<u8> {
+    let mut out = vec![1, 1];
+    write_var_uint(&mut out, client);
+    out.extend([1, 0x84]);
+    write_var_uint(&mut out, client);
+    out.extend([0, 1, b'x', 0]);
+    out
+}
+
+#[test]
+fn one_user_leaves_the_others_places_for_what_waits() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let metrics = server.engine().metrics();
+    let share = (HELD_UPDATES_MAX / HELD_USER_SHARE) as u64;
+    // Coming back does not help.
+    for visit in 0..10 {
+        let mut mallory = Client::join(&url, "editor:mallory");
+        for number in 0..=share {
+            mallory.send(sync::update(&gapped(1000 + visit * 100 + number)));
+        }
+        let (code, reason) = mallory.until_closed();
+        assert_eq!(code, 4500, "{reason}");
+    }
+    assert_eq!(metrics.updates_held.get(), share);
+    assert_eq!(metrics.frames_refused.get("TOO_MANY_HELD"), 10);
+    // Somebody else's updates still may come out of order.
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    let updates: Vec<_> = ["one ", "two ", "three"].map(|word| ada.edit(word)).into();
+    for update in updates.iter().rev() {
+        ada.send(sync::update(update));
+    }
+    bo.until_text("one two three");
     assert_eq!(metrics.rooms_failed.get(), 0);
 }

@@ -32,7 +32,9 @@ pub use split::{Split, split_update};
 pub(crate) use value::depth_exceeded as json_depth_exceeded;
 
 use super::lib0::{DecodeError, Reader};
-use crate::limits::{CLIENT_ID_MAX, CLOCK_MAX, STATE_VECTOR_ENTRIES_MAX, UPDATE_STRUCTS_MAX};
+use crate::limits::{
+    CLIENT_ID_MAX, CLOCK_MAX, DOCUMENT_CLIENTS_MAX, STATE_VECTOR_ENTRIES_MAX, UPDATE_STRUCTS_MAX,
+};
 
 /// What an update may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +43,23 @@ pub struct Bounds {
     pub document_bytes_max: u64,
     /// Structs and delete ranges together.
     pub structs_max: usize,
+    /// Clients who ever wrote in a document.
+    pub clients_max: usize,
 }
 
 impl Bounds {
-    /// The fixed bound on structs, and this bound on estimated memory, in bytes.
+    /// The fixed bounds on structs and clients, and this bound on estimated memory, in bytes.
     pub fn new(document_bytes_max: u64) -> Self {
-        Self { document_bytes_max, structs_max: UPDATE_STRUCTS_MAX }
+        Self {
+            document_bytes_max,
+            structs_max: UPDATE_STRUCTS_MAX,
+            clients_max: DOCUMENT_CLIENTS_MAX,
+        }
     }
 
     /// For what is stored and was let in before: a document over its bound must still open.
     pub fn stored() -> Self {
-        Self { document_bytes_max: u64::MAX, structs_max: usize::MAX }
+        Self { document_bytes_max: u64::MAX, structs_max: usize::MAX, clients_max: usize::MAX }
     }
 }
 

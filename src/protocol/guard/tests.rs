@@ -177,11 +177,11 @@ fn each_rule_has_its_name() {
 fn memory_and_struct_counts_are_bounded() {
     let bytes = section(1000, &[0, 1].repeat(1000));
     assert_eq!(
-        scan_update(&bytes, &Bounds { document_bytes_max: 1 << 30, structs_max: 999 }),
+        scan_update(&bytes, &Bounds { structs_max: 999, ..Bounds::new(1 << 30) }),
         Err(Refusal::TooManyStructs)
     );
     assert_eq!(
-        scan_update(&bytes, &Bounds { document_bytes_max: 10_000, structs_max: 1000 }),
+        scan_update(&bytes, &Bounds { structs_max: 1000, ..Bounds::new(10_000) }),
         Err(Refusal::TooLarge)
     );
     assert!(scan(&bytes).is_ok());

@@ -4,6 +4,7 @@
 //! acknowledgement waits for the log's commit. The actor never waits for a client: it only pushes into
 //! outboxes. It waits for the store's queue, and thereby makes senders wait.
 
+mod held;
 mod members;
 mod presence;
 mod snapshot;
@@ -23,7 +24,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::unlogged::Unlogged;
+use self::{held::HeldShares, unlogged::Unlogged};
 use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
@@ -71,6 +72,7 @@ pub(super) struct Actor {
     pub(super) document: Document,
     pub(super) members: HashMap<SessionId, Member>,
     fan_out: FanOut,
+    held_shares: HeldShares,
     awareness: AwarenessTable,
     awareness_dirty: HashSet<u64>,
     awareness_sent_at: Instant,
@@ -128,6 +130,7 @@ impl Actor {
             awareness,
             awareness_dirty: HashSet::new(),
             awareness_sent_at: now,
+            held_shares: HeldShares::default(),
             awareness_checked_at: now,
             opened_at: now,
             last_seq: 0,

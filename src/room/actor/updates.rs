@@ -135,7 +135,7 @@ impl Actor {
         }
         let asks = rest.is_some();
         let row = match rest {
-            Some(rest) => self.hold(rest).await,
+            Some(rest) => self.hold(session, rest).await,
             None => Some(self.last_seq),
         };
         if let Some(row) = row {
@@ -163,12 +163,17 @@ impl Actor {
     }
 
     /// Keeps what has to wait, in the log too; returns its row. `None`: too much waits already.
-    async fn hold(&mut self, rest: Rest) -> Option<u64> {
+    async fn hold(&mut self, session: SessionId, rest: Rest) -> Option<u64> {
         if let Some(row) = self.document.holds(&rest) {
             return Some(row);
         }
         let bytes = rest.bytes().clone();
+        let user = &self.members.get(&session)?.identity.user_id;
+        if !self.held_shares.has_place(user, bytes.len(), &self.document.held_seqs()) {
+            return None;
+        }
         self.document.hold(self.last_seq + 1, rest).ok()?;
+        self.held_shares.take(user, bytes.len(), self.last_seq + 1);
         self.context.metrics.updates_held.inc();
         Some(self.log(bytes).await)
     }
