@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod fault;
 mod held;
+mod reunion;
 mod stored;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 use bytes::Bytes;
 use yrs::{
     Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, TransactionMut, Update, WriteTxn,
+    XmlFragmentRef,
     updates::{decoder::Decode, encoder::Encode},
 };
 
@@ -27,6 +29,7 @@ use crate::{
 
 use held::Held;
 pub use held::{Rest, Settled};
+pub use reunion::Reunion;
 pub use stored::{LoadFault, seed_update};
 
 /// What can go wrong with a document.
@@ -276,10 +279,18 @@ impl Document {
         base: &str,
         theirs: &str,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
+        self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs))
+    }
+
+    /// An edit of the record's content by ourselves; returns what changed, as update v1.
+    fn edit<T>(
+        &mut self,
+        edit: impl FnOnce(&mut TransactionMut<'_>, &XmlFragmentRef) -> T,
+    ) -> Result<(Option<Bytes>, T), DocumentError> {
         let (update, report, clock) = self.guarded(|doc| {
             let fragment = doc.get_or_insert_xml_fragment(markdown::ROOT);
             let mut txn = doc.transact_mut();
-            let report = markdown::merge_outside(&mut txn, &fragment, base, theirs);
+            let report = edit(&mut txn, &fragment);
             forget_subdocuments(&mut txn);
             let update = txn.has_changes().then(|| Bytes::from(txn.encode_update_v1()));
             drop(txn);

@@ -11,7 +11,7 @@ use crate::{
         RoomContext,
         document::{Document, DocumentError, LoadFault, Settled, seed_update},
     },
-    store::{LoggedUpdate, OFFERED, Seed, SeedOutcome, StoreError, StoredRoom},
+    store::{LoggedUpdate, OFFERED, RESEEDED, Seed, SeedOutcome, StoreError, StoredRoom},
 };
 
 /// A loaded room.
@@ -31,6 +31,8 @@ pub struct Loaded {
     pub base: Option<RecordText>,
     /// The source's present text, if it differs from `base`.
     pub outside: Option<RecordText>,
+    /// The text it was seeded from, if the store had lost it and clients may still have its earlier history.
+    pub reseeded: Option<String>,
 }
 
 /// Why a room could not be loaded. A failed load refuses its joiners; it never yields an empty room.
@@ -141,9 +143,14 @@ async fn from_store(
         snapshot_bytes,
         base: None,
         outside: None,
+        reseeded: None,
     };
     if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
+        if context.store.status().has_predecessor {
+            let seed = context.store.source_text(room, RESEEDED).await?;
+            loaded.reseeded = seed.filter(|seed| !seed.is_empty());
+        }
     }
     Ok(loaded)
 }
@@ -222,6 +229,10 @@ async fn seed(
 ) -> Result<SeedOutcome, LoadError> {
     let (name, body) = (room.to_string(), context.split(&record.text).1.to_owned());
     let update: Bytes = context.compute.run(move || seed_update(&name, &body)).await??;
+    if context.store.status().has_predecessor {
+        // Before the seed, so that no seed is without its note.
+        context.store.set_source_text(room, RESEEDED, record.text.clone()).await?;
+    }
     let seed =
         Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
     Ok(context.store.seed(seed).await?)
@@ -236,5 +247,6 @@ fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
         snapshot_bytes: 0,
         base,
         outside: None,
+        reseeded: None,
     }
 }

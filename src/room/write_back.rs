@@ -339,7 +339,7 @@ impl Actor {
         Ok(())
     }
 
-    fn keep_conflict(&self, theirs: &RecordText) {
+    pub(super) fn keep_conflict(&self, theirs: &RecordText) {
         log::warn!(
             event = "record_conflict", room = self.room.as_str(), source = theirs.source;
             "room {}: its {} was changed in places edited here too; kept aside",

@@ -208,6 +208,9 @@ pub struct StoreStatus {
     pub degraded: Option<String>,
     /// What was wrong with the file when it was opened, and where it is now. Stays until the next start.
     pub damage: Option<String>,
+    /// Whether files of an earlier database stand beside this one: it may have known rooms that this one does
+    /// not, and so may clients.
+    pub has_predecessor: bool,
     /// Commits so far.
     pub commits: u64,
     /// Log rows committed so far.
@@ -220,6 +223,9 @@ pub struct StoreStatus {
 
 /// Beside the sources' names: the text last offered to any of them.
 pub const OFFERED: &str = "offered";
+/// Beside the sources' names: the text a room was seeded from because the store had lost it; empty = the room's
+/// earlier history has come since.
+pub const RESEEDED: &str = "reseeded";
 
 /// The update log and its base snapshots.
 pub trait Store: Send + Sync + 'static {
@@ -261,7 +267,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
     /// Remembers the text last exchanged with `source`, in place of what was exchanged with another one.
-    /// [`OFFERED`] stands beside them.
+    /// [`OFFERED`] and [`RESEEDED`] stand beside them.
     fn set_source_text<'a>(
         &'a self,
         room: &'a RoomId,

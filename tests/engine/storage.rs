@@ -18,6 +18,11 @@ use civicpress_realtime::{
     store::sqlite::{self, Archive},
 };
 
+use yrs::{
+    Doc, OffsetKind, Options, ReadTxn, StateVector, Transact, Update, WriteTxn, XmlElementPrelim,
+    XmlFragment, XmlTextPrelim, updates::decoder::Decode,
+};
+
 use crate::{
     records::{add_paragraph, until_xml, xml},
     support::{Client, FakeHost, Server, client::Frame, eventually, server::config},
@@ -196,6 +201,117 @@ fn a_database_that_was_set_aside_is_told_and_doubles_nothing() {
     back.sync();
     assert_eq!(xml(&back), before);
     assert_eq!(xml(&Client::join(&server.url("records/a"), "editor:bo")), before);
+}
+
+/// A record that was edited and written back before its database was lost, and the tab that still holds it.
+fn with_a_lost_database() -> (Server, Doc) {
+    let host = FakeHost::with_record("a", "---\nid: a\n---\n# Title\n\nText.\n");
+    let mut server = Server::with(config(), host);
+    let mut ada = Client::join(&server.url("records/a?ack=json"), EDITOR);
+    add_paragraph(&mut ada, "Written back.");
+    until_acked(&mut ada, 2);
+    server.stop();
+    assert!(server.host.record("a").contains("Written back."));
+    fs::write(server.database(), "no database").unwrap();
+    (server.again(), ada.doc.clone())
+}
+
+/// Comes back with the state of an earlier session.
+fn come_back(server: &Server, before: Doc) -> Client {
+    let url = server.url("records/a?ack=json");
+    let mut client = Client::with_doc(&url, EDITOR, before).unwrap();
+    client.say_hello();
+    client.sync();
+    until_acked(&mut client, 1);
+    client
+}
+
+/// Adds a paragraph that reaches nobody yet.
+fn add_unsent(doc: &Doc, words: &str) {
+    let mut txn = doc.transact_mut();
+    let fragment = txn.get_or_insert_xml_fragment("default");
+    let paragraph = fragment.push_back(&mut txn, XmlElementPrelim::empty("paragraph"));
+    paragraph.push_back(&mut txn, XmlTextPrelim::new(words));
+}
+
+/// Everybody, a newcomer and the record's source have these paragraphs, each once, and nothing else.
+fn assert_paragraphs(server: &Server, clients: &mut [&mut Client], mut paragraphs: Vec<&str>) {
+    paragraphs.sort_unstable();
+    let expected: Vec<_> =
+        paragraphs.iter().map(|words| format!("<paragraph>{words}</paragraph>")).collect();
+    let shown = |client: &Client| {
+        let text = xml(client);
+        let mut found: Vec<_> = text
+            .split_inclusive("</paragraph>")
+            .map(|part| part.replace("<heading level=\"1\">Title</heading>", ""))
+            .collect();
+        found.sort_unstable();
+        (found, text.matches("Title").count())
+    };
+    for client in clients {
+        while shown(client) != (expected.clone(), 1) {
+            if let Frame::Closed(code, reason) = client.next() {
+                panic!("closed: {code} {reason}; shows {:?}", shown(client));
+            }
+        }
+    }
+    let newcomer = Client::join(&server.url("records/a"), "viewer:eve");
+    assert_eq!(shown(&newcomer), (expected, 1));
+    server.block_on(server.engine().trigger_snapshot("records:a")).unwrap();
+    let text = server.host.record("a");
+    for words in paragraphs {
+        assert_eq!(text.matches(words).count(), 1, "{words} in {text}");
+    }
+}
+
+#[test]
+fn a_tab_with_the_lost_history_doubles_nothing_and_keeps_its_edits() {
+    let (server, ada) = with_a_lost_database();
+    add_unsent(&ada, "Not sent.");
+    let mut ada = come_back(&server, ada);
+    assert_paragraphs(&server, &mut [&mut ada], vec!["Text.", "Written back.", "Not sent."]);
+    add_paragraph(&mut ada, "Afterwards.");
+    let all = vec!["Text.", "Written back.", "Not sent.", "Afterwards."];
+    assert_paragraphs(&server, &mut [&mut ada], all.clone());
+    let server = server.restart();
+    assert_paragraphs(&server, &mut [&mut come_back(&server, ada.doc.clone())], all);
+}
+
+#[test]
+fn edits_on_the_new_seed_and_on_the_lost_history_meet() {
+    let (server, ada) = with_a_lost_database();
+    let url = server.url("records/a?ack=json");
+    let mut newcomer = Client::join(&url, "editor:bo");
+    add_paragraph(&mut newcomer, "By a newcomer.");
+    until_acked(&mut newcomer, 2);
+    // Another restart must not make the store forget that it lost something.
+    drop(newcomer);
+    let server = server.restart();
+    let mut newcomer = Client::join(&server.url("records/a?ack=json"), "editor:bo");
+    // Two tabs of the lost history, each with words the other does not have.
+    let other = Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::default() });
+    let state = ada.transact().encode_diff_v1(&StateVector::default());
+    other.transact_mut().apply_update(Update::decode_v1(&state).unwrap()).unwrap();
+    add_unsent(&ada, "Ada, not sent.");
+    add_unsent(&other, "Other tab, not sent.");
+    let mut ada = come_back(&server, ada);
+    let mut other = come_back(&server, other);
+    assert_paragraphs(
+        &server,
+        &mut [&mut ada, &mut other, &mut newcomer],
+        vec!["Text.", "Written back.", "By a newcomer.", "Ada, not sent.", "Other tab, not sent."],
+    );
+}
+
+#[test]
+fn a_record_that_changed_outside_keeps_the_change_when_the_lost_history_comes() {
+    let (mut server, ada) = with_a_lost_database();
+    server.kill();
+    let text = server.host.record("a");
+    server.host.change("a", &text.replace("Text.", "Text, by the form."));
+    let server = server.again();
+    let mut ada = come_back(&server, ada);
+    assert_paragraphs(&server, &mut [&mut ada], vec!["Text, by the form.", "Written back."]);
 }
 
 #[test]

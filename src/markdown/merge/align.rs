@@ -153,7 +153,7 @@ fn pairs_in_order(
 }
 
 /// Share of the longer text that both begin and end with.
-fn common_ratio(a: &str, b: &str) -> f64 {
+pub(super) fn common_ratio(a: &str, b: &str) -> f64 {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let longer = a.len().max(b.len());
     if longer == 0 {

@@ -8,13 +8,15 @@
 mod align;
 mod block;
 mod edit;
+mod unrelated;
 
 use yrs::{TransactionMut, XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut};
 
-use super::fragment::{any, insert_children};
+use super::fragment::{any, insert_children, read_fragment};
 use super::node::{Child, Node};
 use super::parse::parse;
 use super::schema;
+use super::serialize::serialize;
 use align::Step;
 use block::{Block, Live};
 
@@ -54,6 +56,21 @@ pub fn merge_outside(
     if report.changed && fragment.len(txn) == 0 {
         insert_children(txn, fragment, 0, &[Child::Node(Node::new("paragraph"))]);
     }
+    report
+}
+
+/// Brings what only `theirs`, a Markdown body, has into the live document, where the text both began with is
+/// not known. Nothing is taken out of the live document; see [`MergeReport::conflicts`] for what was left out.
+pub fn merge_unrelated(
+    txn: &mut TransactionMut<'_>,
+    fragment: &XmlFragmentRef,
+    theirs: &str,
+) -> MergeReport {
+    let mut report = MergeReport::default();
+    let theirs = parse(theirs);
+    let live = parse(&serialize(&read_fragment(txn, fragment)));
+    let base = unrelated::base(&theirs, &live, &mut report);
+    merge_children(txn, fragment, &base, &theirs, &mut report);
     report
 }
 

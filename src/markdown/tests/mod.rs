@@ -4,6 +4,7 @@ mod conversion;
 mod merging;
 mod npm_chain;
 mod random_merges;
+mod unrelated;
 
 use yrs::updates::decoder::Decode;
 use yrs::{

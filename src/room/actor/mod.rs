@@ -7,6 +7,7 @@
 mod held;
 mod members;
 mod presence;
+mod reunion;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -71,8 +72,8 @@ pub(super) struct Actor {
 
     pub(super) document: Document,
     pub(super) members: HashMap<SessionId, Member>,
-    fan_out: FanOut,
     held_shares: HeldShares,
+    fan_out: FanOut,
     awareness: AwarenessTable,
     awareness_dirty: HashSet<u64>,
     awareness_sent_at: Instant,
@@ -90,6 +91,8 @@ pub(super) struct Actor {
     updated_at: Instant,
 
     pub(super) write_back: WriteBack,
+    /// The text it was seeded from after the store had lost it, until the record's earlier history comes.
+    reseeded: Option<String>,
     /// When it leaves memory; `None` while somebody is here.
     leaves_at: Option<Instant>,
     vacancy: Arc<Vacancy>,
@@ -119,6 +122,7 @@ impl Actor {
             document: Document::new(context.config.limits.document_bytes_max),
             unlogged: Unlogged::new(Arc::clone(&context.unlogged_bytes)),
             write_back: WriteBack::new(now),
+            reseeded: None,
             room,
             generation,
             context,
@@ -126,11 +130,11 @@ impl Actor {
             mailbox,
             own,
             members: HashMap::new(),
+            held_shares: HeldShares::default(),
             fan_out: FanOut::default(),
             awareness,
             awareness_dirty: HashSet::new(),
             awareness_sent_at: now,
-            held_shares: HeldShares::default(),
             awareness_checked_at: now,
             opened_at: now,
             last_seq: 0,
@@ -245,6 +249,7 @@ impl Actor {
         self.tail_bytes = loaded.tail_bytes;
         self.state_bytes = loaded.snapshot_bytes + loaded.tail_bytes;
         self.write_back.base = loaded.base;
+        self.reseeded = loaded.reseeded;
         for change in loaded.settled {
             self.log(change).await;
         }
@@ -319,9 +324,12 @@ impl Actor {
 
     async fn markdown(&mut self) -> Result<String, Ended> {
         let body = self.body().await?;
-        let front =
-            self.write_back.base.as_ref().map_or("", |base| self.context.split(&base.text).0);
-        Ok(markdown::join(front, &body))
+        Ok(markdown::join(self.front_matter(), &body))
+    }
+
+    /// The source's front matter, as far as it is known.
+    fn front_matter(&self) -> &str {
+        self.write_back.base.as_ref().map_or("", |base| self.context.split(&base.text).0)
     }
 
     /// The document's Markdown without front matter.

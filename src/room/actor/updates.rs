@@ -47,6 +47,7 @@ impl Actor {
         if answer && let Some(member) = self.members.get_mut(&session) {
             member.answered();
         }
+        let update = self.reunite(session, update).await?;
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
         let (applied, update) = if update.bytes().len() > INLINE_UPDATE_BYTES_MAX {
@@ -311,7 +312,12 @@ impl Actor {
     }
 
     /// The document broke over an update: it is kept for study, and the room ends.
-    fn fail_by(&mut self, session: Option<SessionId>, update: Bytes, what: &str) -> Ended {
+    pub(super) fn fail_by(
+        &mut self,
+        session: Option<SessionId>,
+        update: Bytes,
+        what: &str,
+    ) -> Ended {
         let member = session.and_then(|session| self.members.get(&session));
         if let Some(member) = member {
             member.did(Violation::RoomFault, &self.context.security);
@@ -326,7 +332,7 @@ impl Actor {
     }
 
     /// What the session's connection is called in log lines.
-    fn correlation_of(&self, session: SessionId) -> Option<&str> {
+    pub(super) fn correlation_of(&self, session: SessionId) -> Option<&str> {
         self.members.get(&session).map(|member| member.correlation.as_str())
     }
 

@@ -92,7 +92,7 @@ impl SqliteStore {
         let lock = FileLock::take(&options.path)?;
         let Opened { connection, damage } = recovery::open(&options.path, options.durability)?;
         let (damage, set_aside) = damage.map(|damage| (damage.what, damage.place)).unzip();
-        let shared = Arc::new(Shared::new(damage));
+        let shared = Arc::new(Shared::new(damage, recovery::has_predecessor(&options.path)));
         let (writes, write_queue) = mpsc::channel(STORE_QUEUE_MAX);
         let (reads, read_queue) = mpsc::channel(STORE_READS_MAX);
         let no_thread =

@@ -27,6 +27,11 @@ const RESTORED: &str = ".restored";
 /// What belongs to a database, by what is added to its name.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", mark::SUFFIX];
 
+/// What is set aside, by what is added to its name; a time follows.
+const CORRUPT: &str = ".corrupt-";
+const DAMAGED: &str = ".damaged-";
+const REPLACED: &str = ".replaced-";
+
 /// An open database, and what was wrong with the file.
 pub(super) struct Opened {
     pub(super) connection: Connection,
@@ -59,7 +64,7 @@ pub(super) fn open(path: &Path, durability: Durability) -> Result<Opened, StoreE
         }
     };
     if let Some(what) = unsound {
-        let place = set_aside(path, "corrupt")?;
+        let place = set_aside(path, CORRUPT)?;
         let what = format!(
             "{} was damaged ({what}); it was moved to {} and a new one was made",
             path.display(),
@@ -89,7 +94,7 @@ fn finish_restore(path: &Path) -> Result<Option<PathBuf>, StoreError> {
         return Ok(None);
     }
     let present = COMPANIONS.iter().any(|suffix| beside(path, suffix).exists());
-    let place = present.then(|| set_aside(path, "replaced")).transpose()?;
+    let place = present.then(|| set_aside(path, REPLACED)).transpose()?;
     fs::rename(&restored, path).and_then(|()| sync_folder(path)).map_err(|error| {
         StoreError::Io(format!("{} cannot be put in place: {error}", restored.display()))
     })?;
@@ -98,6 +103,18 @@ fn finish_restore(path: &Path) -> Result<Option<PathBuf>, StoreError> {
         "{} was restored from a backup", path.display()
     );
     Ok(place)
+}
+
+/// Whether an earlier database was set aside here and is still there.
+pub(super) fn has_predecessor(path: &Path) -> bool {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let is_set_aside = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?.file_name();
+        let added = entry.to_str()?.strip_prefix(name.to_str()?)?;
+        Some([CORRUPT, DAMAGED, REPLACED].iter().any(|suffix| added.starts_with(suffix)))
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|e| is_set_aside(e) == Some(true)))
 }
 
 /// Compares the database with its mark. If acknowledged edits are missing, the files are copied as they are
@@ -157,7 +174,7 @@ fn last_seq(path: &Path, room: &str) -> rusqlite::Result<u64> {
 }
 
 fn copy_aside(path: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let place = beside(path, &format!(".damaged-{}", unix_ms()));
+    let place = beside(path, &format!("{DAMAGED}{}", unix_ms()));
     let mut copied = false;
     for suffix in ["", "-wal", mark::SUFFIX] {
         let (from, to) = (beside(path, suffix), beside(&place, suffix));
@@ -196,11 +213,11 @@ pub(super) fn is_cut_off(path: &Path) -> bool {
 }
 
 /// Renames the database and its companions, so that the set can still be opened under its new name.
-fn set_aside(path: &Path, why: &str) -> Result<PathBuf, StoreError> {
-    let place = beside(path, &format!(".{why}-{}", unix_ms()));
+fn set_aside(path: &Path, suffix: &str) -> Result<PathBuf, StoreError> {
+    let place = beside(path, &format!("{suffix}{}", unix_ms()));
     let renamed = || -> io::Result<()> {
-        for suffix in COMPANIONS {
-            match fs::rename(beside(path, suffix), beside(&place, suffix)) {
+        for companion in COMPANIONS {
+            match fs::rename(beside(path, companion), beside(&place, companion)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -22,6 +22,7 @@ pub(super) struct Shared {
     pending: AtomicUsize,
     degraded: Mutex<Option<String>>,
     damage: Option<String>,
+    has_predecessor: bool,
     /// When the commit under way began.
     committing_since: Mutex<Option<Instant>>,
     end: Mutex<End>,
@@ -37,8 +38,8 @@ struct End {
 }
 
 impl Shared {
-    pub(super) fn new(damage: Option<String>) -> Self {
-        Self { damage, ..Self::default() }
+    pub(super) fn new(damage: Option<String>, has_predecessor: bool) -> Self {
+        Self { damage, has_predecessor, ..Self::default() }
     }
 
     /// A commit begins, or ended.
@@ -84,6 +85,7 @@ impl Shared {
         StoreStatus {
             degraded: self.degraded.lock().clone().or_else(|| self.hangs()),
             damage: self.damage.clone(),
+            has_predecessor: self.has_predecessor,
             commits: self.commits.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
             commit_micros: self.commit_micros.load(Ordering::Relaxed),

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     config::{Compression, Config, Durability},
-    store::{CommitWatch, LoggedUpdate, OFFERED},
+    store::{CommitWatch, LoggedUpdate, OFFERED, RESEEDED},
 };
 
 fn options(dir: &Path) -> SqliteOptions {
@@ -174,11 +174,13 @@ async fn source_texts_come_back() {
     }
     assert_eq!(store.source_text(&one, "draft").await, Ok(None));
     store.set_source_text(&one, OFFERED, "offered".into()).await.unwrap();
+    store.set_source_text(&one, RESEEDED, "reseeded".into()).await.unwrap();
     assert_eq!(store.exchanged_text(&one).await.unwrap().as_deref(), Some("third"));
     // A record has one text at a time, wherever it lies.
     store.set_source_text(&one, "draft", "fourth".into()).await.unwrap();
     assert_eq!(store.source_text(&one, "file").await, Ok(None));
     assert_eq!(store.source_text(&one, OFFERED).await.unwrap().as_deref(), Some("offered"));
+    assert_eq!(store.source_text(&one, RESEEDED).await.unwrap().as_deref(), Some("reseeded"));
     assert_eq!(store.exchanged_text(&one).await.unwrap().as_deref(), Some("fourth"));
     assert_eq!(store.load(&one).await, Ok(None), "a text alone is not a room's content");
     assert!(store.rooms().await.unwrap().is_empty());
