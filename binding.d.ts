@@ -156,6 +156,56 @@ export interface ConnectionCounts {
   perIP: number
 }
 
+/** Where the host keeps copies of rooms. Each returns a promise. */
+export interface CopyCallbacks {
+  /** Keeps an update v1 of the whole document as the room's newest version. */
+  save: (room: string, state: Uint8Array) => Promise<CopySaveAnswer>
+  /** The newest copy. */
+  load: (room: string) => Promise<CopyLoadAnswer>
+  /** Drops copies made before a time (Unix milliseconds), but for some rooms. */
+  expire: (beforeMs: number, inUse: Array<string>) => Promise<CopyExpireAnswer>
+}
+
+/** Answer of `copies.expire`. */
+export interface CopyExpireAnswer {
+  /** Whether the host could do it. */
+  ok: boolean
+  /** Why not. */
+  code?: string
+  /** The same for people. */
+  message?: string
+  /** How many copies went. */
+  expired?: number
+}
+
+/** Answer of `copies.load`. */
+export interface CopyLoadAnswer {
+  /** Whether the host could say. */
+  ok: boolean
+  /** Why not. */
+  code?: string
+  /** The same for people. */
+  message?: string
+  /** Update v1 of the whole document, verified; missing = there is no copy, or it is damaged. */
+  state?: Uint8Array
+  /** What is wrong with the newest copy. */
+  damaged?: string
+}
+
+/** Answer of `copies.save`. */
+export interface CopySaveAnswer {
+  /** Whether the host could do it. */
+  ok: boolean
+  /** Why not. */
+  code?: string
+  /** The same for people. */
+  message?: string
+  /** The copy's version. */
+  version?: number
+  /** When it was made, in Unix milliseconds. */
+  createdAtMs?: number
+}
+
 /** A commented configuration file that holds the defaults. */
 export declare function defaultConfig(): string
 
@@ -231,6 +281,8 @@ export interface HostCallbacks {
   saveRecord: (room: string, text: string, expected: string | null) => Promise<SaveAnswer>
   /** The texts are Markdown from the first byte: what looks like front matter is none. */
   bodiesOnly?: boolean
+  /** The host's own copies of rooms; without it the engine's store keeps them. */
+  copies?: CopyCallbacks
   /** Is told a fact; `data` is JSON text of an object. */
   emitHook?: (name: string, data: string) => void
 }

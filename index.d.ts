@@ -51,6 +51,22 @@ export type SaveOutcome =
   { saved: true; source?: RecordText['source']; elsewhere?: boolean } | ({ saved: false } & RecordText);
 
 /**
+ * Where a host keeps copies of rooms, if it wants them in a place of its own (`snapshots.*` says when they are
+ * made). A state is a yjs update v1 of the whole document. The engine needs none: its own store has every room.
+ */
+export interface RoomCopies {
+  /** Keeps a state as the room's newest version. A throw is tried again. */
+  save(room: string, state: Uint8Array): Awaitable<{ version: number; createdAt: number }>;
+  /**
+   * The newest copy; `damaged` says what is wrong with it, and then the record's text takes the document's
+   * place. A sound one begins a room that the engine's store never saw.
+   */
+  load(room: string): Awaitable<{ state: Uint8Array } | { damaged: string } | null | undefined>;
+  /** Drops copies made before a time (Unix milliseconds), but for rooms in use. Returns how many. */
+  expire(before: number, roomsInUse: string[]): Awaitable<number>;
+}
+
+/**
  * Whoever owns users, permissions and records. Functions may throw; a throw, a late answer
  * (`auth.timeout_ms`) and nonsense all mean no. An error's `code` of `AUTH_FAILED` or `PERMISSION_DENIED` is a
  * verdict, any other a failure that clients may retry.
@@ -69,6 +85,8 @@ export interface RealtimeHost {
   saveRecord(room: string, text: string, expected: string | null): Awaitable<SaveOutcome>;
   /** Texts are Markdown from the first byte: what looks like front matter is none. */
   readonly bodiesOnly?: boolean;
+  /** The host's own copies of rooms; without them the engine's store keeps them. */
+  copies?: RoomCopies;
   /** Is told a fact. */
   emitHook?(name: string, data: Record<string, unknown>): unknown;
   /**
@@ -190,3 +208,113 @@ export declare class RealtimeServer {
 
 /** The package's version. */
 export declare const version: string;
+
+/** The one format of copies there is: a raw yjs update v1 of the whole document. */
+export declare const SNAPSHOT_FORMAT_V1: 1;
+/** Size above which a copy is told, in bytes. */
+export declare const MAX_SNAPSHOT_BYTES: number;
+/** Age after which copies of rooms go that are not in memory, in milliseconds. */
+export declare const SNAPSHOT_TTL_MS: number;
+export declare const MAX_SNAPSHOT_VERSIONS_PER_ROOM: number;
+
+/** A copy of a room, as the host's database or a file has it. */
+export interface SnapshotRow {
+  room_id: string;
+  /** Counts up per room from 1. */
+  version: number;
+  /** A yjs update v1 of the whole document. */
+  snapshot_data: Uint8Array;
+  /** SHA-256 of `snapshot_data`, in hexadecimal. */
+  integrity_hash: string;
+  format_version: number;
+  byte_size: number;
+  /** Unix milliseconds. */
+  created_at: number;
+}
+
+/** Where copies are. */
+export interface SnapshotStorage {
+  insert(row: SnapshotRow): Promise<void>;
+  /** The row of the highest version. */
+  loadLatestRow(roomId: string): Promise<SnapshotRow | null>;
+  /** The highest version, 0 = none; without this method the row is asked. */
+  latestVersion?(roomId: string): Promise<number>;
+  /** All versions, newest first. */
+  listVersions(roomId: string): Promise<number[]>;
+  /** Rows made before a time in Unix milliseconds, without their data. */
+  findOlderThan(cutoff: number): Promise<Omit<SnapshotRow, 'snapshot_data'>[]>;
+  deleteRow(roomId: string, version: number): Promise<void>;
+}
+
+/** What becomes of copies; the names are hooks of the host's, too. */
+export interface SnapshotEvents {
+  'realtime:snapshot:saved': { roomId: string; version: number; byteSize: number; timestamp: number };
+  /** It is larger than {@link MAX_SNAPSHOT_BYTES}, and kept all the same. */
+  'realtime:snapshot:oversize': { roomId: string; byteSize: number; cap: number; timestamp: number };
+  'realtime:snapshot:integrity-failed': {
+    roomId: string;
+    version: number;
+    error: string;
+    timestamp: number;
+  };
+  'realtime:snapshot:expired': { roomId: string; version: number; createdAt: number; timestamp: number };
+  'realtime:snapshot:pruned': { roomId: string; version: number; keep: number; timestamp: number };
+}
+
+/** Who wants to know what becomes of copies. A listener that throws hurts nobody else. */
+export declare class SnapshotHookBus {
+  on<Name extends keyof SnapshotEvents>(name: Name, listener: (event: SnapshotEvents[Name]) => void): void;
+  off<Name extends keyof SnapshotEvents>(name: Name, listener: (event: SnapshotEvents[Name]) => void): void;
+  emit<Name extends keyof SnapshotEvents>(name: Name, event: SnapshotEvents[Name]): void;
+}
+
+/** What copies need of a logger. */
+export interface SnapshotLogger {
+  warn(message: string, fields?: object): void;
+}
+
+/** What copies need of a database service; rows are plain objects. */
+export interface SnapshotDatabase {
+  query(sql: string, params?: unknown[]): Promise<unknown[]>;
+  /** Its adapter says by `config.type` whether it is `sqlite` or `postgres`. */
+  getAdapter?(): unknown;
+}
+
+/** Copies of rooms, for the host and whoever looks into its data. */
+export declare class SnapshotManager {
+  constructor(logger: SnapshotLogger, storage: SnapshotStorage, bus?: SnapshotHookBus);
+  /** Stores a copy as the room's newest version, and drops all but the newest three. */
+  persist(copy: { roomId: string; blob: Uint8Array }): Promise<void>;
+  /** The newest row as it is stored, sound or not. */
+  loadLatest(roomId: string): Promise<SnapshotRow | null>;
+  /** The newest row, if it is what was stored and of a format that is known. */
+  loadLatestVerified(roomId: string): Promise<SnapshotRow | null>;
+  /** Drops copies made before a time (without one: 48 hours ago) of rooms not in memory; returns how many. */
+  cleanupExpired(options: { activeRoomIds: ReadonlySet<string>; before?: number }): Promise<number>;
+  /** Drops all but the newest versions of a room; returns how many. */
+  pruneVersions(roomId: string, keep?: number): Promise<number>;
+}
+
+/** Copies as rows of the table `realtime_snapshots`. */
+export declare class DatabaseSnapshotStorage implements SnapshotStorage {
+  constructor(database: SnapshotDatabase, logger?: SnapshotLogger);
+  /** Makes the table and its indexes if they are not there. */
+  makeTable(): Promise<void>;
+  insert(row: SnapshotRow): Promise<void>;
+  loadLatestRow(roomId: string): Promise<SnapshotRow | null>;
+  latestVersion(roomId: string): Promise<number>;
+  listVersions(roomId: string): Promise<number[]>;
+  findOlderThan(cutoff: number): Promise<Omit<SnapshotRow, 'snapshot_data'>[]>;
+  deleteRow(roomId: string, version: number): Promise<void>;
+}
+
+/** Copies as files below `<data folder>/realtime/snapshots`. */
+export declare class FilesystemSnapshotStorage implements SnapshotStorage {
+  constructor(dataDir: string, logger: SnapshotLogger);
+  insert(row: SnapshotRow): Promise<void>;
+  loadLatestRow(roomId: string): Promise<SnapshotRow | null>;
+  latestVersion(roomId: string): Promise<number>;
+  listVersions(roomId: string): Promise<number[]>;
+  findOlderThan(cutoff: number): Promise<Omit<SnapshotRow, 'snapshot_data'>[]>;
+  deleteRow(roomId: string, version: number): Promise<void>;
+}

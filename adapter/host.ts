@@ -1,7 +1,15 @@
 /** Turns a host of plain functions, which may throw, into the callbacks the engine calls, which answer. */
 
-import type { AuthAnswer, GrantAnswer, HostCallbacks, LoadAnswer, SaveAnswer } from '../binding.js';
-import type { RealtimeHost, RealtimeLogger, RealtimeUser, RecordText } from '../index.js';
+import type {
+  AuthAnswer,
+  CopyCallbacks,
+  CopyLoadAnswer,
+  GrantAnswer,
+  HostCallbacks,
+  LoadAnswer,
+  SaveAnswer,
+} from '../binding.js';
+import type { RealtimeHost, RealtimeLogger, RealtimeUser, RecordText, RoomCopies } from '../index.js';
 
 interface Refusal {
   ok: false;
@@ -50,6 +58,24 @@ function loadAnswer(record: RecordText | string | null | undefined): LoadAnswer 
   return { ok: true, text: record.text, ...(record.source === undefined ? {} : { source: record.source }) };
 }
 
+function copyCallbacks(copies: RoomCopies): CopyCallbacks {
+  return {
+    save: (room, state) =>
+      answered('copies.save', async () => {
+        const { version, createdAt } = await copies.save(room, state);
+        return { ok: true, version, createdAtMs: createdAt };
+      }),
+    load: (room) =>
+      answered('copies.load', async (): Promise<CopyLoadAnswer> => {
+        const newest = await copies.load(room);
+        if (newest === null || newest === undefined) return { ok: true };
+        return { ok: true, ...newest };
+      }),
+    expire: (before, inUse) =>
+      answered('copies.expire', async () => ({ ok: true, expired: await copies.expire(before, inUse) })),
+  };
+}
+
 /** The engine's callbacks for `host`. They never throw, and reject nothing. */
 export function hostCallbacks(host: RealtimeHost, logger: RealtimeLogger): HostCallbacks {
   return {
@@ -72,6 +98,7 @@ export function hostCallbacks(host: RealtimeHost, logger: RealtimeLogger): HostC
       answered('saveRecord', async () => ({ ok: true, ...(await host.saveRecord(room, text, expected)) })),
     emitHook: (name, data): void => emitHook(host, logger, name, JSON.parse(data)),
     ...(host.bodiesOnly === undefined ? {} : { bodiesOnly: host.bodiesOnly }),
+    ...(host.copies === undefined ? {} : { copies: copyCallbacks(host.copies) }),
   };
 }
 

@@ -7,6 +7,16 @@ export { ControlEvent, MessageType, PresenceEvent, SESSION_REVOKED_HOOK } from '
 export { RecordRoomHandler } from './civicpress/record-room-handler.js';
 export { createRealtimeServer, registerRealtimeServices } from './civicpress/services.js';
 export {
+  DatabaseSnapshotStorage,
+  FilesystemSnapshotStorage,
+  MAX_SNAPSHOT_BYTES,
+  MAX_SNAPSHOT_VERSIONS_PER_ROOM,
+  SNAPSHOT_FORMAT_V1,
+  SNAPSHOT_TTL_MS,
+  SnapshotHookBus,
+  SnapshotManager,
+} from './civicpress/snapshots.js';
+export {
   AuthenticationFailedError,
   ConnectionLimitExceededError,
   InvalidYjsUpdateError,

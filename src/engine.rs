@@ -23,7 +23,7 @@ use crate::{
     limits::SHUTDOWN_PHASE,
     net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
     room::{
-        Participant, RoomCommand, RoomContext,
+        Participant, RoomCommand, RoomContext, copies,
         quarantine::{self, Quarantine},
         queued::Queued,
         registry::Registry,
@@ -413,7 +413,8 @@ async fn expire_copies(shared: Arc<Shared>) {
     loop {
         let age_ms = shared.config.snapshots.ttl_hours.saturating_mul(3_600_000);
         let in_use = shared.registry.open_rooms();
-        match shared.store.expire_copies(unix_ms().saturating_sub(age_ms), in_use).await {
+        let before_ms = unix_ms().saturating_sub(age_ms);
+        match copies::expire(shared.registry.context(), before_ms, in_use).await {
             Ok(0) => {}
             Ok(count) => {
                 log::info!(event = "copies_expired", count = count; "{count} old copies deleted");

@@ -17,9 +17,12 @@ use napi::{
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    binding::copies,
     binding::options::{AuthAnswer, Caller, GrantAnswer, HostCallbacks, LoadAnswer, SaveAnswer},
     future::BoxFuture,
-    host::{Grant, Hook, Host, HostError, Identity, RecordSummary, RecordText, SaveOutcome},
+    host::{
+        Grant, Hook, Host, HostCopies, HostError, Identity, RecordSummary, RecordText, SaveOutcome,
+    },
     ids::RoomId,
     limits::{HOST_CALLS_MAX, HOST_QUEUE_MAX},
 };
@@ -27,7 +30,8 @@ use crate::{
 /// A callback that must not keep the process alive, with a bounded queue towards the JavaScript thread.
 type Callback<Args, Return> =
     ThreadsafeFunction<Args, Return, Args, Status, false, true, HOST_QUEUE_MAX>;
-type Asked<Args, Answer> = Callback<Args, Promise<Answer>>;
+/// A callback that answers.
+pub(super) type Asked<Args, Answer> = Callback<Args, Promise<Answer>>;
 type Hooked = Callback<FnArgs<(String, String)>, Unknown<'static>>;
 
 /// The callbacks, callable from any thread.
@@ -38,22 +42,25 @@ pub struct Callbacks {
     save_record: Asked<FnArgs<(String, String, Option<String>)>, SaveAnswer>,
     emit_hook: Option<Hooked>,
     bodies_only: bool,
+    pub(super) copies: Option<copies::Callbacks>,
 }
+
+/// Makes a function callable from any thread; a macro because each has its own types.
+macro_rules! threadsafe {
+    ($function:expr) => {
+        $function
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .weak::<true>()
+            .max_queue_size::<{ $crate::limits::HOST_QUEUE_MAX }>()
+            .build()
+    };
+}
+pub(super) use threadsafe;
 
 impl Callbacks {
     /// Takes the functions over. Must be called on the JavaScript thread.
     pub fn new(from: &HostCallbacks<'_>) -> napi::Result<Self> {
-        /// One function; a macro because each has its own types.
-        macro_rules! threadsafe {
-            ($function:expr) => {
-                $function
-                    .build_threadsafe_function()
-                    .callee_handled::<false>()
-                    .weak::<true>()
-                    .max_queue_size::<HOST_QUEUE_MAX>()
-                    .build()
-            };
-        }
         Ok(Self {
             authenticate: threadsafe!(from.authenticate)?,
             authorize: threadsafe!(from.authorize)?,
@@ -64,13 +71,14 @@ impl Callbacks {
                 None => None,
             },
             bodies_only: from.bodies_only.unwrap_or(false),
+            copies: from.copies.as_ref().map(copies::Callbacks::new).transpose()?,
         })
     }
 }
 
 /// The host behind the callbacks.
 pub struct JsHost {
-    callbacks: Callbacks,
+    pub(super) callbacks: Callbacks,
     calls: Semaphore,
     call_timeout: Duration,
     /// Turns true when the JavaScript thread goes away: whoever waits for it would wait for nothing.
@@ -91,7 +99,7 @@ impl JsHost {
     }
 
     /// One call, in its place among at most [`HOST_CALLS_MAX`], within the time, waiting included.
-    async fn ask<Args, Answer>(
+    pub(super) async fn ask<Args, Answer>(
         &self,
         callback: &Asked<Args, Answer>,
         args: Args,
@@ -122,7 +130,7 @@ async fn within<T>(
     tokio::time::timeout(limit, call).await.unwrap_or(Err(HostError::Timeout))
 }
 
-fn failed(what: impl Into<String>) -> HostError {
+pub(super) fn failed(what: impl Into<String>) -> HostError {
     HostError::Failed(what.into())
 }
 
@@ -135,7 +143,7 @@ fn threw(error: &napi::Error) -> HostError {
 }
 
 /// Turns an answer's `ok: false` into an error; codes that are not verdicts are failures of the host.
-fn refused(code: Option<String>, message: Option<String>) -> HostError {
+pub(super) fn refused(code: Option<String>, message: Option<String>) -> HostError {
     let message = message.unwrap_or_default();
     match code.as_deref() {
         Some("AUTH_FAILED") => HostError::Unauthenticated(message),
@@ -172,18 +180,20 @@ fn identity(answer: AuthAnswer) -> Result<Identity, HostError> {
     })
 }
 
+fn expiry_ms(value: f64) -> Result<u64, HostError> {
+    // A limit that cannot be understood must not become no limit.
+    safe_integer(value)
+        .ok_or_else(|| failed("authenticate() answered an expiresAtMs that is no time"))
+}
+
+/// A number of JavaScript's that it can tell from its neighbours.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked to lie within JavaScript's safe integers"
 )]
-fn expiry_ms(value: f64) -> Result<u64, HostError> {
-    if value.is_finite() && (0.0..9_007_199_254_740_992.0).contains(&value) {
-        Ok(value as u64)
-    } else {
-        // A limit that cannot be understood must not become no limit.
-        Err(failed("authenticate() answered an expiresAtMs that is no time"))
-    }
+pub(super) fn safe_integer(value: f64) -> Option<u64> {
+    (0.0..9_007_199_254_740_992.0).contains(&value).then_some(value as u64)
 }
 
 fn grant(answer: GrantAnswer) -> Result<Grant, HostError> {
@@ -271,6 +281,10 @@ impl Host for JsHost {
 
     fn texts_have_front_matter(&self) -> bool {
         !self.callbacks.bodies_only
+    }
+
+    fn copies(&self) -> Option<&dyn HostCopies> {
+        self.callbacks.copies.is_some().then_some(self as &dyn HostCopies)
     }
 
     fn emit_hook(&self, hook: Hook) {

@@ -15,6 +15,7 @@
 )]
 
 pub mod control;
+pub mod copies;
 pub mod engine;
 pub mod js_host;
 pub mod log_pump;

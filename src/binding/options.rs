@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use napi::bindgen_prelude::{FnArgs, Function, Promise, Unknown};
+use napi::bindgen_prelude::{Buffer, FnArgs, Function, Promise, Uint8Array, Unknown};
 use napi_derive::napi;
 
 use crate::engine::{HealthStatus, SnapshotReport};
@@ -65,9 +65,25 @@ pub struct HostCallbacks<'a> {
     pub save_record: Function<'a, FnArgs<(String, String, Option<String>)>, Promise<SaveAnswer>>,
     /// The texts are Markdown from the first byte: what looks like front matter is none.
     pub bodies_only: Option<bool>,
+    /// The host's own copies of rooms; without it the engine's store keeps them.
+    pub copies: Option<CopyCallbacks<'a>>,
     /// Is told a fact; `data` is JSON text of an object.
     #[napi(ts_type = "(name: string, data: string) => void")]
     pub emit_hook: Option<Function<'a, FnArgs<(String, String)>, Unknown<'static>>>,
+}
+
+/// Where the host keeps copies of rooms. Each returns a promise.
+#[napi(object, object_to_js = false)]
+pub struct CopyCallbacks<'a> {
+    /// Keeps an update v1 of the whole document as the room's newest version.
+    #[napi(ts_type = "(room: string, state: Uint8Array) => Promise<CopySaveAnswer>")]
+    pub save: Function<'a, FnArgs<(String, Buffer)>, Promise<CopySaveAnswer>>,
+    /// The newest copy.
+    #[napi(ts_type = "(room: string) => Promise<CopyLoadAnswer>")]
+    pub load: Function<'a, FnArgs<(String,)>, Promise<CopyLoadAnswer>>,
+    /// Drops copies made before a time (Unix milliseconds), but for some rooms.
+    #[napi(ts_type = "(beforeMs: number, inUse: Array<string>) => Promise<CopyExpireAnswer>")]
+    pub expire: Function<'a, FnArgs<(f64, Vec<String>)>, Promise<CopyExpireAnswer>>,
 }
 
 /// A user, as told by `authenticate`.
@@ -152,6 +168,52 @@ pub struct SaveAnswer {
     pub text: Option<String>,
     /// The source that was written, or with `saved: false` where `text` is from.
     pub source: Option<String>,
+}
+
+/// Answer of `copies.save`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct CopySaveAnswer {
+    /// Whether the host could do it.
+    pub ok: bool,
+    /// Why not.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// The copy's version.
+    pub version: Option<f64>,
+    /// When it was made, in Unix milliseconds.
+    pub created_at_ms: Option<f64>,
+}
+
+/// Answer of `copies.load`.
+#[napi(object, object_to_js = false)]
+#[derive(Default)]
+pub struct CopyLoadAnswer {
+    /// Whether the host could say.
+    pub ok: bool,
+    /// Why not.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// Update v1 of the whole document, verified; missing = there is no copy, or it is damaged.
+    pub state: Option<Uint8Array>,
+    /// What is wrong with the newest copy.
+    pub damaged: Option<String>,
+}
+
+/// Answer of `copies.expire`.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Debug, Default)]
+pub struct CopyExpireAnswer {
+    /// Whether the host could do it.
+    pub ok: bool,
+    /// Why not.
+    pub code: Option<String>,
+    /// The same for people.
+    pub message: Option<String>,
+    /// How many copies went.
+    pub expired: Option<f64>,
 }
 
 /// One log line.

@@ -5,6 +5,7 @@ pub mod standalone;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use self::api::ApiUser;
@@ -146,6 +147,44 @@ pub struct HostStatus {
     pub calls: Vec<(&'static str, u64)>,
 }
 
+/// What a copy is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyInfo {
+    /// Counts up per room from 1.
+    pub version: u64,
+    /// Unix milliseconds.
+    pub created_at_ms: u64,
+}
+
+/// The newest copy of a room that the host has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostCopy {
+    /// There is none.
+    Missing,
+    /// Update v1 of the whole document, as its hash says. Peers' bytes all the same.
+    Sound(Bytes),
+    /// There is one, and it is not what was stored, or of a format nobody here knows. Says why.
+    Damaged(String),
+}
+
+/// Copies of rooms' states that the host keeps, for itself and for whoever looks into its database. The engine
+/// never needs them: its own store has every room.
+pub trait HostCopies: Send + Sync {
+    /// Keeps `state`, update v1 of the whole document, as the room's newest version. The host drops old ones,
+    /// and tells its hooks.
+    fn save<'a>(
+        &'a self,
+        room: &'a RoomId,
+        state: Bytes,
+    ) -> BoxFuture<'a, Result<CopyInfo, HostError>>;
+
+    /// The newest copy.
+    fn load<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<HostCopy, HostError>>;
+
+    /// Drops copies made before `before_ms` (Unix milliseconds), but for rooms `in_use`. Returns how many.
+    fn expire(&self, before_ms: u64, in_use: Vec<RoomId>) -> BoxFuture<'_, Result<u64, HostError>>;
+}
+
 /// Whoever owns users, permissions, records, hooks. Calls may take as long as the host's time-out; none
 /// stands on the path of an update. Implementations never panic on the host's answers.
 pub trait Host: Send + Sync + 'static {
@@ -192,6 +231,11 @@ pub trait Host: Send + Sync + 'static {
     /// How it goes. Hosts that are always there say nothing.
     fn status(&self) -> HostStatus {
         HostStatus::default()
+    }
+
+    /// Where the host keeps copies of rooms' states; `None` = the engine's store keeps them.
+    fn copies(&self) -> Option<&dyn HostCopies> {
+        None
     }
 
     /// Starts watching for outside changes; `changed` is called with each room whose source changed. The

@@ -10,6 +10,7 @@ use crate::{
     room::{
         RoomContext,
         document::{Document, DocumentError, LoadFault, Settled, seed_update},
+        host_copy,
     },
     store::{LoggedUpdate, OFFERED, RESEEDED, Seed, SeedOutcome, StoreError, StoredRoom},
 };
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub outside: Option<RecordText>,
     /// The text it was seeded from, if the store had lost it and clients may still have its earlier history.
     pub reseeded: Option<String>,
+    /// The document's text, if all of it gives way to `outside`.
+    pub replaced: Option<RecordText>,
 }
 
 /// Why a room could not be loaded. A failed load refuses its joiners; it never yields an empty room.
@@ -87,7 +90,11 @@ pub async fn load(context: &RoomContext, room: &RoomId) -> Result<Loaded, LoadEr
                 Err(HostError::Denied.into())
             };
         };
-        if seed(context, room, &record).await? == SeedOutcome::Claimed {
+        let seed = match host_copy::seed(context, room, &record).await? {
+            Some(seed) => seed,
+            None => seed_of(context, room, &record).await?,
+        };
+        if context.store.seed(seed).await? == SeedOutcome::Claimed {
             log::info!(
                 event = "room_seeded", room = room.as_str(), source = record.source;
                 "room {room}: seeded from its {}", record.source
@@ -144,6 +151,7 @@ async fn from_store(
         base: None,
         outside: None,
         reseeded: None,
+        replaced: None,
     };
     if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
@@ -197,6 +205,7 @@ async fn read_sources(
 ) -> Result<(), LoadError> {
     match context.host.load_record(room).await {
         Ok(Some(record)) => {
+            let present = record.clone();
             let base = context.store.exchanged_text(room).await?;
             if base.as_deref() == Some(&record.text) {
                 loaded.base = Some(record);
@@ -212,6 +221,7 @@ async fn read_sources(
                 loaded.base = base.map(|text| RecordText { source: record.source, text });
                 loaded.outside = Some(record);
             }
+            host_copy::give_way_if_damaged(context, room, present, loaded).await?;
         }
         Ok(None) => {}
         Err(error) => log::warn!(
@@ -222,20 +232,18 @@ async fn read_sources(
     Ok(())
 }
 
-async fn seed(
+async fn seed_of(
     context: &RoomContext,
     room: &RoomId,
     record: &RecordText,
-) -> Result<SeedOutcome, LoadError> {
+) -> Result<Seed, LoadError> {
     let (name, body) = (room.to_string(), context.split(&record.text).1.to_owned());
     let update: Bytes = context.compute.run(move || seed_update(&name, &body)).await??;
     if context.store.status().has_predecessor {
         // Before the seed, so that no seed is without its note.
         context.store.set_source_text(room, RESEEDED, record.text.clone()).await?;
     }
-    let seed =
-        Seed { room: room.clone(), update, source: record.source, text: record.text.clone() };
-    Ok(context.store.seed(seed).await?)
+    Ok(Seed { room: room.clone(), update, source: record.source, text: record.text.clone() })
 }
 
 fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
@@ -248,5 +256,6 @@ fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
         base,
         outside: None,
         reseeded: None,
+        replaced: None,
     }
 }

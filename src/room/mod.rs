@@ -3,8 +3,10 @@
 
 pub mod actor;
 pub mod awareness;
+pub(crate) mod copies;
 pub mod document;
 mod fan_out;
+mod host_copy;
 pub mod load;
 pub mod member;
 pub mod outbox;
@@ -26,7 +28,7 @@ use crate::{
     config::Config,
     engine::SnapshotReport,
     error::{CloseReason, EngineError},
-    host::{Grant, Host, HostError, Identity, RecordText, SaveOutcome},
+    host::{CopyInfo, Grant, Host, HostError, Identity, RecordText, SaveOutcome},
     ids::{ClientAddress, SessionId},
     markdown,
     protocol::guard::Admitted,
@@ -232,5 +234,5 @@ pub enum WriteBackStep {
         outcome: Result<SaveOutcome, HostError>,
     },
     /// The operator's copy is stored.
-    Copied(Result<SnapshotInfo, StoreError>),
+    Copied(Result<CopyInfo, copies::CopyError>),
 }

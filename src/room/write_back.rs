@@ -6,33 +6,36 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     engine::SnapshotReport,
     error::EngineError,
-    host::{HostError, RecordText, SaveOutcome},
+    host::{CopyInfo, HostError, RecordText, SaveOutcome},
     markdown,
     room::{
         RoomCommand, WriteBackStep,
         actor::{Actor, Ended},
+        copies::{CopyError, Copying},
         document::DocumentError,
     },
-    store::{OFFERED, SnapshotInfo, StoreError},
+    store::OFFERED,
     time::unix_ms,
 };
 
-/// Shortest time between two write-backs that nobody asked for.
-const GAP: Duration = Duration::from_secs(2);
-/// Longest wait after failures in a row.
+/// Shortest time between two write-backs, and two copies, that nobody asked for.
+pub(super) const GAP: Duration = Duration::from_secs(2);
+/// Longest wait after failures in a row; the first is a second.
 const RETRY_MAX: Duration = Duration::from_mins(1);
+/// Failures in a row before an empty room leaves memory all the same, and before a stopping one does: the
+/// next opening writes back what this one could not.
+const LEAVE_AFTER_FAILURES: u32 = 5;
+const STOP_AFTER_FAILURES: u32 = 3;
 /// Times one write-back starts over because the source changed under it.
 const ROUNDS_MAX: u32 = 5;
 
 /// State of a room's write-backs.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one machine")]
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
@@ -41,7 +44,7 @@ pub(super) struct WriteBack {
     dirty: bool,
     running: bool,
     again: bool,
-    copy: bool,
+    pub(super) copying: Copying,
     rounds: u32,
     updates: u64,
     failures: u32,
@@ -72,6 +75,14 @@ impl Stage {
     }
 }
 
+/// How long a leaving room goes on trying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hurry {
+    None,
+    Stopping,
+    PlaceWanted,
+}
+
 type Waiter = oneshot::Sender<Result<SnapshotReport, EngineError>>;
 
 impl WriteBack {
@@ -83,7 +94,7 @@ impl WriteBack {
             dirty: true,
             running: false,
             again: false,
-            copy: false,
+            copying: Copying::default(),
             rounds: 0,
             updates: 0,
             failures: 0,
@@ -96,20 +107,28 @@ impl WriteBack {
     /// The document changed.
     pub(super) fn touched(&mut self) {
         self.dirty = true;
-        self.copy = true;
+        self.copying.want();
         self.updates += 1;
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
     }
 
-    pub(super) fn is_dirty(&self) -> bool {
-        self.dirty
+    /// Whether somebody waits for the one that runs.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.served.is_empty()
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        self.failures > 0
+    /// Whether nothing is left to do, or nothing more is to be tried now.
+    pub(super) fn is_over(&self, hurry: Hurry) -> bool {
+        let patience = match hurry {
+            Hurry::None => LEAVE_AFTER_FAILURES,
+            Hurry::Stopping => STOP_AFTER_FAILURES,
+            Hurry::PlaceWanted => 1,
+        };
+        let done = !self.dirty && self.failures == 0 && self.copying.due_at.is_none();
+        !self.running && (done || self.failures >= patience)
     }
 }
 
@@ -117,23 +136,27 @@ impl Actor {
     /// When the next write-back is due by itself.
     pub(super) fn write_back_at(&self) -> Option<Instant> {
         let state = &self.write_back;
-        if state.running || !state.dirty || (state.updates == 0 && state.failures == 0) {
+        if state.running {
             return None;
         }
-        let snapshots = &self.context.config.snapshots;
-        if state.failures > 0 {
-            let wait = Duration::from_secs(1 << state.failures.min(6)).min(RETRY_MAX);
+        if let Some(more) = state.failures.checked_sub(1) {
+            let wait = Duration::from_secs(1 << more.min(6)).min(RETRY_MAX);
             return Some(state.started_at + wait);
         }
+        let by_copy = state.copying.due_at;
+        if state.dirty && self.leaving(Instant::now()) {
+            return Some(state.started_at);
+        }
+        if !state.dirty || state.updates == 0 {
+            return by_copy;
+        }
+        let snapshots = &self.context.config.snapshots;
         let by_count = snapshots.max_updates > 0 && state.updates >= snapshots.max_updates;
         let by_time = (snapshots.interval > 0.0).then(|| {
             state.started_at + Duration::try_from_secs_f64(snapshots.interval).unwrap_or(RETRY_MAX)
         });
         let by_count = by_count.then(|| state.started_at + GAP);
-        match (by_count, by_time) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [by_copy, by_count, by_time].into_iter().flatten().min()
     }
 
     pub(super) fn write_back_due(&self, now: Instant) -> bool {
@@ -146,7 +169,7 @@ impl Actor {
         reply: oneshot::Sender<Result<SnapshotReport, EngineError>>,
     ) {
         self.write_back.waiters.push(reply);
-        self.write_back.copy = true;
+        self.write_back.copying.want();
         self.start_write_back();
     }
 
@@ -159,7 +182,9 @@ impl Actor {
         self.write_back.again = false;
         // Who asks from here on wants what is typed from here on, so only the next run answers them.
         self.write_back.served = std::mem::take(&mut self.write_back.waiters);
-        self.write_back.copy |= !self.write_back.served.is_empty();
+        if self.write_back.is_awaited() {
+            self.write_back.copying.want();
+        }
         self.write_back.rounds = 0;
         self.write_back.started_at = Instant::now();
         self.read_source();
@@ -190,9 +215,11 @@ impl Actor {
     }
 
     async fn compare(&mut self, current: Option<RecordText>) -> Result<(), Ended> {
+        // What is counted from here on calls for another write-back.
+        self.write_back.updates = 0;
         if !self.context.types.is_record(&self.room) {
             self.write_back.dirty = false;
-            return self.copy_for_operator().await;
+            return self.copy_state().await;
         }
         if let Some(current) = &current
             && self.write_back.base.as_ref() != Some(current)
@@ -213,14 +240,13 @@ impl Actor {
                 self.context.metrics.write_backs.inc("record_gone");
             }
             self.write_back.dirty = false;
-            return self.copy_for_operator().await;
+            return self.copy_state().await;
         }
         if !self.write_back.dirty {
-            return self.copy_for_operator().await;
+            return self.copy_state().await;
         }
         // What changes from here on needs another write-back.
         self.write_back.dirty = false;
-        self.write_back.updates = 0;
         let body = match self.body().await {
             Ok(body) => body,
             Err(ended) => {
@@ -234,7 +260,7 @@ impl Actor {
         if current.is_some() && markdown::is_same(base_body, &body) {
             // Nobody changed anything: the source keeps its own way of writing, byte for byte.
             self.context.metrics.write_backs.inc("unchanged");
-            return self.copy_for_operator().await;
+            return self.copy_state().await;
         }
         let text = markdown::join(front, &body);
         self.write_back.offered = Some(text.clone());
@@ -266,7 +292,7 @@ impl Actor {
                     "room {}: written back", self.room
                 );
                 self.exchanged(RecordText { source, text });
-                self.copy_for_operator().await
+                self.copy_state().await
             }
             Ok(SaveOutcome::SavedElsewhere) => {
                 self.context.metrics.write_backs.inc("saved");
@@ -274,7 +300,7 @@ impl Actor {
                     event = "written_back", room = self.room.as_str(), source = "elsewhere";
                     "room {}: written back, to where its source does not show it", self.room
                 );
-                self.copy_for_operator().await
+                self.copy_state().await
             }
             Ok(SaveOutcome::Changed(current)) => {
                 self.write_back.dirty = true;
@@ -352,12 +378,14 @@ impl Actor {
                 "roomId": self.room.as_str(), "source": theirs.source, "timestamp": unix_ms(),
             }),
         );
-        let (store, room, theirs) =
-            (Arc::clone(&self.context.store), self.room.clone(), theirs.clone());
+        self.keep_version(theirs.clone(), "conflict");
+    }
+
+    /// Keeps a text that is not the document's, so that a person can find it.
+    pub(super) fn keep_version(&self, text: RecordText, reason: &'static str) {
+        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
         tokio::spawn(async move {
-            if let Err(error) =
-                store.keep_version(&room, theirs.source, "conflict", theirs.text).await
-            {
+            if let Err(error) = store.keep_version(&room, text.source, reason, text.text).await {
                 log::error!(
                     event = "version_not_kept", room = room.as_str(), error:% = error;
                     "room {room}: the other text could not be kept: {error}"
@@ -379,33 +407,21 @@ impl Actor {
         });
     }
 
-    async fn copy_for_operator(&mut self) -> Result<(), Ended> {
-        self.write_back.failures = 0;
-        self.write_back.updates = 0;
-        if !self.write_back.copy || !self.context.config.snapshots.enabled {
-            self.finish(None);
-            return Ok(());
-        }
-        self.write_back.copy = false;
-        let state = self.on_document(true, |document| document.encode()).await?;
-        let Ok(state) = state else { return Err(self.fail(None)) };
-        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
-        self.tell_self(async move {
-            WriteBackStep::Copied(store.save_copy(&room, Bytes::from(state)).await)
-        });
-        Ok(())
-    }
-
-    fn copied(&mut self, outcome: Result<SnapshotInfo, StoreError>) {
-        match outcome {
+    fn copied(&mut self, outcome: Result<CopyInfo, CopyError>) {
+        let version = match outcome {
             Ok(info) => {
-                self.hook(
-                    "realtime:snapshot:saved",
-                    serde_json::json!({
-                        "roomId": self.room.as_str(), "version": info.version, "timestamp": info.created_at_ms,
-                    }),
-                );
-                self.finish(Some(info.version));
+                self.write_back.succeeded();
+                // A host that keeps copies tells its hooks itself, of those that others make, too.
+                if self.context.host.copies().is_none() {
+                    self.hook(
+                        "realtime:snapshot:saved",
+                        serde_json::json!({
+                            "roomId": self.room.as_str(), "version": info.version,
+                            "timestamp": info.created_at_ms,
+                        }),
+                    );
+                }
+                Some(info.version)
             }
             Err(error) => {
                 log::warn!(
@@ -413,10 +429,12 @@ impl Actor {
                     "room {}: its copy was not stored: {error}", self.room
                 );
                 self.hook_failed(Stage::Persist, &error);
-                self.write_back.copy = true;
-                self.finish(None);
+                self.write_back.copying.failed();
+                self.write_back.failures = self.write_back.failures.saturating_add(1);
+                None
             }
-        }
+        };
+        self.finish(version);
     }
 
     fn write_back_failed(&mut self, stage: Stage, error: &HostError) {
@@ -445,7 +463,7 @@ impl Actor {
         );
     }
 
-    fn finish(&mut self, version: Option<u64>) {
+    pub(super) fn finish(&mut self, version: Option<u64>) {
         self.write_back.running = false;
         for waiter in self.write_back.served.drain(..) {
             let report = SnapshotReport { snapshot_created: true, version, timestamp: unix_ms() };
@@ -457,7 +475,7 @@ impl Actor {
     }
 
     /// Runs `step` beside the actor and sends its result to the room's own mailbox.
-    fn tell_self(&self, step: impl Future<Output = WriteBackStep> + Send + 'static) {
+    pub(super) fn tell_self(&self, step: impl Future<Output = WriteBackStep> + Send + 'static) {
         let own = self.own.clone();
         tokio::spawn(async move {
             let step = step.await;

@@ -77,7 +77,9 @@ pub const EVENTS: &[Event] = events! {
     "snapshot_unsound" "error" ["room"] "a snapshot did not load back and was not stored; the log is kept";
     "copies_expired" "info" ["count"] "old copies were deleted";
     "copies_not_expired" "warn" ["error"] "old copies could not be deleted";
-    "copy_failed" "warn" ["error room"] "the copy for the operator was not stored";
+    "copy_failed" "warn" ["error room"] "the copy for the operator was not stored; it is tried again";
+    "copy_unreadable" "warn" ["error room"] "the host could not say whether its copy of a room is sound";
+    "copy_damaged" "error" ["error room"] "the host's newest copy of a room is damaged; the record's text took its place";
 
     "written_back" "info" ["room source"] "a record's source holds the document";
     "write_back_failed" "warn" ["error room stage"] "it does not yet; it is tried again";

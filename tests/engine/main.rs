@@ -14,6 +14,7 @@ mod acks;
 mod autobahn;
 mod awareness;
 mod bad_input;
+mod copies;
 mod correlation;
 mod documents;
 mod drafts;

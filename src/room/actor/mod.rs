@@ -40,7 +40,7 @@ use crate::{
         load::{LoadError, Loaded, load},
         member::Member,
         registry::{Registry, Vacancy},
-        write_back::WriteBack,
+        write_back::{Hurry, WriteBack},
     },
     store::{CommitWatch, StoreError},
     time::unix_ms,
@@ -62,6 +62,7 @@ pub(super) struct Ended;
 
 /// Everything of one room.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one machine")]
 pub(super) struct Actor {
     pub(super) room: RoomId,
     generation: u64,
@@ -98,6 +99,7 @@ pub(super) struct Actor {
     vacancy: Arc<Vacancy>,
     closing: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
+    place_wanted: bool,
     /// Row up to which members were told, and whether one waits for a row at or below it.
     told_seq: u64,
     tell_again: bool,
@@ -147,6 +149,7 @@ impl Actor {
             vacancy,
             closing: Vec::new(),
             stopping: false,
+            place_wanted: false,
             told_seq: 0,
             tell_again: false,
         }
@@ -256,6 +259,10 @@ impl Actor {
         if let Some(outside) = loaded.outside {
             self.merge_outside(outside).await?;
         }
+        if let Some(replaced) = loaded.replaced {
+            self.keep_version(replaced, "replaced");
+            self.write_back.copying.demand(Instant::now());
+        }
         Ok(())
     }
 
@@ -307,6 +314,7 @@ impl Actor {
                 self.snapshotted(upto_seq, state_bytes, outcome);
             }
             RoomCommand::MakePlace => {
+                self.place_wanted = true;
                 self.leaves_at = self.leaves_at.map(|due| due.min(Instant::now()));
             }
             RoomCommand::Shutdown { reply } => {
@@ -400,7 +408,7 @@ impl Actor {
         Duration::from_millis(rooms.grace_period_ms).min(Duration::from_secs(rooms.cleanup_timeout))
     }
 
-    fn leaving(&self, now: Instant) -> bool {
+    pub(in crate::room) fn leaving(&self, now: Instant) -> bool {
         self.stopping || (self.members.is_empty() && self.leaves_at.is_some_and(|due| due <= now))
     }
 
@@ -409,9 +417,16 @@ impl Actor {
         let now = Instant::now();
         self.leaving(now)
             && !self.snapshotting
-            && !self.write_back.is_running()
-            && (!self.write_back.is_dirty() || self.stopping || self.write_back.has_failed())
+            && self.write_back.is_over(self.hurry())
             && self.watch.committed_seq() >= self.last_seq
+    }
+
+    fn hurry(&self) -> Hurry {
+        match (self.stopping, self.place_wanted) {
+            (true, _) => Hurry::Stopping,
+            (false, true) => Hurry::PlaceWanted,
+            (false, false) => Hurry::None,
+        }
     }
 
     fn close_member(&mut self, session: SessionId, reason: CloseReason) {

@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use civicpress_realtime::{
     future::BoxFuture,
-    host::{Grant, Hook, Host, HostError, Identity, RecordSummary, RecordText, SaveOutcome},
+    host::{
+        CopyInfo, Grant, Hook, Host, HostCopies, HostCopy, HostError, Identity, RecordSummary,
+        RecordText, SaveOutcome,
+    },
     ids::RoomId,
     time::unix_ms,
 };
@@ -48,6 +52,13 @@ pub struct FakeHost {
     pub lose_answers: AtomicBool,
     /// Where the caller's task panics: `authenticate`, or the name of a hook.
     pub panics_in: Mutex<Option<&'static str>>,
+    /// Whether the host keeps copies of rooms.
+    pub keeps_copies: AtomicBool,
+    /// Copies by room, the newest last.
+    pub copies: Mutex<HashMap<String, Vec<Bytes>>>,
+    pub copies_are_damaged: AtomicBool,
+    /// So many copies from now on fail.
+    pub fail_copies: AtomicU64,
     changed: Mutex<Option<Changed>>,
 }
 
@@ -119,6 +130,11 @@ impl FakeHost {
 
     pub fn record(&self, id: &str) -> String {
         self.records.lock().get(id).cloned().unwrap_or_default()
+    }
+
+    /// Copies ever made of a room that are still there.
+    pub fn copies_of(&self, id: &str) -> usize {
+        self.copies.lock().get(&format!("records:{id}")).map_or(0, Vec::len)
     }
 
     pub fn hook_names(&self) -> Vec<&'static str> {
@@ -263,8 +279,61 @@ impl Host for FakeHost {
         })
     }
 
+    fn copies(&self) -> Option<&dyn HostCopies> {
+        self.keeps_copies.load(Ordering::Relaxed).then_some(self as &dyn HostCopies)
+    }
+
     fn watch(&self, changed: Changed) -> Option<Box<dyn Send + Sync>> {
         *self.changed.lock() = Some(changed);
         None
+    }
+}
+
+impl HostCopies for FakeHost {
+    fn save<'a>(
+        &'a self,
+        room: &'a RoomId,
+        state: Bytes,
+    ) -> BoxFuture<'a, Result<CopyInfo, HostError>> {
+        Box::pin(async move {
+            let failing = &self.fail_copies;
+            if failing
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                .is_ok()
+            {
+                return Err(HostError::Failed("on purpose".into()));
+            }
+            let mut copies = self.copies.lock();
+            let kept = copies.entry(room.to_string()).or_default();
+            kept.push(state);
+            Ok(CopyInfo { version: kept.len() as u64, created_at_ms: unix_ms() })
+        })
+    }
+
+    fn load<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<HostCopy, HostError>> {
+        Box::pin(async move {
+            let copies = self.copies.lock();
+            let newest = copies.get(room.as_str()).and_then(|kept| kept.last().cloned());
+            Ok(match newest {
+                Some(_) if self.copies_are_damaged.load(Ordering::Relaxed) => {
+                    HostCopy::Damaged("its hash does not match".into())
+                }
+                Some(state) => HostCopy::Sound(state),
+                None => HostCopy::Missing,
+            })
+        })
+    }
+
+    fn expire(
+        &self,
+        _before_ms: u64,
+        in_use: Vec<RoomId>,
+    ) -> BoxFuture<'_, Result<u64, HostError>> {
+        Box::pin(async move {
+            let mut copies = self.copies.lock();
+            let before = copies.len();
+            copies.retain(|name, _| in_use.iter().any(|room| room.as_str() == name));
+            Ok((before - copies.len()) as u64)
+        })
     }
 }
