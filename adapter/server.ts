@@ -48,7 +48,7 @@ export class RealtimeServer implements Public.RealtimeServer {
     );
     // Taken off first: initialize() may be called again while it runs.
     host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
-    host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    if (address.port !== null) host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     return address;
   }
 

@@ -32,7 +32,9 @@ export class Civic {
   readonly folder: string;
   readonly container = new Container();
   readonly hooks = new HookSystem();
-  readonly auth = new AuthService(this.hooks);
+  /** What the services were asked, in order. */
+  readonly calls: string[] = [];
+  readonly auth = new AuthService(this.hooks, this.calls);
   readonly database: DatabaseService;
   readonly records: RecordManager;
   readonly server: Server;
@@ -45,7 +47,7 @@ export class Civic {
     const config = { host: '127.0.0.1', port: 0, ...options.config };
     writeFileSync(join(system, 'realtime.yml'), JSON.stringify({ realtime: config }));
     this.database = new DatabaseService(join(system, 'civic.db'));
-    this.records = new RecordManager(join(dataDir, 'records'), this.database);
+    this.records = new RecordManager(join(dataDir, 'records'), this.database, this.calls);
     this.container.registerInstance('logger', silent);
     this.container.registerInstance('hooks', this.hooks);
     this.container.registerInstance('auth', this.auth);

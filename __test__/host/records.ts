@@ -24,14 +24,17 @@ const FILE = /^---\n(?<head>.*?)\n---\n\n?(?<content>.*)$/s;
 export class RecordManager {
   readonly #folder: string;
   readonly #database: DatabaseService;
+  readonly #calls: string[];
 
-  constructor(folder: string, database: DatabaseService) {
+  constructor(folder: string, database: DatabaseService, calls: string[]) {
+    this.#calls = calls;
     mkdirSync(folder, { recursive: true });
     this.#folder = folder;
     this.#database = database;
   }
 
   async getRecord(id: string): Promise<RecordData | null> {
+    this.#calls.push(`getRecord ${id}`);
     const file = this.#file(id);
     if (!existsSync(file)) return null;
     const { head = '{}', content = '' } = FILE.exec(readFileSync(file, 'utf8'))?.groups ?? {};

@@ -18,13 +18,13 @@ const ROLES: Record<string, string[]> = {
 };
 
 export class AuthService {
-  /** Every call, in order, as CivicPress would see it. */
-  readonly calls: string[] = [];
   readonly #sessions = new Map<string, AuthUser>();
   readonly #hooks: HookSystem;
+  readonly #calls: string[];
 
-  constructor(hooks: HookSystem) {
+  constructor(hooks: HookSystem, calls: string[]) {
     this.#hooks = hooks;
+    this.#calls = calls;
   }
 
   /** A session of 129 characters, as CivicPress makes them. */
@@ -35,12 +35,12 @@ export class AuthService {
   }
 
   async validateSession(token: string): Promise<AuthUser | null> {
-    this.calls.push('validateSession');
+    this.#calls.push('validateSession');
     return this.#sessions.get(token) ?? null;
   }
 
   async userCan(user: AuthUser, permission: string, about?: { recordType?: string }): Promise<boolean> {
-    this.calls.push(`userCan ${user.username} ${permission} ${about?.recordType ?? '-'}`);
+    this.#calls.push(`userCan ${user.username} ${permission} ${about?.recordType ?? '-'}`);
     return ROLES[user.role]?.includes(permission) ?? false;
   }
 

@@ -30,7 +30,9 @@ export class CivicPressEmbedding implements Embedding {
     this.logger = civicPressLogger(logger);
     this.#configManager = configManager as unknown as RealtimeConfigManager;
     this.#dataDir = config.dataDir;
-    this.host = new CivicPressHost(this.services, (name, data) => this.#hookBus?.emit(name, data));
+    this.host = new CivicPressHost(this.services, this.logger, (name, data) =>
+      this.#hookBus?.emit(name, data),
+    );
   }
 
   sources(): ConfigSources {

@@ -1,5 +1,7 @@
 /** CivicPress's services as the engine's host: who may do what, what a record says, where edits go. */
 
+import { randomUUID } from 'node:crypto';
+
 import type * as Public from '../../index.js';
 import { core } from './core.js';
 
@@ -28,12 +30,18 @@ interface Present {
 export class CivicPressHost implements Public.RealtimeHost {
   readonly bodiesOnly = true;
   readonly #services: Services;
+  readonly #logger: Public.RealtimeLogger;
   readonly #told: (name: string, data: Record<string, unknown>) => void;
   readonly #users = new Map<string, Public.CivicAuthUser>();
 
-  /** @param told Hears of each hook, too. */
-  constructor(services: Services, told: (name: string, data: Record<string, unknown>) => void) {
+  /** @param told Hears of each hook about snapshots, too. */
+  constructor(
+    services: Services,
+    logger: Public.RealtimeLogger,
+    told: (name: string, data: Record<string, unknown>) => void,
+  ) {
     this.#services = services;
+    this.#logger = logger;
     this.#told = told;
   }
 
@@ -95,16 +103,18 @@ export class CivicPressHost implements Public.RealtimeHost {
   }
 
   emitHook(name: string, data: Record<string, unknown>): unknown {
-    const { timestamp, correlationId } = data;
-    if (name.startsWith('realtime:snapshot:')) this.#told(name, data);
-    return this.#services.hooks.emit(name, data, {
-      timestamp: typeof timestamp === 'number' ? new Date(timestamp) : new Date(),
-      metadata: { event: name, correlationId },
+    const told = { timestamp: Date.now(), correlationId: randomUUID() as string, ...data };
+    if (name.startsWith('realtime:snapshot:')) this.#told(name, told);
+    return this.#services.hooks.emit(name, told, {
+      timestamp: new Date(told.timestamp),
+      metadata: { event: name, correlationId: told.correlationId },
     });
   }
 
   registerHook(name: string, handler: (data: unknown) => void): void {
-    this.#services.hooks.registerHook?.(name, handler);
+    const { hooks } = this.#services;
+    if (hooks.registerHook) hooks.registerHook(name, handler);
+    else this.#logger.warn(`the hook system takes no listeners: ${name} will not be heard of`);
   }
 
   removeHook(name: string, handler: (data: unknown) => void): void {

@@ -172,7 +172,7 @@ fn find_file(sources: &Sources) -> Result<Option<PathBuf>, ConfigError> {
 }
 
 /// The default in its table form; a test proves that every one of them passes its key's check.
-fn default_of(key: &Key) -> Typed {
+pub(super) fn default_of(key: &Key) -> Typed {
     if key.default.is_empty() && !matches!(key.kind, Kind::List(_)) {
         return Typed::Unset;
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     keys::{self, Key, State},
-    load::Loaded,
+    load::{Loaded, default_of},
     rules::Kind,
 };
 
@@ -77,17 +77,21 @@ pub fn print_effective(loaded: &Loaded) -> String {
     })
 }
 
-/// The effective values as an object in the form of a file. Secrets are masked; what is unset is left out.
+/// The effective values as an object in the form of a file, with the keys that are accepted and need no
+/// serving. Secrets are masked; what is unset is left out.
 pub fn effective_json(loaded: &Loaded) -> Value {
     let mut root = Map::new();
-    for value in loaded.values.iter().filter(|value| !value.value.is_null()) {
-        let mut sections: Vec<&str> = value.path.split('.').collect();
+    let silent = keys::all().iter().filter(|key| matches!(key.state, State::Silent));
+    let defaults = silent.map(|key| (key.path, default_of(key).shown(&key.kind)));
+    let effective = loaded.values.iter().map(|value| (value.path, value.value.clone()));
+    for (path, value) in defaults.chain(effective).filter(|(_, value)| !value.is_null()) {
+        let mut sections: Vec<&str> = path.split('.').collect();
         let name = sections.pop().unwrap_or_default();
         let place = sections.iter().try_fold(&mut root, |object, section| {
             object.entry(*section).or_insert_with(|| Map::new().into()).as_object_mut()
         });
         if let Some(place) = place {
-            place.insert(name.to_owned(), value.value.clone());
+            place.insert(name.to_owned(), value);
         }
     }
     root.into()

@@ -631,5 +631,6 @@ fn the_effective_values_have_the_form_of_a_file() {
     let json = effective_json(&yml("port: 5\nadmin: { token: abcdef }").unwrap());
     assert_eq!((&json["port"], &json["rooms"]["max_rooms"]), (&5.into(), &100.into()));
     assert_eq!(json["admin"]["token"], "***");
-    assert!(json.get("system_data_dir").is_none(), "what is unset is left out");
+    assert_eq!(json["connection_cleanup"]["check_interval"], 60);
+    assert!(json["tls"].get("cert").is_none(), "what is unset is left out");
 }
