@@ -1,5 +1,7 @@
 //! The HTTP routes: health for operators, the records API of the standalone pages, and the pages.
 
+mod collab_snapshot;
+
 use std::{
     convert::Infallible,
     net::IpAddr,
@@ -23,7 +25,7 @@ use crate::{
     engine,
     error::EngineError,
     host::{HostError, Identity},
-    ids::RoomId,
+    ids::{RoomId, RoomIdError},
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
     net::{Shared, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand},
@@ -44,7 +46,7 @@ pub async fn serve(stream: Stream, peer: IpAddr, head: Head, shared: Arc<Shared>
         async move {
             let header = |name: &str| request.headers().get(name)?.to_str().ok();
             let correlation = CorrelationId::new(header);
-            let answer = route(&request, peer, &shared).await;
+            let answer = route(request, peer, &shared).await;
             Ok::<_, Infallible>(named(answer, &correlation))
         }
     });
@@ -59,8 +61,21 @@ pub async fn serve(stream: Stream, peer: IpAddr, head: Head, shared: Arc<Shared>
     }
 }
 
-async fn route(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
-    let path = request.uri().path();
+async fn route(request: Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
+    let path = request.uri().path().to_owned();
+    let work = async {
+        match collab_snapshot::id_in(&path) {
+            Some(id) => collab_snapshot::answer(request, id, peer, shared).await,
+            None => read(&request, &path, peer, shared).await,
+        }
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, work).await.unwrap_or_else(|_| {
+        error(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long")
+    })
+}
+
+/// What is only read.
+async fn read(request: &Request<Incoming>, path: &str, peer: IpAddr, shared: &Shared) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer =
             error(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "only GET is served here");
@@ -72,20 +87,7 @@ async fn route(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> An
         "/ready" => ready(shared),
         "/metrics" => metrics(request, peer, shared),
         _ if path.starts_with("/api/v1/") => {
-            match tokio::time::timeout(REQUEST_TIMEOUT, api(request, path, shared)).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(failure)) => {
-                    let status = StatusCode::from_u16(failure.http_status());
-                    error(
-                        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                        failure.code(),
-                        &failure.to_string(),
-                    )
-                }
-                Err(_) => {
-                    error(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the request took too long")
-                }
-            }
+            api(request, path, shared).await.unwrap_or_else(|wrong| failure(&wrong))
         }
         _ if path == shared.config.path
             || path.starts_with(&format!("{}/", shared.config.path)) =>
@@ -203,9 +205,7 @@ async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answ
         Some((id, part @ ("markdown" | "presence"))) => (id, part),
         _ => (rest, ""),
     };
-    let id =
-        percent_decode_str(id).decode_utf8().map_err(|_| crate::ids::RoomIdError::Character)?;
-    let room = RoomId::new(RECORDS, &id)?;
+    let room = record_room(id)?;
     let grant = shared.host.authorize(identity, &room).await?;
     match part {
         "markdown" => Ok(with_type(
@@ -227,6 +227,12 @@ async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answ
             &serde_json::json!({ "id": room.id(), "roomId": room.as_str(), "canEdit": grant.can_edit }),
         )),
     }
+}
+
+/// The room of a record by its id in a path.
+fn record_room(id: &str) -> Result<RoomId, RoomIdError> {
+    let id = percent_decode_str(id).decode_utf8().map_err(|_| RoomIdError::Character)?;
+    RoomId::new(RECORDS, &id)
 }
 
 /// The live document's Markdown, or the source's text if nobody has the record open.
@@ -266,6 +272,12 @@ fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     let failed = Failed { code: code.to_owned(), message: message.to_owned() };
     answer.extensions_mut().insert(failed);
     answer
+}
+
+fn failure(wrong: &EngineError) -> Answer {
+    let status = StatusCode::from_u16(wrong.http_status());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    error(status, wrong.code(), &wrong.to_string())
 }
 
 /// The answer with the request's correlation id, in a header and in what is said of a failure.

@@ -5,6 +5,7 @@ pub mod actor;
 pub mod awareness;
 pub(crate) mod copies;
 pub mod document;
+pub mod export;
 mod fan_out;
 mod host_copy;
 pub mod load;
@@ -32,6 +33,7 @@ use crate::{
     ids::{ClientAddress, SessionId},
     markdown,
     protocol::guard::Admitted,
+    room::export::Export,
     store::{SnapshotInfo, Store, StoreError},
     telemetry::{correlation::CorrelationId, metrics::Metrics, security::SecurityEvents},
 };
@@ -193,6 +195,20 @@ pub enum RoomCommand {
     Markdown {
         /// The answer.
         reply: oneshot::Sender<Result<String, EngineError>>,
+    },
+    /// The whole content.
+    Export {
+        /// The answer.
+        reply: oneshot::Sender<Result<Export, EngineError>>,
+    },
+    /// Somebody's text: merge it like an edit and write it back.
+    TakeText {
+        /// The text.
+        text: String,
+        /// The text it was made of; `None`: the one last exchanged with the record's source.
+        base: Option<String>,
+        /// The answer.
+        reply: oneshot::Sender<Result<SnapshotReport, EngineError>>,
     },
     /// Write back and copy now.
     Snapshot {

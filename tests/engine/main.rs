@@ -14,6 +14,7 @@ mod acks;
 mod autobahn;
 mod awareness;
 mod bad_input;
+mod collab_snapshot;
 mod copies;
 mod correlation;
 mod documents;

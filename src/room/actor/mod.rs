@@ -4,6 +4,7 @@
 //! acknowledgement waits for the log's commit. The actor never waits for a client: it only pushes into
 //! outboxes. It waits for the store's queue, and thereby makes senders wait.
 
+mod exchange;
 mod held;
 mod members;
 mod presence;
@@ -306,6 +307,10 @@ impl Actor {
                 drop(
                     reply.send(text.map_err(|_| EngineError::RoomNotFound(self.room.to_string()))),
                 );
+            }
+            RoomCommand::Export { reply } => drop(reply.send(Ok(self.export().await?))),
+            RoomCommand::TakeText { text, base, reply } => {
+                self.take_text(text, base, reply).await?;
             }
             RoomCommand::Snapshot { reply } => self.request_write_back(reply),
             RoomCommand::SourceChanged => self.start_write_back(),
