@@ -122,6 +122,14 @@ export class Editor {
     afterwards(() => this.leave());
   }
 
+  /** How the connection ended, or that it did not. */
+  async outcome(): Promise<number | 'synced'> {
+    return await Promise.race([
+      this.synced.then(() => 'synced' as const),
+      this.closed.then(({ code }) => code),
+    ]);
+  }
+
   get fragment(): Y.XmlFragment {
     return this.doc.getXmlFragment('default');
   }

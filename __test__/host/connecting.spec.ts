@@ -3,15 +3,7 @@
 import { expect, it } from 'vitest';
 
 import { until } from '../support.js';
-import { makeCivic, startCivic, type Editor } from './civic.js';
-
-/** How a connection ended, or that it did not. */
-async function outcome(editor: Editor): Promise<number | 'synced'> {
-  return await Promise.race([
-    editor.synced.then(() => 'synced' as const),
-    editor.closed.then(({ code }) => code),
-  ]);
-}
+import { makeCivic, startCivic } from './civic.js';
 
 it('asks for session, record and permissions in this order', async () => {
   const civic = await startCivic();
@@ -42,13 +34,13 @@ it.each([
 ])('%s: %o in %s is %s', async (_who, user, id, expected) => {
   const civic = await startCivic();
   civic.publish({ id: 'a' });
-  expect(await outcome(civic.edit(id, civic.session(user)))).toBe(expected);
+  expect(await civic.edit(id, civic.session(user)).outcome()).toBe(expected);
 });
 
 it('closes 4001 on a session that does not hold', async () => {
   const civic = await startCivic();
   civic.publish({ id: 'a' });
-  expect(await outcome(civic.edit('a', 'f'.repeat(64)))).toBe(4001);
+  expect(await civic.edit('a', 'f'.repeat(64)).outcome()).toBe(4001);
 });
 
 it('takes no edit of somebody who may only view', async () => {
@@ -97,7 +89,7 @@ it('lets nobody in where the services fail, and everybody once they do not', asy
   civic.records.getRecord = () => Promise.reject(new Error('the disk is gone'));
   await civic.server.initialize();
   const ada = civic.edit('a');
-  expect(await outcome(ada)).not.toBe('synced');
+  expect(await ada.outcome()).not.toBe('synced');
   civic.records.getRecord = getRecord;
   await ada.synced;
 });

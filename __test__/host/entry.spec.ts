@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 import { ENTRY, node, until } from '../support.js';
 import { startCivic } from './civic.js';
-import { installed } from './installed.js';
+import { installed, linked } from './installed.js';
 
 type Package = typeof import('../../index.js');
 type Errors = Pick<
@@ -137,6 +137,44 @@ describe.each(ERRORS)('%s', (name, make, base, code, statusCode, message) => {
     expect(error).toBeInstanceOf(classes[base]);
     expect(error).toBeInstanceOf(classes['CivicPressError']);
     expect(error).toMatchObject({ name, code, statusCode, message });
+  });
+});
+
+it('has one core with the host under vitest, too, which loads workspace packages itself', async () => {
+  const app = linked();
+  writeFileSync(
+    join(app, 'one-core.test.ts'),
+    `import { CivicPressError } from '@civicpress/core';
+     import { RealtimeError, RealtimeServer } from '@civicpress/realtime';
+     import { expect, it } from 'vitest';
+     it('one core', async () => {
+       expect(new RealtimeError('x')).toBeInstanceOf(CivicPressError);
+       expect(new RealtimeServer({ config: {} }).getHealthStatus().status).toBe('unhealthy');
+     });`,
+  );
+  const vitest = join(app, 'node_modules', 'vitest', 'vitest.mjs');
+  const { code, stdout, stderr } = await node([vitest, 'run'], { cwd: app }).ended;
+  expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringContaining('1 passed') });
+});
+
+describe('where core keeps unpublished records from those who may only view', () => {
+  it.each([
+    ['public', 'published', 'synced'],
+    ['public', 'archived', 'synced'],
+    ['public', 'pending_review', 4003],
+    ['public', 'draft only', 4003],
+    ['reviewer', 'draft only', 'synced'],
+    ['clerk', 'draft only', 'synced'],
+    ['nobody', 'published', 4003],
+  ])('%s and %s: %s', async (role, status, expected) => {
+    const { entry } = installed({ addon: true, core: true });
+    const civic = await startCivic({ realtime: (await import(entry)) as Package });
+    if (status === 'draft only') {
+      await civic.database.createDraft({ id: 'a', title: 'A', type: 'bylaw', markdown_body: 'x' });
+    } else {
+      civic.publish({ id: 'a', status });
+    }
+    expect(await civic.edit('a', civic.session({ role })).outcome()).toBe(expected);
   });
 });
 

@@ -1,10 +1,12 @@
 /** The package as it lies in somebody's node_modules. */
 
-import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { ROOT, temporaryFolder } from '../support.js';
+
+const CORE = join(ROOT, '__test__', 'host', 'core');
 
 export interface Installed {
   folder: string;
@@ -14,23 +16,47 @@ export interface Installed {
   core: string;
 }
 
+/**
+ * A workspace whose packages lie beside the application, as CivicPress's do: vitest takes such packages for
+ * source and loads them itself.
+ */
+export function linked(): string {
+  const folder = temporaryFolder();
+  const realtime = join(folder, 'realtime');
+  place(realtime, true);
+  cpSync(CORE, join(folder, 'core'), { recursive: true });
+  for (const user of [realtime, join(folder, 'app')]) {
+    const scope = join(user, 'node_modules', '@civicpress');
+    mkdirSync(scope, { recursive: true });
+    symlinkSync(join(folder, 'core'), join(scope, 'core'));
+  }
+  const app = join(folder, 'app');
+  symlinkSync(realtime, join(app, 'node_modules', '@civicpress', 'realtime'));
+  symlinkSync(join(ROOT, 'node_modules', 'vitest'), join(app, 'node_modules', 'vitest'));
+  writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
+  return app;
+}
+
 /** Installs the package that was built last, with or without its addon and a core beside it. */
 export function installed(parts: { addon: boolean; core: boolean }): Installed {
   const folder = temporaryFolder();
   const scope = join(folder, 'node_modules', '@civicpress');
-  const place = join(scope, 'realtime');
-  mkdirSync(place, { recursive: true });
-  cpSync(join(ROOT, 'dist', 'adapter'), join(place, 'dist', 'adapter'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(place, 'package.json'));
-  if (parts.addon) {
-    for (const name of readdirSync(ROOT).filter((file) => file.endsWith('.node'))) {
-      symlinkSync(join(ROOT, name), join(place, name));
-    }
-  }
-  if (parts.core) cpSync(join(ROOT, '__test__', 'host', 'core'), join(scope, 'core'), { recursive: true });
+  const realtime = join(scope, 'realtime');
+  place(realtime, parts.addon);
+  if (parts.core) cpSync(CORE, join(scope, 'core'), { recursive: true });
   return {
     folder,
-    entry: pathToFileURL(join(place, 'dist', 'adapter', 'index.js')).href,
+    entry: pathToFileURL(join(realtime, 'dist', 'adapter', 'index.js')).href,
     core: pathToFileURL(join(scope, 'core', 'index.js')).href,
   };
+}
+
+function place(folder: string, withAddon: boolean): void {
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(ROOT, 'dist', 'adapter'), join(folder, 'dist', 'adapter'), { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  if (!withAddon) return;
+  for (const name of readdirSync(ROOT).filter((file) => file.endsWith('.node'))) {
+    symlinkSync(join(ROOT, name), join(folder, name));
+  }
 }

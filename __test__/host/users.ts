@@ -14,6 +14,7 @@ const ROLES: Record<string, string[]> = {
   admin: ['records:view', 'records:edit'],
   clerk: ['records:view', 'records:edit'],
   public: ['records:view'],
+  reviewer: ['records:view', 'records:view_unpublished'],
   nobody: [],
 };
 
