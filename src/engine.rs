@@ -269,7 +269,7 @@ impl Engine {
         let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else {
             return Ok(Vec::new());
         };
-        Ok(ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default())
+        Ok(ask(&handle, |reply| RoomCommand::Participants { reply }).await.unwrap_or_default())
     }
 
     /// Raw updates that rebuild the room from nothing: its snapshot, if any, then its log rows in order.

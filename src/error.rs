@@ -90,6 +90,8 @@ pub enum CloseReason {
     AuthUnavailable,
     /// The host ended the user's sessions (4001), with its reason; empty = it gave none.
     SessionRevoked(String),
+    /// An admin or the host sent the user away (4403), with a reason; empty = none was given.
+    Kicked(String),
     /// The record is missing or not for this user (4003).
     PermissionDenied,
     /// No such room type (4004).
@@ -135,6 +137,7 @@ impl CloseReason {
             Self::PermissionDenied => 4003,
             Self::RoomTypeNotRegistered(_) | Self::InvalidRoom(_) => 4004,
             Self::ConnectionLimit(_) => 4029,
+            Self::Kicked(_) => 4403,
             Self::DocumentTooLarge => 4413,
             Self::LoadFailed(_) | Self::RoomFailed | Self::AuthUnavailable => 4500,
             Self::RoomLimit(_) | Self::ShuttingDown => 4503,
@@ -154,6 +157,7 @@ impl CloseReason {
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::AuthUnavailable => "AUTH_UNAVAILABLE",
             Self::SessionRevoked(_) => "SESSION_REVOKED",
+            Self::Kicked(_) => "KICKED",
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::RoomTypeNotRegistered(_) => "ROOM_TYPE_NOT_REGISTERED",
             Self::InvalidRoom(_) => "INVALID_ROOM",
@@ -183,6 +187,8 @@ impl CloseReason {
             }
             Self::SessionRevoked(reason) if reason.is_empty() => "The session was revoked".into(),
             Self::SessionRevoked(reason) => format!("The session was revoked: {reason}"),
+            Self::Kicked(reason) if reason.is_empty() => "You were removed from the room".into(),
+            Self::Kicked(reason) => format!("You were removed from the room: {reason}"),
             Self::RoomTypeNotRegistered(kind) => format!("Room type '{kind}' is not registered"),
             Self::InvalidRoom(why)
             | Self::ConnectionLimit(why)
@@ -208,7 +214,10 @@ impl CloseReason {
             Self::RoomTypeNotRegistered(kind) => {
                 serde_json::json!({ "code": code, "roomType": cut(kind, 40) })
             }
-            Self::ConnectionLimit(why) | Self::SessionRevoked(why) | Self::Policy(why)
+            Self::ConnectionLimit(why)
+            | Self::SessionRevoked(why)
+            | Self::Kicked(why)
+            | Self::Policy(why)
                 if !why.is_empty() =>
             {
                 serde_json::json!({ "code": code, "reason": cut(why, 60) })

@@ -38,6 +38,8 @@ pub const LISTEN_BACKLOG: u32 = 4096;
 /// `auth.timeout_ms` to authenticate and as much to authorize.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest JSON message of a client that is no update, in bytes.
+pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 /// Inbound messages handled in one wake of a connection.
 pub const MESSAGES_PER_WAKE_MAX: usize = 32;
 /// Bytes read from a socket in one wake of its connection.
@@ -84,6 +86,11 @@ pub const RECHECKS_MAX: usize = HOST_CALLS_MAX / 2;
 pub const RECHECK_GRACE_PERIODS: u32 = 3;
 /// Wait for the room to let go of a session before its client is told why.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long who was kicked out of a room stays out.
+pub const KICK_HOLD: Duration = Duration::from_mins(1);
+/// Kicked users one room remembers; the longest kept out come back first.
+pub const KICKED_MAX: usize = 256;
 
 /// Commands waiting in one room's mailbox; over it senders wait, and TCP makes their clients wait.
 pub const ROOM_MAILBOX_MAX: usize = 256;
@@ -136,6 +143,8 @@ pub const AWARENESS_IDS_PER_ROOM_MAX: usize = 20_000;
 pub const AWARENESS_BYTES_PER_ROOM_MAX: usize = 2 * 1024 * 1024;
 /// An awareness state not renewed for so long is gone (y-protocols' `outdatedTimeout`).
 pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
+/// How often the state of a client that speaks JSON is renewed for the others (y-protocols' half of it).
+pub const AWARENESS_RENEWAL: Duration = Duration::from_millis(AWARENESS_TIMEOUT_MS / 2);
 /// How long a removed awareness id's clock is remembered.
 pub const AWARENESS_TOMBSTONE_MS: u64 = 120_000;
 

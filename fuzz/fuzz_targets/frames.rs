@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use civicpress_realtime::{
     limits::STATE_VECTOR_ENTRIES_MAX,
     protocol::{
-        control, guard,
+        guard, json::{self, ClientJson},
         sync::{self, ClientMessage},
     },
 };
@@ -60,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
     loop {
         match socket.read(&mut stream) {
             Ok(Message::Binary(bytes)) => message(&bytes),
-            Ok(Message::Text(text)) => drop(control::parse(text.as_bytes())),
+            Ok(Message::Text(text)) => json(text.as_bytes()),
             Ok(_) => {}
             Err(_) => return,
         }
@@ -69,16 +69,34 @@ fuzz_target!(|data: &[u8]| {
 
 fn message(bytes: &[u8]) {
     assert!(bytes.len() <= MESSAGE_BYTES_MAX);
+    // As net/connection.rs tells them apart.
+    if bytes.first() == Some(&b'{') {
+        return json(bytes);
+    }
     match sync::decode(bytes) {
-        Ok(ClientMessage::SyncStep1(vector)) => {
-            if let Ok(entries) = guard::scan_state_vector(vector) {
-                assert!(entries <= STATE_VECTOR_ENTRIES_MAX && entries <= vector.len() / 2);
-            }
-        }
-        Ok(ClientMessage::SyncStep2(update) | ClientMessage::Update(update)) => {
-            drop(guard::scan_update(update, &guard::Bounds::new(1 << 24)));
-        }
-        Ok(ClientMessage::Json(json)) => drop(control::parse(json)),
+        Ok(ClientMessage::SyncStep1(vector)) => state_vector(vector),
+        Ok(ClientMessage::SyncStep2(bytes) | ClientMessage::Update(bytes)) => update(bytes),
         Ok(ClientMessage::Awareness(_) | ClientMessage::QueryAwareness) | Err(_) => {}
     }
+}
+
+fn json(bytes: &[u8]) {
+    match json::read(bytes) {
+        Ok(ClientJson::Update { update: bytes, .. }) => update(&bytes),
+        Ok(ClientJson::StateVector(vector)) => state_vector(&vector),
+        Ok(ClientJson::Control(json::Moderation::Notice { message, .. })) => {
+            assert!(message.chars().count() <= 500);
+        }
+        Ok(_) | Err(_) => {}
+    }
+}
+
+fn state_vector(vector: &[u8]) {
+    if let Ok(entries) = guard::scan_state_vector(vector) {
+        assert!(entries <= STATE_VECTOR_ENTRIES_MAX && entries <= vector.len() / 2);
+    }
+}
+
+fn update(update: &[u8]) {
+    drop(guard::scan_update(update, &guard::Bounds::new(1 << 24)));
 }

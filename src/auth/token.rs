@@ -7,6 +7,8 @@ use crate::limits::TOKEN_BYTES_MAX;
 
 /// The subprotocol the engine prefers among those offered.
 pub const SUBPROTOCOL: &str = "civicpress.v1";
+/// The subprotocol of clients whose documents travel as JSON.
+pub const JSON_SUBPROTOCOL: &str = "civicpress.json.v1";
 
 /// The host's clients prefix the token with this in a subprotocol.
 const TOKEN_PREFIX: &str = "auth.";
@@ -92,7 +94,7 @@ pub fn subprotocols(value: &str) -> Vec<&str> {
     value.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect()
 }
 
-/// The subprotocol to echo: [`SUBPROTOCOL`] if offered, else the first that is not the token, else the first.
+/// The subprotocol to echo: the first of ours that is offered, else the first that is not the token, else the first.
 /// Browsers fail a connection whose offer is not answered; `None` only if nothing was offered.
 pub fn choose_subprotocol(offered: &[&str], token_entry: Option<&str>) -> Option<String> {
     let no_token = |entry: &&&str| {
@@ -100,7 +102,7 @@ pub fn choose_subprotocol(offered: &[&str], token_entry: Option<&str>) -> Option
     };
     let sound = || offered.iter().filter(|entry| is_http_token(entry));
     sound()
-        .find(|entry| **entry == SUBPROTOCOL)
+        .find(|entry| [SUBPROTOCOL, JSON_SUBPROTOCOL].contains(entry))
         .or_else(|| sound().find(no_token))
         .or_else(|| sound().next())
         .map(|entry| (*entry).to_owned())

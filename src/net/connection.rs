@@ -25,7 +25,7 @@ use crate::{
         join::{JoinRequest, Joined},
         places::Place,
         rate::{Class, Rates},
-        session::{Inbound, Session},
+        session::{Session, Spoken},
         socket::{Incoming, Socket},
     },
     protocol::{control::ServerControl, ws_frame},
@@ -54,6 +54,7 @@ pub(crate) fn run(
         let address = request.address;
         let correlation = request.correlation.clone();
         let room = request.target.as_ref().ok().cloned();
+        let mut json = request.json.is_some();
         let mut half_open = Some(place);
         // On the heap for their short time, so that the connection's long life carries neither.
         let joined = Box::pin(request.join(&shared, Arc::clone(&outbox), &mut half_open)).await;
@@ -62,8 +63,9 @@ pub(crate) fn run(
                 joined.log_connected();
                 let since = Instant::now();
                 let mut connection =
-                    Connection::new(&mut socket, &outbox, &shared, &joined, address);
+                    Connection::new(&mut socket, &outbox, &shared, &joined, address, json);
                 let reason = connection.serve().await;
+                json = connection.speech == Speech::Json;
                 connection.hook(&joined, "realtime:client:disconnected");
                 joined.log_disconnected(reason.as_ref(), since.elapsed());
                 if reason.is_some() {
@@ -83,12 +85,23 @@ pub(crate) fn run(
         };
         if let Some(reason) = reason {
             shared.metrics.closes.inc(reason.code());
-            let about = close::About { correlation: &correlation, room: room.as_ref() };
+            let about = close::About { correlation: &correlation, room: room.as_ref(), json };
             Box::pin(close::close(&mut socket, &reason, &about)).await;
         }
         shared.metrics.bytes_out.add(socket.bytes_out());
         shared.metrics.connections_closed.inc();
     }
+}
+
+/// Which protocol the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    /// It has said nothing that tells; it is spoken to as a stock client.
+    Undecided,
+    /// y-websocket's.
+    Binary,
+    /// The JSON of the first documents.
+    Json,
 }
 
 struct Connection<'a> {
@@ -97,6 +110,7 @@ struct Connection<'a> {
     shared: &'a Shared,
     joined: &'a Joined,
     session: Session<'a>,
+    speech: Speech,
     address: IpAddr,
     rates: Rates,
     was_throttled: bool,
@@ -120,6 +134,7 @@ impl<'a> Connection<'a> {
         shared: &'a Shared,
         joined: &'a Joined,
         address: IpAddr,
+        json: bool,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -128,6 +143,7 @@ impl<'a> Connection<'a> {
             shared,
             joined,
             session: Session::new(shared, joined),
+            speech: if json { Speech::Json } else { Speech::Undecided },
             address,
             rates: Rates::new(&shared.config.rate_limiting, now),
             was_throttled: false,
@@ -145,13 +161,16 @@ impl<'a> Connection<'a> {
 
     /// Serves until somebody ends it; `None` = the peer went by itself.
     async fn serve(&mut self) -> Option<CloseReason> {
-        let ack = ServerControl::ConnectionAck {
-            room_id: self.joined.room_id.as_str(),
-            client_id: &self.joined.session.client_name(),
-            can_edit: self.joined.grant.can_edit,
-            correlation_id: self.joined.correlation.as_str(),
-        };
-        self.socket.queue(ws_frame::binary(&ack.to_bytes()));
+        if self.speech == Speech::Json {
+            self.ask_for_state().await;
+        } else {
+            self.say(&ServerControl::ConnectionAck {
+                room_id: self.joined.room_id.as_str(),
+                client_id: &self.joined.session.client_name(),
+                can_edit: self.joined.grant.can_edit,
+                correlation_id: self.joined.correlation.as_str(),
+            });
+        }
         self.hook(self.joined, "realtime:client:connected");
         let mut stopped = self.shared.stopped.clone();
         let stop = stopped.changed();
@@ -287,16 +306,20 @@ impl<'a> Connection<'a> {
                 }
                 Incoming::Text(text) => {
                     self.heard(now);
-                    self.spend(Class::Control, 1, now);
                     self.shared.metrics.messages_in.inc();
-                    self.text(text.as_str());
+                    self.shared.metrics.bytes_in.add(text.len() as u64);
+                    self.json(text.as_bytes(), true, now).await.map_err(Some)?;
                 }
                 Incoming::Binary(bytes) => {
                     self.heard(now);
-                    self.spend(Class::of_message(&bytes), 1, now);
                     self.shared.metrics.messages_in.inc();
                     self.shared.metrics.bytes_in.add(bytes.len() as u64);
-                    self.message(&bytes, now).await.map_err(Some)?;
+                    if bytes.first() == Some(&b'{') {
+                        self.json(&bytes, false, now).await.map_err(Some)?;
+                    } else {
+                        self.spend(Class::of_message(&bytes), 1, now);
+                        self.message(&bytes, now).await.map_err(Some)?;
+                    }
                 }
             }
             if self.rates.is_empty() || self.asked.is_some() || self.socket.is_answering() {
@@ -307,31 +330,75 @@ impl<'a> Connection<'a> {
     }
 
     async fn message(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
-        match self.session.message(bytes)? {
-            Inbound::Command(command) => {
-                match &command {
-                    RoomCommand::SyncStep1 { state_vector, .. } => {
-                        self.stepped = true;
-                        self.asked = Some(state_vector.clone());
-                    }
-                    RoomCommand::QueryAwareness { .. } => {
-                        self.spend(Class::Awareness, AWARENESS_QUESTION_COST, now);
-                    }
-                    _ => {}
+        let command = self.session.message(bytes)?;
+        if self.speech == Speech::Undecided {
+            self.speech = Speech::Binary;
+        }
+        self.command(command, now).await;
+        Ok(())
+    }
+
+    /// A client's JSON, in a text or a binary frame; it is answered in the same.
+    async fn json(&mut self, json: &[u8], text: bool, now: Instant) -> Result<(), CloseReason> {
+        let spoken = self.session.json(json);
+        self.spend(spoken.class(), 1, now);
+        match spoken {
+            Spoken::Document(command) | Spoken::Presence(command) => {
+                match self.speech {
+                    // Stock clients send no such thing.
+                    Speech::Binary => return Ok(()),
+                    Speech::Undecided => self.speak_json().await,
+                    Speech::Json => {}
                 }
-                self.send(command).await;
+                self.command(command, now).await;
             }
-            Inbound::Answer(text) => self.socket.queue(ws_frame::binary(text.as_bytes())),
-            Inbound::Nothing => {}
+            Spoken::Moderation(command) => self.command(command, now).await,
+            Spoken::Answer(answer) if text || self.speech == Speech::Json => {
+                self.socket.queue(ws_frame::text(&answer));
+            }
+            Spoken::Answer(answer) => self.socket.queue(ws_frame::binary(answer.as_bytes())),
+            Spoken::Nothing => {}
+            Spoken::End(reason) => return Err(reason),
         }
         Ok(())
     }
 
-    /// Text is for clients that speak JSON; stock yjs clients send none.
-    fn text(&mut self, text: &str) {
-        if let Inbound::Answer(answer) = self.session.json(text.as_bytes()) {
-            self.socket.queue(ws_frame::text(&answer));
+    /// The client's first words were JSON, though it had not asked for that.
+    async fn speak_json(&mut self) {
+        self.speech = Speech::Json;
+        let room_name = self.joined.room_name().into();
+        self.send(RoomCommand::SpeakJson { session: self.joined.session, room_name }).await;
+        self.ask_for_state().await;
+    }
+
+    /// A client that speaks JSON starts from the whole state.
+    async fn ask_for_state(&mut self) {
+        self.stepped = true;
+        let state_vector = Bytes::from_static(&[0]);
+        self.asked = Some(state_vector.clone());
+        self.send(RoomCommand::SyncStep1 { session: self.joined.session, state_vector }).await;
+    }
+
+    async fn command(&mut self, command: RoomCommand, now: Instant) {
+        match &command {
+            RoomCommand::SyncStep1 { state_vector, .. } => {
+                self.stepped = true;
+                self.asked = Some(state_vector.clone());
+            }
+            RoomCommand::QueryAwareness { .. } => {
+                self.spend(Class::Awareness, AWARENESS_QUESTION_COST, now);
+            }
+            _ => {}
         }
+        self.send(command).await;
+    }
+
+    fn say(&mut self, message: &ServerControl<'_>) {
+        self.socket.queue(if self.speech == Speech::Json {
+            ws_frame::text(&message.to_json())
+        } else {
+            ws_frame::binary(&message.to_bytes())
+        });
     }
 
     async fn send(&self, command: RoomCommand) {

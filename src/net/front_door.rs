@@ -18,7 +18,7 @@ use crate::{
         OpenConnection, Shared, connection,
         head::{Head, HeadError, TLS_HANDSHAKE},
         http,
-        join::{JoinRequest, room_of_path},
+        join::{JoinRequest, room_of_path, spelling},
         origin,
         places::Place,
         socket::Socket,
@@ -270,19 +270,30 @@ async fn upgrade(
         })
         .ok();
     let carrier = token.as_ref().and_then(|token| token.subprotocol.as_deref());
-    let protocol = token::choose_subprotocol(&head.list("sec-websocket-protocol"), carrier);
+    let offered = head.list("sec-websocket-protocol");
+    let protocol = token::choose_subprotocol(&offered, carrier);
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
+    let target = room_of_path(path);
+    let spelled = target.as_ref().ok().and_then(|room| spelling(path, room));
+    let speaks_json = protocol.as_deref() == Some(token::JSON_SUBPROTOCOL)
+        || head.query_value("protocol").as_deref() == Some("json");
+    let json = speaks_json.then(|| {
+        let ours = || target.as_ref().map_or_else(|_| "".into(), |room| room.as_str().into());
+        spelled.clone().unwrap_or_else(ours)
+    });
     let request = JoinRequest {
         connection: shared.next_connection(),
         correlation,
         address,
-        target: room_of_path(path),
+        spelled,
+        target,
         token,
         ack: match head.query_value("ack").as_deref() {
             Some("json") => AckMode::Json,
             Some("echo") => AckMode::Echo,
             _ => AckMode::None,
         },
+        json,
     };
     let socket = accept(&mut stream, accept_key, protocol.as_deref()).await.map(|()| {
         let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();

@@ -215,9 +215,9 @@ async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answ
         )),
         "presence" => {
             let participants = match shared.registry.get(&room) {
-                Some(handle) => {
-                    ask(&handle, |reply| RoomCommand::Presence { reply }).await.unwrap_or_default()
-                }
+                Some(handle) => ask(&handle, |reply| RoomCommand::Participants { reply })
+                    .await
+                    .unwrap_or_default(),
                 None => Vec::new(),
             };
             Ok(json(StatusCode::OK, &serde_json::json!({ "participants": participants })))

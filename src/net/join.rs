@@ -41,8 +41,12 @@ pub struct JoinRequest {
     pub target: Result<RoomId, CloseReason>,
     /// The token, if a usable one was sent.
     pub token: Option<ExtractedToken>,
+    /// The room as the URL spells it, where that is not our own name of it.
+    pub spelled: Option<Box<str>>,
     /// How updates are to be acknowledged.
     pub ack: AckMode,
+    /// The room as the client names it, if it asked for the JSON protocol.
+    pub json: Option<Box<str>>,
 }
 
 /// A session in a room.
@@ -60,6 +64,8 @@ pub struct Joined {
     pub grant: Grant,
     /// The room's name.
     pub room_id: RoomId,
+    /// The room as the client spells it, where that differs.
+    pub spelled: Option<Box<str>>,
     /// Its membership of the room.
     pub membership: Membership,
     /// Its place in the table of connections.
@@ -81,8 +87,7 @@ impl JoinRequest {
         if shared.registry.context().types.of_room(&room_id).is_none() {
             return Err(CloseReason::RoomTypeNotRegistered(room_id.kind().to_owned()));
         }
-        let address = self.address;
-        let (connection, correlation) = (self.connection, self.correlation);
+        let Self { connection, correlation, address, .. } = self;
         let correlation_id = correlation.as_str();
         let say = |code: &str, why: &dyn std::fmt::Display, user: Option<&str>| {
             log::info!(
@@ -152,6 +157,7 @@ impl JoinRequest {
             grant,
             outbox: Arc::clone(&outbox),
             ack: self.ack,
+            json: self.json,
             address,
             correlation: correlation.clone(),
         };
@@ -165,7 +171,6 @@ impl JoinRequest {
             grant,
         );
         let watched = shared.rechecks.watch(user, room_id.clone(), standing);
-        let membership = Membership { session, room, left: false };
         Ok(Joined {
             session,
             correlation,
@@ -173,7 +178,8 @@ impl JoinRequest {
             identity,
             grant,
             room_id,
-            membership,
+            spelled: self.spelled,
+            membership: Membership { session, room, left: false },
             admission,
             watched,
         })
@@ -222,8 +228,13 @@ impl Joined {
             code,
             message,
             correlation_id: self.correlation.as_str(),
-            room_id: Some(self.room_id.as_str()),
+            room_id: Some(self.room_name()),
         }
+    }
+
+    /// What the client calls the room.
+    pub fn room_name(&self) -> &str {
+        self.spelled.as_deref().unwrap_or(self.room_id.as_str())
     }
 
     /// Logs the session's beginning.
@@ -323,6 +334,12 @@ pub fn room_of_path(path: &str) -> Result<RoomId, CloseReason> {
         other => other,
     };
     RoomId::new(kind, &decoded).map_err(|error| invalid(&error.to_string()))
+}
+
+/// The room as `path` spells it, where that is not our own name of it.
+pub fn spelling(path: &str, room: &RoomId) -> Option<Box<str>> {
+    let (kind, _) = path.trim_start_matches('/').split_once('/')?;
+    (kind == "record").then(|| format!("{kind}:{}", room.id()).into())
 }
 
 #[cfg(test)]

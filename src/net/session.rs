@@ -5,10 +5,11 @@ use bytes::Bytes;
 
 use crate::{
     error::CloseReason,
-    net::{Shared, join::Joined},
+    net::{Shared, join::Joined, rate::Class},
     protocol::{
-        control::{self, ClientControl, ServerControl},
+        control::ServerControl,
         guard::{self, Bounds},
+        json::{self, ClientJson},
         sync::{self, ClientMessage},
     },
     room::RoomCommand,
@@ -16,18 +17,38 @@ use crate::{
     time::unix_ms,
 };
 
-/// What a message asks for.
+/// What a JSON message asks for.
 #[derive(Debug)]
-pub enum Inbound {
-    /// The room is to act.
-    Command(RoomCommand),
-    /// JSON to be sent back at once.
+pub enum Spoken {
+    /// The room is to act on the document; only clients that speak JSON throughout say so.
+    Document(RoomCommand),
+    /// The room is to tell where somebody is; only these clients, too.
+    Presence(RoomCommand),
+    /// The room is to be kept in order.
+    Moderation(RoomCommand),
+    /// To be sent back at once.
     Answer(String),
     /// Nothing.
     Nothing,
+    /// The session is to end.
+    End(CloseReason),
 }
 
-/// A session that speaks y-websocket.
+impl Spoken {
+    /// What it is counted as.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Document(_) | Self::End(_) => Class::Documents,
+            Self::Presence(_) => Class::Awareness,
+            Self::Moderation(_) | Self::Answer(_) | Self::Nothing => Class::Control,
+        }
+    }
+}
+
+/// Code of the answer to an update that is refused and costs no more than that.
+const INVALID_UPDATE: &str = "INVALID_YJS_UPDATE";
+
+/// A session of a room that holds a document.
 #[derive(Debug)]
 pub struct Session<'a> {
     shared: &'a Shared,
@@ -41,40 +62,70 @@ impl<'a> Session<'a> {
         Self { shared, joined, bounds: Bounds::new(shared.config.limits.document_bytes_max) }
     }
 
-    /// Reads one binary message. What is not understood or hostile ends the session.
-    pub fn message(&self, bytes: &[u8]) -> Result<Inbound, CloseReason> {
+    /// Reads one message of y-websocket's. What is not understood or hostile ends the session.
+    pub fn message(&self, bytes: &[u8]) -> Result<RoomCommand, CloseReason> {
         let session = self.joined.session;
-        let command = match sync::decode(bytes) {
-            Ok(ClientMessage::Update(update)) => self.update(update, false)?,
-            Ok(ClientMessage::SyncStep2(update)) => self.update(update, true)?,
+        match sync::decode(bytes) {
+            Ok(ClientMessage::Update(update)) => self.update(update, false),
+            Ok(ClientMessage::SyncStep2(update)) => self.update(update, true),
             Ok(ClientMessage::Awareness(body)) => {
-                RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) }
+                Ok(RoomCommand::Awareness { session, body: Bytes::copy_from_slice(body) })
             }
-            Ok(ClientMessage::SyncStep1(state_vector)) => {
-                guard::scan_state_vector(state_vector)
-                    .map_err(|refusal| self.refuse(refusal.code()))?;
-                let state_vector = Bytes::copy_from_slice(state_vector);
-                RoomCommand::SyncStep1 { session, state_vector }
-            }
-            Ok(ClientMessage::QueryAwareness) => RoomCommand::QueryAwareness { session },
-            Ok(ClientMessage::Json(json)) => return Ok(self.json(json)),
-            Err(error) => return Err(self.refuse(error.code())),
-        };
-        Ok(Inbound::Command(command))
+            Ok(ClientMessage::SyncStep1(state_vector)) => self.step1(state_vector),
+            Ok(ClientMessage::QueryAwareness) => Ok(RoomCommand::QueryAwareness { session }),
+            Err(error) => Err(self.refuse(error.code())),
+        }
     }
 
     /// Reads one JSON message. What is not understood is answered, and the session lives on.
-    pub fn json(&self, json: &[u8]) -> Inbound {
-        let answer = match control::parse(json) {
-            Ok(ClientControl::Ping) => ServerControl::Pong { timestamp_ms: unix_ms() }.to_json(),
-            Ok(ClientControl::Other) => return Inbound::Nothing,
+    pub fn json(&self, json: &[u8]) -> Spoken {
+        let session = self.joined.session;
+        match json::read(json) {
+            Ok(ClientJson::Ping) => {
+                Spoken::Answer(ServerControl::Pong { timestamp_ms: unix_ms() }.to_json())
+            }
+            Ok(ClientJson::Update { update, answer }) => match self.update(&update, answer) {
+                Ok(command) => Spoken::Document(command),
+                Err(reason @ CloseReason::DocumentTooLarge) => Spoken::End(reason),
+                Err(reason) => self.answer(INVALID_UPDATE, &reason.message()),
+            },
+            Ok(ClientJson::StateVector(state_vector)) => match self.step1(&state_vector) {
+                Ok(command) => Spoken::Document(command),
+                Err(reason) => self.answer(INVALID_UPDATE, &reason.message()),
+            },
+            Ok(ClientJson::Presence(presence)) => {
+                Spoken::Presence(RoomCommand::Presence { session, presence: Box::new(presence) })
+            }
+            Ok(ClientJson::Control(moderation)) if self.joined.watched.standing().is_admin() => {
+                Spoken::Moderation(RoomCommand::Moderate {
+                    by: Some(session),
+                    moderation: Box::new(moderation),
+                    reply: None,
+                })
+            }
+            Ok(ClientJson::Control(_)) => {
+                let Joined { address, identity, correlation, .. } = self.joined;
+                let user = Some(identity.user_id.as_str());
+                let denied = Violation::PermissionDenied;
+                self.shared.security.report(denied, *address, user, correlation);
+                self.answer("PERMISSION_DENIED", "Only admins may do this")
+            }
+            Ok(ClientJson::Other) => Spoken::Nothing,
             Err(error) => {
                 self.refuse(error.code());
-                let message = "The message is not understood";
-                self.joined.error(error.code(), message).to_json()
+                self.answer(error.code(), "The message is not understood")
             }
-        };
-        Inbound::Answer(answer)
+        }
+    }
+
+    fn answer(&self, code: &str, message: &str) -> Spoken {
+        Spoken::Answer(self.joined.error(code, message).to_json())
+    }
+
+    fn step1(&self, state_vector: &[u8]) -> Result<RoomCommand, CloseReason> {
+        guard::scan_state_vector(state_vector).map_err(|refusal| self.refuse(refusal.code()))?;
+        let state_vector = Bytes::copy_from_slice(state_vector);
+        Ok(RoomCommand::SyncStep1 { session: self.joined.session, state_vector })
     }
 
     fn update(&self, update: &[u8], answer: bool) -> Result<RoomCommand, CloseReason> {

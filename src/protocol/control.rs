@@ -1,11 +1,9 @@
-//! JSON control messages beside the binary protocol (the host's contract, section 8).
+//! What the server says in JSON to every client, whatever protocol its document comes in (the host's contract,
+//! section 8).
 
-use std::borrow::Cow;
+use serde::Serialize;
 
-use serde::{Deserialize, Serialize};
-
-/// Longest JSON control message of a client, in bytes.
-pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
+use super::json::Level;
 
 /// What the server says in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +30,12 @@ pub enum ServerControl<'a> {
         /// The room it was about, if it is one.
         room_id: Option<&'a str>,
     },
-    /// A warning; the session lives on.
+    /// A sentence for people; the session lives on.
     Notice {
         /// Stable code.
         code: &'a str,
+        /// How it is meant.
+        level: Level,
         /// One sentence for people.
         message: &'a str,
         /// What the connection is called in the server's log.
@@ -55,6 +55,15 @@ pub enum ServerControl<'a> {
         /// What the connection is called in the server's log.
         correlation_id: &'a str,
     },
+    /// Somebody locked the room: nobody edits, or may again.
+    Lock {
+        /// Whether edits are refused.
+        locked: bool,
+        /// Who did it, a user id; `None` = the host.
+        by: Option<&'a str>,
+        /// What the connection is called in the server's log.
+        correlation_id: &'a str,
+    },
     /// The answer to a ping.
     Pong {
         /// Unix milliseconds.
@@ -64,6 +73,8 @@ pub enum ServerControl<'a> {
     Ack {
         /// Counted from the connection's opening.
         updates: u64,
+        /// The room's version that is durable, for clients that count it.
+        version: Option<u64>,
     },
 }
 
@@ -89,10 +100,17 @@ impl ServerControl<'_> {
                 }),
                 ..Wire::of("control")
             },
-            Self::Notice { code, message, correlation_id } => Wire {
+            Self::Notice { code, level, message, correlation_id } => Wire {
                 event: Some("notice"),
                 code: Some(code),
                 message: Some(message),
+                notice: Some(WireNotice { level, message }),
+                correlation_id: Some(correlation_id),
+                ..Wire::of("control")
+            },
+            Self::Lock { locked, by, correlation_id } => Wire {
+                event: Some(if locked { "lock" } else { "unlock" }),
+                by,
                 correlation_id: Some(correlation_id),
                 ..Wire::of("control")
             },
@@ -110,7 +128,9 @@ impl ServerControl<'_> {
             Self::Pong { timestamp_ms } => {
                 Wire { timestamp: Some(timestamp_ms), ..Wire::of("pong") }
             }
-            Self::Ack { updates } => Wire { updates: Some(updates), ..Wire::of("ack") },
+            Self::Ack { updates, version } => {
+                Wire { updates: Some(updates), version, ..Wire::of("ack") }
+            }
         };
         // Strings and numbers only: serialization has no way to fail, an empty object is the safe answer.
         serde_json::to_string(&wire).unwrap_or_else(|_| "{}".into())
@@ -120,67 +140,6 @@ impl ServerControl<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.to_json().into_bytes()
     }
-}
-
-/// What a client says in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientControl {
-    /// Asks for a pong.
-    Ping,
-    /// A JSON object of another type; document rooms have no use for it.
-    Other,
-}
-
-/// Why a client's JSON is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ControlError {
-    /// Longer than [`CONTROL_BYTES_MAX`].
-    #[error("the control message is too long")]
-    TooLong,
-    /// Not a JSON object, or nested too deeply.
-    #[error("the control message is not a JSON object")]
-    Invalid,
-}
-
-impl ControlError {
-    /// The stable code, a metrics label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TooLong => "control_too_long",
-            Self::Invalid => "control_invalid",
-        }
-    }
-}
-
-/// Reads a client's JSON message. The parser has its own nesting bound (128), so depth costs no stack.
-pub fn parse(bytes: &[u8]) -> Result<ClientControl, ControlError> {
-    if bytes.len() > CONTROL_BYTES_MAX {
-        return Err(ControlError::TooLong);
-    }
-    // serde takes an array for a struct; the contract knows objects only.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(ControlError::Invalid);
-    }
-    match serde_json::from_slice::<Head<'_>>(bytes) {
-        Ok(Head { kind: Some(Kind::Name(name)) }) if name == "ping" => Ok(ClientControl::Ping),
-        Ok(_) => Ok(ClientControl::Other),
-        Err(_) => Err(ControlError::Invalid),
-    }
-}
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Kind<'a>>,
-}
-
-/// `type` may be anything in a message that is not for us.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Kind<'a> {
-    #[serde(borrow)]
-    Name(Cow<'a, str>),
-    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Default, Serialize)]
@@ -210,6 +169,19 @@ struct Wire<'a> {
     timestamp: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     updates: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<WireNotice<'a>>,
+}
+
+/// The same once more, in the shape of the first documents.
+#[derive(Serialize)]
+struct WireNotice<'a> {
+    level: Level,
+    message: &'a str,
 }
 
 impl<'a> Wire<'a> {
@@ -265,11 +237,16 @@ mod tests {
         assert_eq!(
             ServerControl::Notice {
                 code: "RATE_LIMIT_EXCEEDED",
+                level: Level::Warning,
                 message: "slower",
-                correlation_id
+                correlation_id,
             }
             .to_json(),
-            r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower","correlationId":"7f"}"#
+            r#"{"type":"control","event":"notice","code":"RATE_LIMIT_EXCEEDED","message":"slower","correlationId":"7f","notice":{"level":"warning","message":"slower"}}"#
+        );
+        assert_eq!(
+            ServerControl::Lock { locked: true, by: Some("7"), correlation_id }.to_json(),
+            r#"{"type":"control","event":"lock","correlationId":"7f","by":"7"}"#
         );
         assert_eq!(
             ServerControl::SessionRevoked { reason: "password", correlation_id }.to_json(),
@@ -283,37 +260,8 @@ mod tests {
             ServerControl::Pong { timestamp_ms: 5 }.to_json(),
             r#"{"type":"pong","timestamp":5}"#
         );
-        assert_eq!(ServerControl::Ack { updates: 2 }.to_bytes(), br#"{"type":"ack","updates":2}"#);
-    }
-
-    #[test]
-    fn reads_pings_and_lets_other_objects_pass() {
-        for ping in [r#"{"type":"ping"}"#, r#" {"at":1,"type":"p\u0069ng"}"#] {
-            assert_eq!(parse(ping.as_bytes()), Ok(ClientControl::Ping), "{ping}");
-        }
-        for other in
-            ["{}", r#"{"type":7}"#, r#"{"type":null}"#, r#"{"type":"emit","data":[1,{"a":2}]}"#]
-        {
-            assert_eq!(parse(other.as_bytes()), Ok(ClientControl::Other), "{other}");
-        }
-    }
-
-    #[test]
-    fn refuses_what_is_no_object() {
-        for bad in [
-            &b""[..],
-            b"{",
-            b"[]",
-            b"[\"ping\"]",
-            b"null",
-            b"\"ping\"",
-            b"{\"type\":\"ping\"} x",
-            &[0xff, b'{'],
-        ] {
-            assert_eq!(parse(bad), Err(ControlError::Invalid), "{bad:?}");
-        }
-        let deep = [br#"{"a":"#.to_vec(), b"[".repeat(30_000)].concat();
-        assert_eq!(parse(&deep), Err(ControlError::Invalid));
-        assert_eq!(parse(&vec![b'{'; CONTROL_BYTES_MAX + 1]), Err(ControlError::TooLong));
+        let ack = |version| ServerControl::Ack { updates: 2, version }.to_bytes();
+        assert_eq!(ack(None), br#"{"type":"ack","updates":2}"#);
+        assert_eq!(ack(Some(9)), br#"{"type":"ack","updates":2,"version":9}"#);
     }
 }

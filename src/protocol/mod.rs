@@ -1,10 +1,12 @@
 //! Codecs without I/O: bytes in, typed messages out, and the guard in front of yrs.
 //!
-//! [`sync`] speaks y-websocket, [`control`] the JSON beside it; both stand on [`lib0`]. Nothing here knows
+//! [`sync`] speaks y-websocket on top of [`lib0`], [`json`] the first documents' protocol, [`control`] what is said
+//! beside both. Nothing here knows
 //! a socket or a room, and nothing here trusts a declared count: every read is checked against what is left.
 
 pub mod control;
 pub mod guard;
+pub mod json;
 pub mod lib0;
 pub mod sync;
 pub mod ws_frame;

@@ -8,7 +8,7 @@
 //! | 3 query awareness | nothing; y-sweet's client adds length-prefixed bytes |
 //!
 //! Clients up to 3.1 read one message and ignore the rest of a frame, hence one message per frame both ways.
-//! A binary frame whose first byte is `{` is a JSON control message (the host's contract).
+//! A binary frame whose first byte is `{` is JSON (the host's contract), and never comes here.
 
 use super::lib0::{DecodeError, Reader, var_uint_len, write_bytes, write_string, write_var_uint};
 
@@ -39,8 +39,6 @@ pub enum ClientMessage<'a> {
     Awareness(&'a [u8]),
     /// The client asks for all awareness states.
     QueryAwareness,
-    /// A JSON control message, the whole frame.
-    Json(&'a [u8]),
 }
 
 /// Why a frame is not a message of a client.
@@ -95,10 +93,8 @@ impl From<DecodeError> for FrameError {
 
 /// Reads one frame of a client.
 pub fn decode(frame: &[u8]) -> Result<ClientMessage<'_>, FrameError> {
-    match frame.first() {
-        None => return Err(FrameError::Empty),
-        Some(b'{') => return Ok(ClientMessage::Json(frame)),
-        Some(_) => {}
+    if frame.is_empty() {
+        return Err(FrameError::Empty);
     }
     let mut reader = Reader::new(frame);
     let message = match reader.var_uint()? {
@@ -205,7 +201,6 @@ mod tests {
         );
         assert_eq!(decode(&[3]), Ok(ClientMessage::QueryAwareness));
         assert_eq!(decode(&[3, 2, 1, 1]), Ok(ClientMessage::QueryAwareness));
-        assert_eq!(decode(b"{\"type\":\"ping\"}"), Ok(ClientMessage::Json(b"{\"type\":\"ping\"}")));
     }
 
     #[test]

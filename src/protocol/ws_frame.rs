@@ -37,6 +37,13 @@ pub fn append_binary(out: &mut Vec<u8>, length: usize, payload: impl FnOnce(&mut
     payload(out);
 }
 
+/// Appends a complete text frame.
+pub fn append_text(out: &mut Vec<u8>, payload: &str) {
+    out.reserve(payload.len() + HEAD_BYTES_MAX);
+    append_head(out, 0x1, payload.len());
+    out.extend_from_slice(payload.as_bytes());
+}
+
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(payload.len() + HEAD_BYTES_MAX);
     append_head(&mut out, opcode, payload.len());

@@ -8,32 +8,35 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     ids::SessionId,
     limits::{FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX},
-    protocol::{sync, ws_frame},
-    room::{member::Member, queued::Queued},
+    protocol::{json, sync, ws_frame},
+    room::{batch::Batch, member::Member, queued::Queued},
 };
 
-/// The frames gathered since the last flush.
+/// The frames gathered since the last flush, once for each protocol that is spoken in the room.
 #[derive(Debug, Default)]
 pub(super) struct FanOut {
-    bytes: Vec<u8>,
-    frames: Vec<Frame>,
-}
-
-#[derive(Debug)]
-struct Frame {
-    /// Who must not get it back; `None` = nobody's.
-    author: Option<SessionId>,
-    end: usize,
+    binary: Batch,
+    json: Batch,
 }
 
 impl FanOut {
-    /// Adds an update v1; `true` if it is time to flush.
-    pub(super) fn add(&mut self, update: &[u8], author: Option<SessionId>) -> bool {
-        ws_frame::append_binary(&mut self.bytes, sync::update_len(update), |out| {
-            sync::append_update(out, update);
+    /// Adds an update v1; `about` if somebody here speaks JSON. `true` if it is time to flush.
+    pub(super) fn add(
+        &mut self,
+        update: &[u8],
+        author: Option<SessionId>,
+        about: Option<json::Sync<'_>>,
+    ) -> bool {
+        let mut gathered = self.binary.add(author, |out| {
+            ws_frame::append_binary(out, sync::update_len(update), |out| {
+                sync::append_update(out, update);
+            });
         });
-        self.frames.push(Frame { author, end: self.bytes.len() });
-        self.bytes.len() >= FAN_OUT_BYTES_MAX
+        if let Some(about) = about {
+            let message = json::sync(update, about);
+            gathered += self.json.add(author, |out| ws_frame::append_text(out, &message));
+        }
+        gathered >= FAN_OUT_BYTES_MAX
     }
 
     /// Queues what was gathered for every synced member but each frame's author; returns how many deliveries
@@ -43,38 +46,19 @@ impl FanOut {
         members: &HashMap<SessionId, Member>,
         queued: &Arc<Queued>,
     ) -> u64 {
-        if self.frames.is_empty() {
-            return 0;
-        }
+        let Some(binary) = self.binary.seal(queued) else { return 0 };
+        let json = self.json.seal(queued);
         // Where memory runs short, who lags is cut off sooner.
         let bytes_max = if queued.is_over() { OUTBOX_PRESSED_BYTES_MAX } else { OUTBOX_BYTES_MAX };
-        let all = queued.count(std::mem::take(&mut self.bytes));
         let mut deliveries = 0;
         for (session, member) in members.iter().filter(|(_, member)| member.synced) {
-            let own = self.frames.iter().filter(|frame| frame.author == Some(*session)).count();
-            deliveries += (self.frames.len() - own) as u64;
-            if own == 0 {
-                member.outbox.push_within(all.clone(), bytes_max);
-            } else if own < self.frames.len() {
-                let others = queued.count(self.without(*session, &all));
-                member.outbox.push_within(others, bytes_max);
+            let batch = if member.json.is_some() { json.as_ref() } else { Some(&binary) };
+            if let Some((frames, count)) = batch.and_then(|batch| batch.for_member(*session)) {
+                deliveries += count;
+                member.outbox.push_within(frames, bytes_max);
             }
         }
-        self.frames.clear();
         deliveries
-    }
-
-    /// The frames that are not `session`'s. A copy: a slice would pin everybody's bytes in one outbox.
-    fn without(&self, session: SessionId, all: &[u8]) -> Vec<u8> {
-        let mut others = Vec::with_capacity(all.len());
-        let mut start = 0;
-        for frame in &self.frames {
-            if frame.author != Some(session) {
-                others.extend_from_slice(all.get(start..frame.end).unwrap_or_default());
-            }
-            start = frame.end;
-        }
-        others
     }
 }
 
@@ -89,6 +73,10 @@ mod tests {
     };
 
     fn member(synced: bool) -> (Member, Arc<Outbox>) {
+        member_with(synced, None)
+    }
+
+    fn member_with(synced: bool, json: Option<Box<str>>) -> (Member, Arc<Outbox>) {
         let outbox = Arc::new(Outbox::default());
         let identity = Identity {
             user_id: "u".into(),
@@ -105,6 +93,7 @@ mod tests {
             grant,
             outbox: Arc::clone(&outbox),
             ack: AckMode::None,
+            json,
             address: [127, 0, 0, 1].into(),
             correlation: CorrelationId::random(),
         };
@@ -127,9 +116,9 @@ mod tests {
             [ada, ben, cy, late].into_iter().zip(1..).map(|(m, id)| (SessionId(id), m)).collect();
         let queued = Queued::new(1024);
         let mut fan_out = FanOut::default();
-        fan_out.add(&[1, 1], Some(SessionId(1)));
-        fan_out.add(&[2], Some(SessionId(2)));
-        fan_out.add(&[3], None);
+        fan_out.add(&[1, 1], Some(SessionId(1)), None);
+        fan_out.add(&[2], Some(SessionId(2)), None);
+        fan_out.add(&[3], None, None);
         assert_eq!(fan_out.flush(&members, &queued), 2 + 2 + 3);
         let frame = |update: &[u8]| ws_frame::binary(&sync::update(update)).to_vec();
         assert_eq!(bytes_of(&for_ada), [frame(&[2]), frame(&[3])].concat());
@@ -145,9 +134,34 @@ mod tests {
         let members = HashMap::from([(SessionId(1), ada)]);
         let queued = Queued::new(1024);
         let mut fan_out = FanOut::default();
-        fan_out.add(&[1], Some(SessionId(1)));
+        fan_out.add(&[1], Some(SessionId(1)), None);
         assert_eq!(fan_out.flush(&members, &queued), 0);
         assert!(for_ada.take().frames.is_empty());
+    }
+
+    #[test]
+    fn each_member_gets_its_own_protocol_encoded_once() {
+        let (ada, for_ada) = member_with(true, Some("notes:a".into()));
+        let (ben, for_ben) = member_with(true, Some("notes:a".into()));
+        let (cy, for_cy) = member_with(true, Some("notes:a".into()));
+        let (dan, for_dan) = member(true);
+        let members: HashMap<_, _> =
+            [ada, ben, cy, dan].into_iter().zip(1..).map(|(m, id)| (SessionId(id), m)).collect();
+        let mut fan_out = FanOut::default();
+        let about = |version| Some(json::Sync { version, from: Some("ada") });
+        fan_out.add(&[1], Some(SessionId(1)), about(7));
+        fan_out.add(&[2], None, about(8));
+        assert_eq!(fan_out.flush(&members, &Queued::new(1024)), 1 + 2 + 2 + 2);
+        let text = |update: &[u8], version| {
+            let message = json::sync(update, json::Sync { version, from: Some("ada") });
+            ws_frame::text(&message).to_vec()
+        };
+        assert_eq!(bytes_of(&for_ada), text(&[2], 8));
+        let (ben, cy) = (for_ben.take().frames, for_cy.take().frames);
+        assert_eq!(ben[0], [text(&[1], 7), text(&[2], 8)].concat());
+        assert_eq!(ben[0].as_ptr(), cy[0].as_ptr(), "one buffer");
+        let binary = |update: &[u8]| ws_frame::binary(&sync::update(update)).to_vec();
+        assert_eq!(bytes_of(&for_dan), [binary(&[1]), binary(&[2])].concat());
     }
 
     #[test]
@@ -158,7 +172,7 @@ mod tests {
         let queued = Queued::new(OUTBOX_PRESSED_BYTES_MAX / 2);
         let mut fan_out = FanOut::default();
         for _ in 0..3 {
-            fan_out.add(&vec![0; OUTBOX_PRESSED_BYTES_MAX * 2 / 3], None);
+            fan_out.add(&vec![0; OUTBOX_PRESSED_BYTES_MAX * 2 / 3], None, None);
             fan_out.flush(&members, &queued);
             for_ada.take();
         }
@@ -169,7 +183,7 @@ mod tests {
     #[test]
     fn a_large_batch_asks_to_be_flushed() {
         let mut fan_out = FanOut::default();
-        assert!(!fan_out.add(&[0; 10], None));
-        assert!(fan_out.add(&vec![0; FAN_OUT_BYTES_MAX], None));
+        assert!(!fan_out.add(&[0; 10], None, None));
+        assert!(fan_out.add(&vec![0; FAN_OUT_BYTES_MAX], None, None));
     }
 }

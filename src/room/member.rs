@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::{
     host::{Grant, Identity},
-    ids::ClientAddress,
-    protocol::{control::ServerControl, sync, ws_frame},
-    room::{NewMember, outbox::Outbox},
+    ids::{ClientAddress, RoomId},
+    protocol::{control::ServerControl, json, sync, ws_frame},
+    room::{NewMember, outbox::Outbox, voice::Voice},
     telemetry::{
         correlation::CorrelationId,
         security::{SecurityEvents, Violation},
@@ -20,7 +20,7 @@ use crate::{
 pub enum AckMode {
     /// It knows no acknowledgement (y-websocket ≤ 3).
     None,
-    /// JSON `{"type":"ack","updates":N}` in a binary frame: its first N sync messages are durable.
+    /// JSON `{"type":"ack","updates":N}`: its first N sync messages are durable.
     Json,
     /// Its own update comes back once it is durable (`@y/websocket` 4).
     Echo,
@@ -47,7 +47,24 @@ pub struct Member {
     pub synced: bool,
     /// Whether it was told that its updates are refused.
     pub told_readonly: bool,
+    /// What it needs beside that if it speaks JSON; `None` = it speaks y-websocket's binary protocol.
+    pub json: Option<Box<JsonMember>>,
     acks: Acks,
+}
+
+/// A member that speaks JSON.
+#[derive(Debug)]
+pub struct JsonMember {
+    /// The room as its client names it.
+    pub room_name: Box<str>,
+    /// What it says of its person.
+    pub voice: Voice,
+}
+
+impl JsonMember {
+    fn new(room_name: Box<str>) -> Self {
+        Self { room_name, voice: Voice::new(fastrand::u32(..)) }
+    }
 }
 
 /// What a member waits for: the log row whose commit makes one of its updates durable.
@@ -78,7 +95,8 @@ const WAITING_MAX: usize = 65_536;
 impl Member {
     /// A member that just joined.
     pub fn new(new: NewMember, now_ms: u64) -> Self {
-        let NewMember { session: _, identity, grant, outbox, ack, address, correlation } = new;
+        let NewMember { session: _, identity, grant, outbox, ack, json, address, correlation } =
+            new;
         Self {
             identity,
             grant,
@@ -90,12 +108,58 @@ impl Member {
             synced: false,
             told_readonly: false,
             acks: Acks {
-                mode: ack,
+                mode: if json.is_some() { AckMode::Json } else { ack },
                 durable: 0,
                 waiting: VecDeque::new(),
                 refused: false,
                 redeems: false,
             },
+            json: json.map(|name| Box::new(JsonMember::new(name))),
+        }
+    }
+
+    /// From now on it speaks JSON and calls the room `room_name`; what it gets next is the whole state.
+    pub fn speak_json(&mut self, room_name: Box<str>) {
+        self.json = Some(Box::new(JsonMember::new(room_name)));
+        self.acks.mode = AckMode::Json;
+        self.synced = false;
+    }
+
+    /// What its client calls the room.
+    pub fn room_name<'a>(&'a self, room: &'a RoomId) -> &'a str {
+        self.json.as_ref().map_or(room.as_str(), |json| &json.room_name)
+    }
+
+    /// Says something that is no document.
+    pub fn say(&self, message: &ServerControl<'_>) {
+        self.outbox.push(if self.json.is_some() {
+            ws_frame::text(&message.to_json())
+        } else {
+            // Stock clients break on text.
+            ws_frame::binary(&message.to_bytes())
+        });
+    }
+
+    /// Asks it for what this state vector lacks.
+    pub fn ask(&self, state_vector: &[u8]) {
+        self.outbox.push(if self.json.is_some() {
+            ws_frame::text(&json::sync_request(state_vector, self.correlation.as_str()))
+        } else {
+            ws_frame::binary(&sync::sync_step1(state_vector))
+        });
+    }
+
+    /// Tells it that its edits are refused.
+    pub fn deny_edits(&self, room: &RoomId) {
+        if self.json.is_some() {
+            self.say(&ServerControl::Error {
+                code: "PERMISSION_DENIED",
+                message: "Edits of this session are not taken",
+                correlation_id: self.correlation.as_str(),
+                room_id: Some(self.room_name(room)),
+            });
+        } else {
+            self.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
         }
     }
 
@@ -167,9 +231,8 @@ impl Member {
             }
         }
         if self.acks.mode == AckMode::Json && self.acks.durable > before {
-            self.outbox.push(ws_frame::binary(
-                &ServerControl::Ack { updates: self.acks.durable }.to_bytes(),
-            ));
+            let version = self.json.is_some().then_some(committed);
+            self.say(&ServerControl::Ack { updates: self.acks.durable, version });
         }
     }
 }
@@ -195,6 +258,7 @@ mod tests {
                 },
                 grant: Grant { can_edit: true },
                 outbox,
+                json: None,
                 ack: AckMode::Json,
                 address: [127, 0, 0, 1].into(),
                 correlation: CorrelationId::random(),

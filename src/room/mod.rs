@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod awareness;
+mod batch;
 pub(crate) mod copies;
 pub mod document;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod quarantine;
 pub mod queued;
 pub mod registry;
 pub mod types;
+mod voice;
 pub mod write_back;
 
 use std::sync::{Arc, atomic::AtomicU64};
@@ -32,7 +34,10 @@ use crate::{
     host::{CopyInfo, Grant, Host, HostError, Identity, RecordText, SaveOutcome},
     ids::{ClientAddress, SessionId},
     markdown,
-    protocol::guard::Admitted,
+    protocol::{
+        guard::Admitted,
+        json::{ClientPresence, Moderation},
+    },
     room::export::Export,
     store::{SnapshotInfo, Store, StoreError},
     telemetry::{correlation::CorrelationId, metrics::Metrics, security::SecurityEvents},
@@ -98,6 +103,8 @@ pub struct NewMember {
     pub outbox: Arc<outbox::Outbox>,
     /// How its updates are acknowledged.
     pub ack: member::AckMode,
+    /// The room as its client names it, if that speaks JSON.
+    pub json: Option<Box<str>>,
     /// The client's address, for security events.
     pub address: ClientAddress,
     /// What its connection is called in log lines and messages.
@@ -167,6 +174,29 @@ pub enum RoomCommand {
         /// Count and entries.
         body: Bytes,
     },
+    /// A session turned out to speak JSON. It asks for the whole state next.
+    SpeakJson {
+        /// The session.
+        session: SessionId,
+        /// The room as its client names it.
+        room_name: Box<str>,
+    },
+    /// What a session that speaks JSON says of its person.
+    Presence {
+        /// The session.
+        session: SessionId,
+        /// What it says.
+        presence: Box<ClientPresence>,
+    },
+    /// Somebody is sent away, the room is locked, and so on.
+    Moderate {
+        /// The session that asks for it; `None` = the host.
+        by: Option<SessionId>,
+        /// What is to be done.
+        moderation: Box<Moderation>,
+        /// Told how many sessions it concerned.
+        reply: Option<oneshot::Sender<usize>>,
+    },
     /// A session asks for all awareness states.
     QueryAwareness {
         /// The session.
@@ -187,7 +217,7 @@ pub enum RoomCommand {
         reply: Option<oneshot::Sender<()>>,
     },
     /// Who is here.
-    Presence {
+    Participants {
         /// The answer.
         reply: oneshot::Sender<Vec<Participant>>,
     },

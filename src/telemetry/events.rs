@@ -60,6 +60,7 @@ pub const EVENTS: &[Event] = events! {
 
     "room_created" "info" ["room"] "a room is opened";
     "room_destroyed" "info" ["room"] "a room left memory";
+    "room_moderated" "info" ["correlation_id count room step user"] "an admin, or the host if no user is named, did step (kick, lock, unlock, notice); count sessions heard of it";
     "room_seeded" "info" ["room source"] "a record's first opening: its text became the document";
     "seed_gave_way" "warn" ["connection correlation_id room"] "a client still had the history that a damaged database lost; the seed made since went into it";
     "room_load_failed" "error" ["error room"] "a room refuses its joiners";

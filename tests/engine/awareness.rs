@@ -20,7 +20,7 @@ pub fn state(id: u64, clock: u64, json: &str) -> Vec<u8> {
     sync::awareness(&body)
 }
 
-fn entries(frame: &Frame) -> Vec<(u64, u64, String)> {
+pub fn entries(frame: &Frame) -> Vec<(u64, u64, String)> {
     let Frame::Awareness(body) = frame else { return Vec::new() };
     let mut reader = Reader::new(body);
     let count = reader.var_uint().unwrap();

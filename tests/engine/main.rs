@@ -25,6 +25,7 @@ mod front_door;
 mod host_api;
 mod http;
 mod invariants;
+mod json_clients;
 mod lifecycle;
 mod limits;
 mod logging;

@@ -100,7 +100,9 @@ async fn nothing_applies_after_a_revocation_returned() {
         };
         let (grant, ack) = (Grant { can_edit: true }, AckMode::None);
         let correlation = CorrelationId::random();
-        let member = NewMember { session, identity, grant, outbox, ack, address, correlation };
+        let json = None;
+        let member =
+            NewMember { session, identity, grant, outbox, ack, json, address, correlation };
         registry.join(&room, Box::new(member)).await.unwrap();
     }
     let handle = registry.get(&room).unwrap();
@@ -118,7 +120,7 @@ async fn nothing_applies_after_a_revocation_returned() {
     }
     assert_eq!(sessions.revoke("ada", "left"), 1);
     let (reply, present) = oneshot::channel();
-    handle.send(RoomCommand::Presence { reply }).await.unwrap();
+    handle.send(RoomCommand::Participants { reply }).await.unwrap();
     present.await.unwrap();
     assert_eq!(metrics.updates_applied.get(), 50, "those of the other, and nobody else's");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Connection;
+use super::{Connection, Speech};
 use crate::{
     error::CloseReason,
     limits::{FIRST_STEP_TIMEOUT, PRESSED_READ_TIMEOUT},
@@ -27,7 +27,10 @@ impl Connection<'_> {
         let limits = &self.shared.config.limits;
         let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
         let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
-        let mut next = life.min(self.sent_at + KEEP_ALIVE);
+        let mut next = life;
+        if self.speech != Speech::Json {
+            next = next.min(self.sent_at + KEEP_ALIVE);
+        }
         if !self.stepped {
             next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
         }
@@ -106,7 +109,8 @@ impl Connection<'_> {
             self.stepped = true;
             self.send(RoomCommand::FirstStepOverdue { session: self.joined.session }).await;
         }
-        if self.sent_at + KEEP_ALIVE <= now && self.socket.is_drained() {
+        let keeps_alive = self.speech != Speech::Json && self.sent_at + KEEP_ALIVE <= now;
+        if keeps_alive && self.socket.is_drained() {
             self.socket.queue(ws_frame::binary(sync::EMPTY_AWARENESS));
             self.sent_at = now;
         }

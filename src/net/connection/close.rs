@@ -14,6 +14,8 @@ pub(super) struct About<'a> {
     pub correlation: &'a CorrelationId,
     /// The room it asked for, if that is one.
     pub room: Option<&'a RoomId>,
+    /// The client speaks JSON.
+    pub json: bool,
 }
 
 /// Says why, then closes, and gives the peer a moment to do the same.
@@ -38,9 +40,13 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &Abo
                 room_id: about.room.map(RoomId::as_str),
             },
         };
-        socket.queue(ws_frame::binary(&told.to_bytes()));
+        socket.queue(if about.json {
+            ws_frame::text(&told.to_json())
+        } else {
+            ws_frame::binary(&told.to_bytes())
+        });
     }
-    if denies {
+    if denies && !about.json {
         socket.queue(ws_frame::binary(&sync::auth_denied(&reason.message())));
     }
     socket.close(ws_frame::close(reason.close_code(), &reason.close_text())).await;

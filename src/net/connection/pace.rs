@@ -6,7 +6,7 @@ use super::Connection;
 use crate::{
     error::{CloseReason, RATE_LIMIT_EXCEEDED},
     net::rate::{Class, Step},
-    protocol::{control::ServerControl, ws_frame},
+    protocol::{control::ServerControl, json::Level},
     telemetry::security::Violation,
 };
 
@@ -49,12 +49,12 @@ impl Connection<'_> {
             return Some(reason);
         }
         self.shared.metrics.rate_notices.inc();
-        let notice = ServerControl::Notice {
+        self.say(&ServerControl::Notice {
             code: RATE_LIMIT_EXCEEDED,
+            level: Level::Warning,
             message: &reason.message(),
             correlation_id: self.joined.correlation.as_str(),
-        };
-        self.socket.queue(ws_frame::binary(&notice.to_bytes()));
+        });
         None
     }
 

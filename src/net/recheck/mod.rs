@@ -136,7 +136,7 @@ async fn hear(
     let (session, correlation_id) = (standing.session.0, standing.correlation.as_str());
     let outcome = match verdict {
         Ok((identity, grant)) => {
-            standing.expires(identity.expires_at_ms);
+            standing.renew(&identity);
             if identity.expires_at_ms.is_some_and(|at_ms| at_ms <= unix_ms()) {
                 standing.outbox.close(CloseReason::TokenExpired);
                 "ended"

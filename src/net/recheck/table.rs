@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -59,6 +59,7 @@ pub struct Standing {
     pub(super) token: String,
     pub(super) heard: Mutex<Heard>,
     expires_at_ms: AtomicU64,
+    admin: AtomicBool,
 }
 
 impl std::fmt::Debug for Standing {
@@ -75,6 +76,9 @@ pub(super) struct Heard {
     pub(super) at: Instant,
 }
 
+/// The role that moderates rooms.
+const ADMIN: &str = "admin";
+
 /// No expiry known.
 const NEVER_MS: u64 = u64::MAX;
 
@@ -90,7 +94,19 @@ impl Standing {
     ) -> Self {
         let heard = Mutex::new(Heard { grant, at: Instant::now() });
         let expires_at_ms = AtomicU64::new(identity.expires_at_ms.unwrap_or(NEVER_MS));
-        Self { session, outbox, room, correlation, token, heard, expires_at_ms }
+        let admin = AtomicBool::new(identity.role == ADMIN);
+        Self { session, outbox, room, correlation, token, heard, expires_at_ms, admin }
+    }
+
+    /// Whether the user may kick, lock and tell everybody, as the host said last.
+    pub fn is_admin(&self) -> bool {
+        self.admin.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the host says of the user by now.
+    pub(super) fn renew(&self, identity: &Identity) {
+        self.expires(identity.expires_at_ms);
+        self.admin.store(identity.role == ADMIN, Ordering::Relaxed);
     }
 
     /// When the token's time is over, in Unix milliseconds, as the host said last; `None` = not known.
@@ -98,7 +114,7 @@ impl Standing {
         Some(self.expires_at_ms.load(Ordering::Relaxed)).filter(|at_ms| *at_ms != NEVER_MS)
     }
 
-    pub(super) fn expires(&self, at_ms: Option<u64>) {
+    fn expires(&self, at_ms: Option<u64>) {
         self.expires_at_ms.store(at_ms.unwrap_or(NEVER_MS), Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     error::CloseReason,
     host::Grant,
     ids::SessionId,
-    protocol::{control::ServerControl, sync, ws_frame},
+    protocol::{control::ServerControl, json::Presence, sync, ws_frame},
     room::{NewMember, member::Member},
     time::unix_ms,
 };
@@ -21,8 +21,13 @@ impl Actor {
         if let Some(reason) = new.outbox.closing() {
             return Err(reason);
         }
-        let state_vector = self.document.state_vector().map_err(|_| CloseReason::RoomFailed)?;
-        new.outbox.push(ws_frame::binary(&sync::sync_step1(&state_vector)));
+        if let Some(reason) = self.kept_out(&new.identity.user_id) {
+            return Err(reason);
+        }
+        if new.json.is_none() {
+            let state_vector = self.document.state_vector().map_err(|_| CloseReason::RoomFailed)?;
+            new.outbox.push(ws_frame::binary(&sync::sync_step1(&state_vector)));
+        }
         self.leaves_at = None;
         self.vacancy.end();
         let session = new.session;
@@ -31,9 +36,21 @@ impl Actor {
         if self.context.config.awareness.stamp_identity {
             self.awareness.stamp(session, &new.identity.name, &new.identity.user_id);
         }
-        self.members.insert(session, Member::new(new, unix_ms()));
+        let member = Member::new(new, unix_ms());
+        self.json.count += usize::from(member.json.is_some());
+        self.tell_person(session, &member, Presence::Joined);
+        let starts_from_state = member.json.is_some();
+        self.members.insert(session, member);
+        if starts_from_state {
+            return Ok(());
+        }
+        self.tell_state_of_affairs(session).map_err(|_| CloseReason::RoomFailed)
+    }
+
+    /// Tells a newcomer what the others know.
+    pub(super) fn tell_state_of_affairs(&mut self, session: SessionId) -> Result<(), Ended> {
         self.tell_storage(session);
-        Ok(())
+        self.tell_lock(session)
     }
 
     /// A session's rights changed while it lasts; its later edits meet the new ones. Pages learn it from a
@@ -44,33 +61,47 @@ impl Actor {
             return Ok(());
         }
         member.grant = grant;
-        member.told_readonly = !grant.can_edit;
-        let ack = ServerControl::ConnectionAck {
-            room_id: self.room.as_str(),
-            client_id: &session.client_name(),
-            can_edit: grant.can_edit,
-            correlation_id: member.correlation.as_str(),
+        self.tell_rights(session)
+    }
+
+    /// Tells a session what it may do now.
+    pub(super) fn tell_rights(&mut self, session: SessionId) -> Result<(), Ended> {
+        let Some(can_edit) = self.members.get(&session).map(|member| self.may_edit(member)) else {
+            return Ok(());
         };
-        member.outbox.push(ws_frame::binary(&ack.to_bytes()));
-        if !grant.can_edit {
-            member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
+        let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
+        member.told_readonly = !can_edit;
+        member.say(&ServerControl::ConnectionAck {
+            room_id: member.room_name(&self.room),
+            client_id: &session.client_name(),
+            can_edit,
+            correlation_id: member.correlation.as_str(),
+        });
+        if !can_edit {
+            member.deny_edits(&self.room);
         } else if member.has_refused() {
             // What was refused is asked for: without it no later edit of this client fits.
-            let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
+            let state_vector =
+                self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
             if let Some(member) = self.members.get(&session) {
-                member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
+                member.ask(&state_vector);
             }
         }
         Ok(())
     }
 
     pub(super) fn leave(&mut self, session: SessionId) {
-        let Some(_member) = self.members.remove(&session) else { return };
+        if !self.members.contains_key(&session) {
+            return;
+        }
         let gone = self.awareness.remove_session(session, self.clock_ms());
         if !gone.is_empty() {
             self.awareness_dirty.extend(gone);
-            self.flush_awareness(None);
+            self.flush_awareness(Some(session));
         }
+        let Some(member) = self.members.remove(&session) else { return };
+        self.json.count -= usize::from(member.json.is_some());
+        self.tell_person(session, &member, Presence::Left);
         if self.members.is_empty() {
             self.leaves_at = Some(Instant::now() + self.stay());
             self.vacancy.begin();

@@ -6,7 +6,9 @@
 
 mod exchange;
 mod held;
+mod json;
 mod members;
+mod moderation;
 mod presence;
 mod reunion;
 mod snapshot;
@@ -26,7 +28,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use self::{held::HeldShares, unlogged::Unlogged};
+use self::{held::HeldShares, json::JsonMembers, moderation::Order, unlogged::Unlogged};
 use crate::{
     error::{CloseReason, EngineError},
     host::Hook,
@@ -81,8 +83,10 @@ pub(super) struct Actor {
     awareness_sent_at: Instant,
     awareness_checked_at: Instant,
     opened_at: Instant,
+    json: JsonMembers,
+    order: Order,
 
-    /// Last sequence number given out.
+    /// Last sequence number given out; the room's version, too.
     pub(super) last_seq: u64,
     pub(super) watch: Arc<CommitWatch>,
     unlogged: Unlogged,
@@ -140,6 +144,8 @@ impl Actor {
             awareness_sent_at: now,
             awareness_checked_at: now,
             opened_at: now,
+            json: JsonMembers::default(),
+            order: Order::default(),
             last_seq: 0,
             watch: CommitWatch::starting_at(0),
             tail_bytes: 0,
@@ -285,6 +291,15 @@ impl Actor {
                     self.answer_step1(session, &[0]).await?;
                 }
             }
+            RoomCommand::SpeakJson { session, room_name } => self.speak_json(session, room_name),
+            RoomCommand::Presence { session, presence } => self.take_presence(session, *presence),
+            RoomCommand::Moderate { by, moderation, reply } => {
+                let concerned = self.moderate(by, *moderation)?;
+                if let Some(reply) = reply {
+                    // Whoever asked may have given up waiting.
+                    let _ = reply.send(concerned);
+                }
+            }
             RoomCommand::QueryAwareness { session } => self.send_all_awareness(session),
             RoomCommand::Join { member, reply } => {
                 let session = member.session;
@@ -301,7 +316,7 @@ impl Actor {
                     let _ = reply.send(());
                 }
             }
-            RoomCommand::Presence { reply } => drop(reply.send(self.participants())),
+            RoomCommand::Participants { reply } => drop(reply.send(self.participants())),
             RoomCommand::Markdown { reply } => {
                 let text = self.markdown().await;
                 drop(
@@ -366,8 +381,9 @@ impl Actor {
         if !self.awareness_dirty.is_empty() && self.awareness_due() <= now {
             self.flush_awareness(None);
         }
-        if !self.awareness.is_empty() && self.awareness_checked_at + AWARENESS_CHECK <= now {
+        if self.watches_awareness() && self.awareness_checked_at + AWARENESS_CHECK <= now {
             self.awareness_checked_at = now;
+            self.look_at_json_members();
             let expired = self.awareness.expire(self.clock_ms());
             self.awareness_dirty.extend(expired);
         }
@@ -388,7 +404,7 @@ impl Actor {
         if !self.awareness_dirty.is_empty() {
             next = next.min(self.awareness_due());
         }
-        if !self.awareness.is_empty() {
+        if self.watches_awareness() {
             next = next.min(self.awareness_checked_at + AWARENESS_CHECK);
         }
         if self.tail_bytes > 0 && !self.snapshotting {

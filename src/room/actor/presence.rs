@@ -8,7 +8,7 @@ use super::Actor;
 use crate::{
     ids::SessionId,
     protocol::{sync, ws_frame},
-    room::Participant,
+    room::{Participant, member::Member},
     time::unix_ms,
 };
 
@@ -24,7 +24,10 @@ impl Actor {
         match self.awareness.apply(session, body, clock_ms) {
             Ok(applied) if applied.changed.is_empty() => {}
             Ok(applied) => {
-                member.active_at_ms = now_ms;
+                if applied.moved {
+                    member.active_at_ms = now_ms;
+                    self.tell_awake(session);
+                }
                 let author = (!applied.bumped_for_sender).then_some(session);
                 if applied.urgent || self.awareness_due() <= Instant::now() {
                     let alone = self.awareness_dirty.is_empty();
@@ -39,7 +42,16 @@ impl Actor {
         }
     }
 
+    /// Whether states may expire, or people fall idle whom somebody is to be told of.
+    pub(super) fn watches_awareness(&self) -> bool {
+        !self.awareness.is_empty() || self.json.count > 0
+    }
+
     pub(super) fn send_all_awareness(&mut self, session: SessionId) {
+        if self.members.get(&session).is_some_and(|member| member.json.is_some()) {
+            self.send_all_presence(session);
+            return;
+        }
         let (Some(body), Some(member)) =
             (self.awareness.encode_all_living(), self.members.get(&session))
         else {
@@ -52,11 +64,12 @@ impl Actor {
     pub(super) fn flush_awareness(&mut self, author: Option<SessionId>) {
         let ids: Vec<u64> = self.awareness_dirty.drain().collect();
         self.awareness_sent_at = Instant::now();
+        self.tell_presence(&ids);
         let Some(body) = self.awareness.encode(&ids) else { return };
         let frame = ws_frame::binary(&sync::awareness(&body));
         let mut sent = 0;
         for (session, member) in &self.members {
-            if Some(*session) != author && member.synced {
+            if Some(*session) != author && member.synced && member.json.is_none() {
                 member.outbox.push_awareness(frame.clone());
                 sent += 1;
             }
@@ -74,8 +87,12 @@ impl Actor {
         u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    pub(super) fn participants(&self) -> Vec<Participant> {
+    pub(super) fn is_idle(&self, member: &Member, now_ms: u64) -> bool {
         let idle_after_ms = self.context.config.presence.idle_after_seconds * 1000;
+        now_ms.saturating_sub(member.active_at_ms) >= idle_after_ms
+    }
+
+    pub(super) fn participants(&self) -> Vec<Participant> {
         let now_ms = unix_ms();
         let mut participants: Vec<_> = self
             .members
@@ -85,7 +102,7 @@ impl Actor {
                 name: member.identity.name.clone(),
                 can_edit: member.grant.can_edit,
                 joined_at_ms: member.joined_at_ms,
-                idle: now_ms.saturating_sub(member.active_at_ms) >= idle_after_ms,
+                idle: self.is_idle(member, now_ms),
             })
             .collect();
         participants.sort_by(|a, b| (a.joined_at_ms, &a.name).cmp(&(b.joined_at_ms, &b.name)));

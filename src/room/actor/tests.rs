@@ -84,6 +84,7 @@ fn member(session: u64, user: &str) -> (Box<NewMember>, Arc<Outbox>) {
         grant: Grant { can_edit: true },
         outbox: Arc::clone(&outbox),
         ack: AckMode::None,
+        json: None,
         address: [127, 0, 0, 1].into(),
         correlation: CorrelationId::random(),
     };
@@ -147,7 +148,7 @@ async fn a_panic_costs_the_offender_its_session_and_the_others_a_reconnect() {
         drop((ada, ada_out));
         handle.send(edit(3, write(&author, "after"))).await.unwrap();
         let (reply, step) = oneshot::channel();
-        handle.send(RoomCommand::Presence { reply }).await.unwrap();
+        handle.send(RoomCommand::Participants { reply }).await.unwrap();
         assert_eq!(step.await.unwrap().len(), 1);
         let store = Arc::clone(&registry.context().store);
         let mut rows = 0;
@@ -282,7 +283,7 @@ async fn a_held_update_that_breaks_the_document_costs_its_author_the_session_and
     // It breaks the successor too, which then opens without it.
     let handle = joined(&registry, &room, 3).await;
     let (reply, text) = oneshot::channel();
-    handle.send(RoomCommand::Presence { reply }).await.unwrap();
+    handle.send(RoomCommand::Participants { reply }).await.unwrap();
     assert_eq!(text.await.unwrap().len(), 1);
     assert_eq!(rows(&registry, &room).await, [bad.clone(), first], "nothing is deleted");
     let folder = quarantine::folder(dir.path());

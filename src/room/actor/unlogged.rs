@@ -17,7 +17,7 @@ use super::{Actor, Ended};
 use crate::{
     ids::SessionId,
     limits::{STORE_PATIENCE, UNLOGGED_BYTES_MAX, UNLOGGED_BYTES_TOTAL_MAX, UNLOGGED_UPDATE_BYTES},
-    protocol::{control::ServerControl, sync, ws_frame},
+    protocol::control::ServerControl,
     room::Member,
     store::Append,
 };
@@ -166,12 +166,11 @@ impl Actor {
             "room {}: edits are taken again", self.room
         );
         self.flush_fan_out();
-        let step1 = self.document.state_vector().map_err(|_| self.fail(None))?;
-        let step1 = ws_frame::binary(&sync::sync_step1(&step1));
+        let state_vector = self.document.state_vector().map_err(|_| self.fail(None))?;
         for member in self.members.values() {
             tell(member, false);
             if member.grant.can_edit && member.has_refused() {
-                member.outbox.push(step1.clone());
+                member.ask(&state_vector);
             }
         }
         Ok(())
@@ -180,9 +179,8 @@ impl Actor {
 
 fn tell(member: &Member, degraded: bool) {
     if member.grant.can_edit {
-        let event =
-            ServerControl::Storage { degraded, correlation_id: member.correlation.as_str() };
-        member.outbox.push(ws_frame::binary(&event.to_bytes()));
+        let correlation_id = member.correlation.as_str();
+        member.say(&ServerControl::Storage { degraded, correlation_id });
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     limits::INLINE_UPDATE_BYTES_MAX,
     protocol::{
         guard::{Admitted, Scan},
-        sync, ws_frame,
+        json, sync, ws_frame,
     },
     room::{
         document::{Applied, Document, DocumentError, Exact, Part, Rest, Settled},
@@ -35,11 +35,12 @@ impl Actor {
         if member.outbox.is_closing() {
             return Ok(());
         }
-        if !member.grant.can_edit {
+        if !member.grant.can_edit || self.order.locked {
             self.refuse_edit(session, update.scan());
             return Ok(());
         }
         member.active_at_ms = unix_ms();
+        self.tell_awake(session);
         if !update.scan().is_empty() && !self.may_take(update.bytes().len()) {
             self.refuse_unstorable(session);
             return Ok(());
@@ -93,7 +94,7 @@ impl Actor {
         member.refuse();
         if !member.told_readonly {
             member.told_readonly = true;
-            member.outbox.push(ws_frame::binary(&sync::auth_denied("read-only")));
+            member.deny_edits(&self.room);
             member.did(Violation::ReadOnlyEdit, &self.context.security);
             let user = member.identity.user_id.as_str();
             log::info!(
@@ -155,9 +156,10 @@ impl Actor {
         }
         if asks {
             self.flush_fan_out();
-            let step1 = self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
+            let state_vector =
+                self.document.state_vector().map_err(|_| self.fail(Some(session)))?;
             if let Some(member) = self.members.get(&session) {
-                member.outbox.push(ws_frame::binary(&sync::sync_step1(&step1)));
+                member.ask(&state_vector);
             }
         }
         Ok(())
@@ -248,7 +250,10 @@ impl Actor {
     }
 
     pub(in crate::room) fn fan_out(&mut self, update: &[u8], author: Option<SessionId>) {
-        if self.fan_out.add(update, author) {
+        let from = author.and_then(|author| self.members.get(&author));
+        let from = from.map(|member| member.identity.user_id.as_str());
+        let json = (self.json.count > 0).then_some(json::Sync { version: self.last_seq, from });
+        if self.fan_out.add(update, author, json) {
             self.flush_fan_out();
         }
     }
@@ -281,11 +286,22 @@ impl Actor {
             }
             Err(_) => return Err(self.fail(Some(session))),
         };
+        let answer = match self.members.get(&session) {
+            None => return Ok(()),
+            Some(member) if member.json.is_none() => ws_frame::binary(&sync::sync_step2(&diff)),
+            Some(member) if member.synced => {
+                let about = json::Sync { version: self.last_seq, from: None };
+                ws_frame::text(&json::sync(&diff, about))
+            }
+            Some(_) => self.room_state(session, &diff).unwrap_or_default(),
+        };
         let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
-        let answer = ws_frame::binary(&sync::sync_step2(&diff));
         member.outbox.push_answer(self.context.queued.count(answer));
         if !member.synced {
             member.synced = true;
+            if member.json.is_some() {
+                self.tell_state_of_affairs(session)?;
+            }
             self.send_all_awareness(session);
         }
         Ok(())

@@ -55,6 +55,8 @@ pub struct Applied {
     pub urgent: bool,
     /// Whether a clock was raised: the sender must get the changed ids too.
     pub bumped_for_sender: bool,
+    /// Whether a state is new or another than before, and not only renewed.
+    pub moved: bool,
     /// Entries that were ignored: foreign, stale or over a bound.
     pub dropped: usize,
 }
@@ -76,6 +78,8 @@ pub struct AwarenessTable {
 struct Entry {
     /// The clock published last; what receivers know.
     clock: u64,
+    /// Who said it last.
+    author: SessionId,
     /// Owner, state and so on; `None` for a removed id, whose clock is kept for a while.
     life: Option<Life>,
     /// When the state was renewed, or the id removed.
@@ -242,6 +246,11 @@ impl AwarenessTable {
             let life = entry.life.as_ref()?;
             Some((*id, life.owner, &*life.json))
         })
+    }
+
+    /// Whose state the id's present one is, or the last one was.
+    pub fn author(&self, id: u64) -> Option<SessionId> {
+        Some(self.entries.get(&id)?.author)
     }
 
     /// Bytes that an id's states take.

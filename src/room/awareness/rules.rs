@@ -88,6 +88,7 @@ impl AwarenessTable {
         life.said = new.clock;
         if *life.json != *json {
             life.json = json.into();
+            applied.moved = true;
         }
         if clock > new.clock && life.adoptions.len() < ADOPTIONS_MAX {
             life.adoptions.push_back((clock, hash(json)));
@@ -169,8 +170,10 @@ impl AwarenessTable {
             life.adoptions.push_back((clock, hash(json)));
             applied.bumped_for_sender = true;
         }
-        self.entries.insert(new.id, Entry { clock, life: Some(life), seen_ms: now_ms });
+        self.entries
+            .insert(new.id, Entry { clock, author: session, life: Some(life), seen_ms: now_ms });
         applied.changed.push(new.id);
+        applied.moved = true;
         applied.urgent = true;
         true
     }
@@ -198,6 +201,7 @@ impl AwarenessTable {
         self.disown(new.id);
         self.end(new.id, now_ms);
         applied.changed.push(new.id);
+        applied.moved = true;
         applied.urgent = true;
         true
     }
@@ -218,6 +222,7 @@ impl AwarenessTable {
                 life.adoptions.push_back((clock, hash(&life.json)));
             }
             entry.clock = clock;
+            entry.author = heir.session;
             entry.life = Some(life);
         } else {
             self.graves.insert((now_ms, id));

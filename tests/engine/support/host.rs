@@ -202,7 +202,7 @@ impl Host for FakeHost {
                 return Err(HostError::Denied);
             }
             match identity.role.as_str() {
-                "editor" => Ok(Grant { can_edit: true }),
+                "editor" | "admin" => Ok(Grant { can_edit: true }),
                 "viewer" => Ok(Grant { can_edit: false }),
                 _ => Err(HostError::Denied),
             }

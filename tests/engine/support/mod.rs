@@ -4,6 +4,7 @@ pub mod api;
 pub mod client;
 pub mod echo;
 pub mod host;
+pub mod json_client;
 pub mod log;
 pub mod server;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use host::FakeHost;
+pub use json_client::JsonClient;
 pub use server::Server;
 
 /// How long a failing test hangs: long, because machines are slow at times.

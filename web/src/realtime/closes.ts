@@ -21,6 +21,7 @@ const ENDINGS: Record<number, Ending> = {
     text: 'You have too many records open at once. Close another tab; this one will connect by itself.',
     then: 'retry',
   },
+  4403: { text: 'You were removed from this record.', then: 'stop' },
   4413: {
     text: 'This record has reached its size limit, and your latest changes could not be stored. Copy them before you leave, then reload.',
     then: 'stop',
