@@ -64,7 +64,7 @@ pub const EVENTS: &[Event] = events! {
     "room_seeded" "info" ["room source"] "a record's first opening: its text became the document";
     "seed_gave_way" "warn" ["connection correlation_id room"] "a client still had the history that a damaged database lost; the seed made since went into it";
     "room_load_failed" "error" ["error room"] "a room refuses its joiners";
-    "room_failed" "error" ["room"] "a room met a fault, was dropped, and is rebuilt from its log";
+    "room_failed" "error" ["room seq"] "a room met a fault, was dropped, and is rebuilt from its log; `seq` is the row of the last update it took";
     "update_quarantined" "error" ["bytes code correlation_id room user"] "an update broke a document, or a stored one no longer loads; a copy is kept for study";
     "quarantine_failed" "warn" ["error room"] "that copy could not be kept";
     "held_update_dropped" "warn" ["code room"] "an update that waited for others turned out wrong, or would make its document too large";

@@ -96,3 +96,17 @@ fn a_clock_in_a_snapshot_is_not_written_again() {
         room.reopen();
     }
 }
+
+/// Client 2 waits with its second struct for client 1; then that clock of it is written otherwise.
+#[test]
+fn what_waits_goes_on_behind_a_clock_that_was_written_otherwise() {
+    let mut room = empty_room();
+    let waits = "0103 02 00 0401 07 64656661756c74 0161 8401 05 0162 8402 00 0163 00";
+    assert_eq!(send(&mut room, waits), Fate::Waits);
+    assert_eq!(send(&mut room, "0101 02 01 8402 00 0178 00"), Fate::Taken);
+    assert!(room.document.is_whole());
+    room.check();
+    room.edit("after");
+    room.reopen();
+    room.check();
+}

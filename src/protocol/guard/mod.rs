@@ -185,8 +185,8 @@ pub enum Refusal {
     /// A struct is inside one that holds no others.
     #[error("a struct's parent is not a shared type")]
     Parent,
-    /// A key holds several living values in one struct.
-    #[error("a key holds several values at once")]
+    /// A key holds several living values in one struct, or a value with a right neighbour.
+    #[error("a key holds what only a list can hold")]
     Key,
     /// Shared types are nested too deeply.
     #[error("shared types are nested too deeply")]

@@ -45,8 +45,9 @@ pub(super) struct Node {
     pub(super) kind: Kind,
     /// Whether it says that it is a value of a key.
     pub(super) keyed: bool,
-    /// Whether one of its structs holds several values or letters, and does not say that a key has them.
-    pub(super) wide: bool,
+    /// Whether one of its structs can stand in a list only: has a right neighbour, or is several values or letters
+    /// that do not say that a key has them.
+    pub(super) listed: bool,
     /// Whether it only stands for structs that are not in the update.
     pub(super) is_hole: bool,
     /// Shared types around it, as far as this update tells.
@@ -63,7 +64,7 @@ impl Node {
             within_left: false,
             kind,
             keyed: false,
-            wide: false,
+            listed: false,
             is_hole: false,
             depth: 0,
         }

@@ -40,8 +40,9 @@ pub(crate) struct Stretch {
     pub(super) kind: Kind,
     /// Whether they say that they are values of a key.
     pub(super) keyed: bool,
-    /// Whether one of them is several values or letters, and does not say so.
-    pub(super) wide: bool,
+    /// Whether one of them can stand in a list only: has a right neighbour, or is several values or letters that do
+    /// not say that a key has them.
+    pub(super) listed: bool,
 }
 
 /// Structs from a clock on, up to the next run of their client.
@@ -123,7 +124,7 @@ impl Shape {
         let depth = beside().map(|run| run.depth).max().unwrap_or_default();
         // Merged updates leave out what the neighbours tell anyway.
         let keyed = stretch.keyed || beside().any(|run| run.keyed);
-        if keyed && stretch.wide {
+        if keyed && stretch.listed {
             return Err(Refusal::Key);
         }
         Ok((depth, keyed))

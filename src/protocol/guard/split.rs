@@ -182,6 +182,13 @@ impl<'a> Walk<'a> {
             rest.section(self.layout, index, later..section.nodes.end, 0, bytes)?;
         }
         let mut needs: Vec<Missing> = self.unmet.iter().flatten().copied().collect();
+        // Or somebody else wrote what a section stopped at.
+        for ((section, at), unmet) in self.layout.sections.iter().zip(&self.at).zip(&self.unmet) {
+            let own = self.missing(section.client, self.end_of(section, *at));
+            if unmet.is_some_and(|unmet| unmet.client != own.client) {
+                needs.push(own);
+            }
+        }
         for (client, start, end) in &self.layout.deletes {
             let reached = u32::try_from(self.reached_by(*client)).unwrap_or(u32::MAX);
             let id = self.layout.ids.get(*client as usize).copied().unwrap_or(0);

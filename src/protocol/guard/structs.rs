@@ -277,7 +277,7 @@ impl<'a> Scanner<'a> {
         // Nodes that stand where the one before stands need no place of their own, unless asked for each.
         let before = self.nodes.get_mut(first..).and_then(<[Node]>::last_mut);
         match before.filter(|before| self.places.is_none() && node.continues(before, own)) {
-            Some(before) => before.wide |= node.wide,
+            Some(before) => before.listed |= node.listed,
             None => self.nodes.push(node),
         }
         Ok(end)
@@ -329,7 +329,13 @@ impl<'a> Scanner<'a> {
             node.left = self.id(own, at)?;
         }
         if info & HAS_RIGHT != 0 {
+            // The value of a key has nothing to its right. What has both, yrs takes for an old value or for the
+            // living one, and deletes it or what is left of it, as the order of integration has it.
+            if node.keyed {
+                return Err(Refusal::Key);
+            }
             node.right = self.id(own, at)?;
+            node.listed = true;
         }
         if info & (HAS_LEFT | HAS_RIGHT) == 0 {
             match self.reader.var_uint()? {
@@ -360,7 +366,7 @@ impl<'a> Scanner<'a> {
             if node.keyed {
                 self.several.push((own, at, clock_end(at, len)?));
             } else {
-                node.wide = true;
+                node.listed = true;
             }
         }
         Ok((len, node))
@@ -461,7 +467,7 @@ impl<'a> Scanner<'a> {
                     within_left: node.within_left,
                     kind: node.kind,
                     keyed: node.keyed,
-                    wide: node.wide,
+                    listed: node.listed,
                 });
             }
         }

@@ -463,8 +463,10 @@ impl Actor {
         self.flush_fan_out();
         self.context.metrics.rooms_failed.inc();
         log::error!(
-            event = "room_failed", room = self.room.as_str();
-            "room {}: dropped after a fault; it is rebuilt from its log", self.room
+            event = "room_failed", room = self.room.as_str(), seq = self.last_seq;
+            "room {}: dropped after a fault, its last update being row {}; it is rebuilt from its log",
+            self.room,
+            self.last_seq
         );
         if let Some(session) = offender {
             self.close_member(session, CloseReason::Policy(ROOM_FAULT.into()));
