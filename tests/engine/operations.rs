@@ -51,11 +51,17 @@ fn alerts_ask_for_metrics_that_exist() {
 }
 
 #[test]
-fn the_tests_the_document_on_security_names_exist() {
-    let document = read("docs/security.md");
+fn the_tests_the_documents_name_exist() {
+    assert!(tests_named_by("docs/security.md", "| threat |") > 40);
+    assert!(tests_named_by("docs/civicpress.md", "| before |") > 25);
+}
+
+/// How many tests the last column of a document's tables names; all of them exist.
+fn tests_named_by(document: &str, header: &str) -> usize {
+    let document = read(document);
     let sources: String =
         ["src", "tests"].into_iter().flat_map(files_below).map(|(_, code)| code).collect();
-    let node: String = ["__test__", "__test__/clients"]
+    let node: String = ["__test__", "__test__/clients", "__test__/host", "__test__/chaos"]
         .into_iter()
         .flat_map(|folder| {
             fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -66,7 +72,7 @@ fn the_tests_the_document_on_security_names_exist() {
         .collect();
     let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| -"));
     let mut count = 0;
-    for row in rows.filter(|row| !row.starts_with("| threat |")) {
+    for row in rows.filter(|row| !row.starts_with(header)) {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
         let [_, _, tests] = cells.as_slice() else { panic!("not three cells: {row}") };
         let tests: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
@@ -78,7 +84,7 @@ fn the_tests_the_document_on_security_names_exist() {
             count += 1;
         }
     }
-    assert!(count > 40);
+    count
 }
 
 #[test]
