@@ -91,6 +91,11 @@ export class Server {
     writeFileSync(this.#path('data', 'records', `${record}.md`), text);
   }
 
+  /** The folder of the database. */
+  get systemFolder(): string {
+    return this.#path('system');
+  }
+
   #environment(): NodeJS.ProcessEnv {
     // Nothing of the developer's own settings; what measures coverage follows into the process.
     const { PATH, NODE_V8_COVERAGE, LLVM_PROFILE_FILE } = process.env;

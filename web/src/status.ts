@@ -12,7 +12,7 @@ const HINTS: Record<State, string> = {
   offline: 'Not connected to the server',
   connecting: 'Connecting to the server',
   saving: 'Your changes are on their way',
-  saved: 'Every change is stored on the server',
+  saved: 'Your changes are stored on the server',
   readonly: 'You can read along, but not change this record',
 };
 const QUIET_MS = 1200;
