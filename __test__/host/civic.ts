@@ -44,8 +44,7 @@ export class Civic {
     const dataDir = join(folder, 'data');
     const system = join(folder, '.system-data');
     mkdirSync(system, { recursive: true });
-    const config = { host: '127.0.0.1', port: 0, ...options.config };
-    writeFileSync(join(system, 'realtime.yml'), JSON.stringify({ realtime: config }));
+    this.configure(options.config);
     this.database = new DatabaseService(join(system, 'civic.db'));
     this.records = new RecordManager(join(dataDir, 'records'), this.database, this.calls);
     this.container.registerInstance('logger', silent);
@@ -55,6 +54,12 @@ export class Civic {
     if (options.withDatabase !== false) this.container.registerInstance('database', this.database);
     realtime.registerRealtimeServices(this.container, { dataDir });
     this.server = this.container.resolve('realtimeServer');
+  }
+
+  /** Writes `realtime.yml`, for the next start. */
+  configure(keys: Record<string, unknown> = {}): void {
+    const realtime = { host: '127.0.0.1', port: 0, ...keys };
+    writeFileSync(join(this.folder, '.system-data', 'realtime.yml'), JSON.stringify({ realtime }));
   }
 
   get port(): number {

@@ -25,6 +25,46 @@ it('two editors write a draft, which a person publishes', async () => {
   expect(await civic.draft('a'), 'publishing leaves no phantom draft').toBeNull();
 });
 
+it('what two people wrote while one was offline is in the draft, once', async () => {
+  const civic = await startCivic();
+  civic.publish({ id: 'a', content: 'First.\n' });
+  const [ada, bob] = [civic.edit('a'), civic.edit('a')];
+  await Promise.all([ada.synced, bob.synced]);
+  ada.provider.disconnect();
+  ada.addParagraph('Offline.');
+  bob.addParagraph('Online.');
+  ada.provider.connect();
+  await Promise.all([ada.shows('Online.'), bob.shows('Offline.')]);
+  expect(ada.text).toBe(bob.text);
+  await civic.server.triggerRecordSnapshot('a');
+  expect((await civic.draft('a'))?.split('\n\n').sort()).toEqual(['First.', 'Offline.', 'Online.']);
+});
+
+it('the timer writes drafts by itself, and fractions of a second are a time', async () => {
+  const civic = await startCivic({ config: { snapshots: { interval: 0.1 } } });
+  civic.publish({ id: 'a', content: 'First.\n' });
+  const ada = civic.edit('a');
+  await ada.synced;
+  ada.addParagraph('Second.');
+  await until(async () => (await civic.draft('a')) === 'First.\n\nSecond.');
+});
+
+it('people who stay through a restart double nothing', async () => {
+  const civic = await startCivic();
+  civic.publish({ id: 'a', content: 'First.\n' });
+  const { port } = civic;
+  const ada = civic.edit('a');
+  await ada.synced;
+  ada.addParagraph('Second.');
+  await civic.server.shutdown();
+  civic.configure({ port });
+  await civic.server.initialize();
+  const bob = civic.edit('a');
+  await bob.synced;
+  await bob.shows('Second.');
+  expect(bob.text).toBe('First.\nSecond.');
+});
+
 it('a record that is only a draft opens with its text', async () => {
   const civic = await startCivic({ config: { rooms: { grace_period_ms: 0 } } });
   await civic.database.createDraft({ id: 'd', title: 'D', type: 'bylaw', markdown_body: 'Only a draft.' });

@@ -13,7 +13,7 @@ import type {
   RoomState,
   RoomTypeHandler,
 } from '../../index.js';
-import { createRealtimeServer } from '../../adapter/index.js';
+import { createRealtimeServer, registerRealtimeServices } from '../../adapter/index.js';
 
 export class DeviceRoom implements Room {
   public readonly roomId: string;
@@ -134,6 +134,21 @@ declare class DatabaseService {
   updateDraft(id: string, updates: { title?: string; markdown_body?: string }): Promise<void>;
 }
 
+interface CivicPressConfig {
+  dataDir: string;
+  systemDataDir?: string;
+  database?: { type: 'sqlite' };
+}
+declare const config: CivicPressConfig;
+
+type Class<T> = new (...args: any[]) => T;
+declare class ServiceContainer {
+  singleton<T>(key: string | Class<T>, factory: (container: ServiceContainer) => T): void;
+  resolve<T>(key: string | Class<T>): T;
+  isRegistered(key: string | Class<any>): boolean;
+}
+registerRealtimeServices(new ServiceContainer(), config);
+
 export const server: RealtimeServer = createRealtimeServer(
   {
     logger: new Logger(),
@@ -142,5 +157,5 @@ export const server: RealtimeServer = createRealtimeServer(
     recordManager: new RecordManager(),
     databaseService: new DatabaseService(),
   },
-  { dataDir: 'data' },
+  config,
 );
