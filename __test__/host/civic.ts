@@ -81,8 +81,8 @@ export class Civic {
   }
 
   /** A client as CivicPress's editor makes it. */
-  edit(id: string, token = this.session()): Editor {
-    return new Editor(this.port, id, token);
+  edit(id: string, token = this.session(), type = 'records'): Editor {
+    return new Editor(this.port, id, token, type);
   }
 }
 
@@ -110,8 +110,8 @@ export class Editor {
   readonly synced: Promise<void>;
   readonly closed: Promise<{ code: number; reason: string }>;
 
-  constructor(port: number, id: string, token: string) {
-    const url = `ws://127.0.0.1:${port}/realtime/records`;
+  constructor(port: number, id: string, token: string, type = 'records') {
+    const url = `ws://127.0.0.1:${port}/realtime/${type}`;
     this.provider = new WebsocketProvider(url, id, this.doc, {
       protocols: [`auth.${token}`],
       WebSocketPolyfill: WebSocket as unknown as typeof globalThis.WebSocket,

@@ -57,6 +57,19 @@ it('takes no edit of somebody who may only view', async () => {
   expect(clerk.text).not.toContain('Graffiti.');
 });
 
+it('asks for the same permissions in rooms that have no record', async () => {
+  const civic = await startCivic({ config: { rooms: { open_types: ['notes'] } } });
+  const clerk = civic.edit('n', civic.session(), 'notes');
+  const viewer = civic.edit('n', civic.session({ id: 2, role: 'public' }), 'notes');
+  await Promise.all([clerk.synced, viewer.synced]);
+  viewer.addParagraph('Graffiti.');
+  clerk.addParagraph('Minutes.');
+  await viewer.shows('Minutes.');
+  expect(clerk.text).toBe('Minutes.');
+  expect(await civic.edit('n', civic.session({ id: 3, role: 'nobody' }), 'notes').outcome()).toBe(4003);
+  expect(civic.calls).toContain('userCan ada records:edit -');
+});
+
 it('ends the sessions of a user whose sessions the host revokes', async () => {
   const civic = await startCivic();
   civic.publish({ id: 'a' });

@@ -99,6 +99,18 @@ it('a draft is written before shutdown resolves, and found by the next start', a
   expect(again.text).toBe('First.\nLast words.');
 });
 
+it('finalizing a room writes it, and is no error for a room that is not open', async () => {
+  const civic = await startCivic();
+  civic.publish(RECORD);
+  const ada = civic.edit('a');
+  await ada.synced;
+  ada.addParagraph('Second.');
+  await until(async () => (await civic.server.roomMarkdown('records:a')).includes('Second.'));
+  await civic.server.finalizeRoomSnapshot({ roomId: 'records:a' });
+  expect(await civic.draft('a')).toBe('First.\n\nSecond.');
+  await civic.server.finalizeRoomSnapshot({ roomId: 'records:none' });
+});
+
 it('a discarded draft stays discarded', async () => {
   const civic = await startCivic({ config: AT_ONCE });
   civic.publish(RECORD);
