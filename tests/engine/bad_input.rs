@@ -307,7 +307,10 @@ fn half_open_requests_beyond_the_limit_are_told_429() {
         let mut next = connect();
         next.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut answer = [0; 12];
-        next.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 429"
+        let told = next.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 429";
+        // On a busy machine the first of them run out of time before the last has connected.
+        silent.push(next);
+        told
     });
     assert!(server.engine().metrics().requests_refused.get("handshakes") > 0);
     silent.clear();
