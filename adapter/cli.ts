@@ -5,7 +5,7 @@ import { backup, restore } from './cli/backup.js';
 import { config } from './cli/config.js';
 import { doctor } from './cli/doctor.js';
 import { helpOf } from './cli/help.js';
-import { CommandFailed, fail, out, UsageError } from './cli/output.js';
+import { out, report, UsageError } from './cli/output.js';
 import { snapshots } from './cli/snapshots.js';
 import { start } from './cli/start.js';
 import { token } from './cli/token.js';
@@ -44,17 +44,4 @@ async function main(args: string[]): Promise<void> {
 // A reader that went away (`… | head`) is no reason for a stack trace.
 process.stdout.on('error', () => process.exit(1));
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  if (error instanceof UsageError) {
-    fail(error.message);
-    fail(`\n${helpOf(error.command)}`);
-    process.exitCode = 2;
-  } else if (error instanceof CommandFailed) {
-    for (const line of error.lines) fail(line);
-    process.exitCode = 1;
-  } else {
-    const { code, message } = error as { code?: string; message?: string };
-    fail(`${code === undefined ? '' : `${code}: `}${message ?? String(error)}`);
-    process.exitCode = 1;
-  }
-});
+main(process.argv.slice(2)).catch((error: unknown) => report(error, helpOf));

@@ -27,7 +27,14 @@ import {
 const PROFILES = ['dev', 'release', 'dist'];
 const PROFILE_ARGS = { dev: [], release: ['--release'], dist: ['--profile', 'dist'] };
 const ADDON_SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src', '.cargo'];
-const ADAPTER_SOURCES = ['adapter', 'index.d.ts', 'civicpress.d.ts', 'binding.d.ts', 'tsconfig.json'];
+const ADAPTER_SOURCES = [
+  'adapter',
+  'index.d.ts',
+  'civicpress.d.ts',
+  'cli.d.ts',
+  'binding.d.ts',
+  'tsconfig.json',
+];
 const PAGES_SOURCES = ['web', 'package-lock.json'];
 
 function addonIsThere() {

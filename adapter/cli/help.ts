@@ -45,7 +45,11 @@ ${CONFIG_FILE}
   --port PORT         port to listen on; 0 = any free one (also CIVIC_REALTIME_PORT)
   --host ADDRESS      address to listen on; 0.0.0.0 = every one (also CIVIC_REALTIME_HOST)
   --log-format FORM   log lines as text or json; auto = text on a terminal (also CIVIC_REALTIME_LOG_FORMAT)
+  --core              with the core of the CivicPress this package is installed in, and without its API
 ${HELP}
+
+With host_api.url and host_api.token configured the CivicPress API is the host: it says who people are, what
+they may see, and keeps the texts.
 
 A first signal stops gracefully: rooms are saved, records written, connections closed. A second one stops at
 once; what was acknowledged to an editor is safe even then.

@@ -20,6 +20,20 @@ export class CommandFailed extends Error {
   }
 }
 
+/** Tells a command's failure and sets the exit code. */
+export function report(error: unknown, helpOf: (command?: string) => string): void {
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+  if (error instanceof UsageError) {
+    fail(error.message);
+    fail(`\n${helpOf(error.command)}`);
+  } else if (error instanceof CommandFailed) {
+    for (const line of error.lines) fail(line);
+  } else {
+    const { code, message } = (error ?? {}) as { code?: string; message?: string };
+    fail(`${code === undefined ? '' : `${code}: `}${message ?? String(error)}`);
+  }
+}
+
 export function out(text: string): void {
   process.stdout.write(`${text}\n`);
 }

@@ -4,12 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import type { ConfigSources, ConfigSummary } from '../../binding.js';
-import type { RealtimeLogger, ServerAddress } from '../../index.js';
-import { logFields } from '../logging.js';
+import type { ServerAddress } from '../../index.js';
 import { describeConfig, installSamples, version } from '../native.js';
 import { RealtimeServer } from '../server.js';
+import { serveWithCore } from './core.js';
 import { stderrLogger } from './log-lines.js';
 import { out, styled, UsageError } from './output.js';
+import { reloadOnHangup, stopOnSignals } from './signals.js';
 import { commandSources, requireValid } from './sources.js';
 import { pagesUrl, signInLink } from './token.js';
 
@@ -42,60 +43,28 @@ function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerA
   return lines.join('\n');
 }
 
-/** Stops gracefully at the first signal, at once at the second. */
-function stopOnSignals(server: RealtimeServer, logger: RealtimeLogger): void {
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) {
-      logger.warn(`${signal} again: stopping at once`, logFields({ event: 'stop_forced', signal }));
-      process.exit(1);
-    }
-    stopping = true;
-    logger.info(
-      `${signal}: saving and stopping; once more stops at once`,
-      logFields({ event: 'stop_requested', signal }),
-    );
-    server.shutdown().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error(
-          `the stop failed: ${String(error)}`,
-          logFields({ event: 'stop_failed', error: String(error) }),
-        );
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+/** How the server is started; what is missing comes from environment and file. */
+export interface StartOptions {
+  config?: string | undefined;
+  port?: string | undefined;
+  host?: string | undefined;
+  logFormat?: string | undefined;
+  /** With the core of CivicPress in this process. */
+  core?: boolean | undefined;
 }
 
-/** Elsewhere the certificate's files are only watched: a host's signals are its own. */
-function reloadOnHangup(server: RealtimeServer): void {
-  process.on('SIGHUP', () => {
-    // A failure is logged, and the certificate before stays.
-    server.reloadTls().catch(() => undefined);
-  });
-}
-
-export async function start(args: string[]): Promise<void> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      config: { type: 'string' },
-      port: { type: 'string' },
-      host: { type: 'string' },
-      'log-format': { type: 'string' },
-    },
-  });
-  if (values.port !== undefined && !/^\d{1,5}$/.test(values.port)) {
-    throw new UsageError(`--port '${values.port}' is no port`, 'start');
+/** The one way a command starts a server: by itself, with the CivicPress API as its host, or with core. */
+export async function serve({ config, port, host, logFormat, core }: StartOptions): Promise<void> {
+  if (port !== undefined && !/^\d{1,5}$/.test(port)) {
+    throw new UsageError(`--port '${port}' is no port`, 'start');
   }
-  const sources = commandSources(values.config, {
-    CIVIC_REALTIME_PORT: values.port,
-    CIVIC_REALTIME_HOST: values.host,
-    CIVIC_REALTIME_LOG_FORMAT: values['log-format'],
-  });
+  const flags = {
+    CIVIC_REALTIME_PORT: port,
+    CIVIC_REALTIME_HOST: host,
+    CIVIC_REALTIME_LOG_FORMAT: logFormat,
+  };
+  if (core === true) return await serveWithCore(config, flags);
+  const sources = commandSources(config, flags);
   requireValid(sources, true);
   const summary = describeConfig(sources);
   // Records and pages are the API's own where it is the host.
@@ -110,12 +79,26 @@ export async function start(args: string[]): Promise<void> {
     logger,
     standalone: true,
     ...(sources.env === undefined ? {} : { env: sources.env }),
-    ...(values.config === undefined ? {} : { configFile: values.config }),
+    ...(config === undefined ? {} : { configFile: config }),
     ...(alone && existsSync(PAGES_DIR) ? { pagesDir: PAGES_DIR } : {}),
   });
-  stopOnSignals(server, logger);
+  stopOnSignals(() => server.shutdown(), logger);
   const address = await server.initialize();
-  if (summary.tls) reloadOnHangup(server);
+  if (summary.tls) reloadOnHangup(() => server.reloadTls());
   if (address.port === null) return out('enabled is false: nothing listens.');
   out(banner(sources, summary, address));
+}
+
+export async function start(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      config: { type: 'string' },
+      port: { type: 'string' },
+      host: { type: 'string' },
+      'log-format': { type: 'string' },
+      core: { type: 'boolean' },
+    },
+  });
+  await serve({ ...values, logFormat: values['log-format'] });
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use civicpress_realtime::{
+    config::keys,
     doctor::checklist,
     telemetry::metrics::{Gauges, Metrics},
 };
@@ -16,6 +17,36 @@ fn read(path: &str) -> String {
 
 fn is_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_'
+}
+
+#[test]
+fn compose_has_the_api_and_the_engine_as_services() {
+    let file: Value = serde_saphyr::from_str(&read("deploy/docker/compose.yml")).unwrap();
+    let (api, realtime) = (&file["services"]["api"], &file["services"]["realtime"]);
+    for service in [api, realtime] {
+        assert!(service["image"].is_string() && service["healthcheck"]["test"].is_array());
+        assert!(service["environment"]["CIVIC_SYSTEM_DATA_DIR"].is_string());
+        for volume in service["volumes"].as_array().unwrap() {
+            let (name, place) = volume.as_str().unwrap().split_once(':').unwrap();
+            assert!(file["volumes"].get(name).is_some() && place.starts_with('/'), "{volume}");
+        }
+        // Only the proxy on the same machine reaches them.
+        for port in service["ports"].as_array().unwrap() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{port}");
+        }
+    }
+    assert_eq!(api["environment"]["REALTIME_ENABLED"], "false");
+    let environment = realtime["environment"].as_object().unwrap();
+    let known = |name: &str| keys::all().iter().any(|key| key.env_name() == name);
+    for name in environment.keys().filter(|name| name.starts_with(keys::ENV_PREFIX)) {
+        assert!(known(name), "{name} is no key");
+    }
+    assert_eq!(environment["CIVIC_REALTIME_HOST_API__URL"], "http://api:3000");
+    for secret in ["CIVIC_REALTIME_HOST_API__TOKEN", "CIVIC_REALTIME_ADMIN__TOKEN"] {
+        assert!(environment[secret].as_str().unwrap().starts_with("${"), "{secret}");
+    }
+    let named = realtime["build"]["dockerfile"].as_str().unwrap();
+    assert!(read(named).starts_with('#'));
 }
 
 #[test]
