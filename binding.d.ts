@@ -31,6 +31,12 @@ export declare class RealtimeEngine {
   roomMarkdown(room: string): Promise<string>
   /** Raw updates that rebuild the room from nothing: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Array<Buffer>>
+  /** Ends a user's sessions in a room, which stays closed to them for a minute; resolves with how many. */
+  kickUser(room: string, userId: string, reason: string): Promise<number>
+  /** Locks an open room, so that nobody edits, or unlocks it; resolves with how many sessions heard of it. */
+  lockRoom(room: string, locked: boolean): Promise<number>
+  /** Tells everybody in a room a sentence; resolves with how many sessions heard of it. */
+  notifyRoom(room: string, message: string, level: 'info' | 'warning' | 'error'): Promise<number>
   /** Names of the open rooms. */
   rooms(): Array<string>
 }
@@ -230,6 +236,28 @@ export interface EngineCallbacks {
   log?: (entries: Array<LogEntry>) => void
 }
 
+/** What happened since the start. */
+export interface EngineCounts {
+  /** Messages received. */
+  messages: number
+  /** Messages received per second of late. */
+  messagesPerSecond: number
+  /** Snapshots stored. */
+  snapshotsSaved: number
+  /** Snapshots that failed. */
+  snapshotsFailed: number
+  /** Rooms opened from a snapshot. */
+  snapshotsLoaded: number
+  /** Rooms whose stored state could not be read. */
+  snapshotLoadsFailed: number
+  /** Tokens that did not hold. */
+  authFailures: number
+  /** Users who asked for what they may not. */
+  permissionDenials: number
+  /** Connections ended by the server, by the code of the reason. */
+  disconnects: Record<string, number>
+}
+
 /** Health, in the shape of the host's contract; memory is added by the adapter. */
 export interface EngineHealth {
   /** `healthy`; `degraded`: serves, but see `degraded`; or `unhealthy`. */
@@ -244,6 +272,8 @@ export interface EngineHealth {
   rooms: RoomCounts
   /** Rates. */
   rateLimiting: RateCounts
+  /** What happened since the start. */
+  counts: EngineCounts
   /** The store. */
   store: StoreCondition
 }
@@ -294,6 +324,8 @@ export declare function installSamples(sources: ConfigSources, from: string): nu
 export interface ListenerHealth {
   /** Whether the port is bound and accepting. */
   listening: boolean
+  /** Open connections, as in `connections.total`. */
+  connections: number
   /** The bound port. */
   port: number | null
   /** The bound address. */
@@ -359,6 +391,10 @@ export interface RoomCounts {
   total: number
   /** `rooms.max_rooms`. */
   maxRooms: number
+  /** Sessions per open room. */
+  averageSize: number
+  /** Estimated memory of their documents, in bytes. */
+  documentBytes: number
 }
 
 /** Checks an installation: configuration, folders, port, a token and an origin if given. */

@@ -145,13 +145,36 @@ export interface HealthStatus {
   status: 'healthy' | 'degraded' | 'unhealthy';
   /** What an operator should look at, one sentence each. */
   degraded: string[];
-  server: { listening: boolean; port: number | null; host: string | null };
+  /** `connections` equals `connections.total`. */
+  server: { listening: boolean; connections: number; port: number | null; host: string | null };
   connections: { total: number; perUser: number; perIP: number };
-  rooms: { total: number; maxRooms: number };
+  /** `averageSize`: sessions per open room; `documentBytes`: estimated memory of their documents. */
+  rooms: { total: number; maxRooms: number; averageSize: number; documentBytes: number };
   memory: { heapUsed: number; heapTotal: number; external: number };
   rateLimiting: { activeClients: number; messagesPerSecond: number };
   store: { degraded: string | null; damage: string | null };
+  counts: RealtimeCounts;
 }
+
+/** What happened since the engine's start. */
+export interface RealtimeCounts {
+  messages: number;
+  /** Over the last five seconds. */
+  messagesPerSecond: number;
+  snapshotsSaved: number;
+  snapshotsFailed: number;
+  /** Rooms opened from a snapshot. */
+  snapshotsLoaded: number;
+  /** Rooms whose stored state could not be read. */
+  snapshotLoadsFailed: number;
+  authFailures: number;
+  permissionDenials: number;
+  /** Connections ended by the server, by the code of the reason (`SLOW_CONSUMER`, …). */
+  disconnects: Record<string, number>;
+}
+
+/** How a notice to a room is meant. */
+export type NoticeLevel = 'info' | 'warning' | 'error';
 
 export interface SnapshotReport {
   snapshotCreated: boolean;
@@ -198,6 +221,20 @@ export declare class RealtimeServer {
   emitHook(name: string, data: Record<string, unknown>): void;
   /** Writes a room back. Never rejects: hook and log tell. */
   finalizeRoomSnapshot(room: { roomId: string }): Promise<void>;
+  /**
+   * Ends a user's sessions in an open room (`records:<id>`) with close code 4403 and keeps them out of it for a
+   * minute; resolves with how many.
+   */
+  kickUser(room: string, userId: string | number, reason?: string): Promise<number>;
+  /**
+   * From now on nobody edits an open room; its clients are told, and resolves with how many. Lasts until
+   * {@link unlockRoom} or until the room leaves memory.
+   */
+  lockRoom(room: string): Promise<number>;
+  /** Edits are taken again, those from meanwhile included. */
+  unlockRoom(room: string): Promise<number>;
+  /** Tells everybody in an open room a sentence; resolves with how many. */
+  notifyRoom(room: string, message: string, level?: NoticeLevel): Promise<number>;
   /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>;
   /** Raw yjs updates (v1) that rebuild the room: its snapshot, if any, then its log in order. */

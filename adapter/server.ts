@@ -3,6 +3,7 @@ import type {
   CivicPressArguments,
   CivicRecordManager,
   HealthStatus,
+  NoticeLevel,
   RealtimeServerOptions,
   RoomTypeHandler,
   ServerAddress,
@@ -112,6 +113,23 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   roomMarkdown(room: string): Promise<string> {
     return this.#attempt('roomMarkdown', { roomId: room }, () => this.#engine.roomMarkdown(room));
+  }
+
+  kickUser(room: string, userId: string | number, reason = ''): Promise<number> {
+    const context = { roomId: room, userId: String(userId) };
+    return this.#attempt('kickUser', context, () => this.#engine.kickUser(room, String(userId), reason));
+  }
+
+  lockRoom(room: string): Promise<number> {
+    return this.#attempt('lockRoom', { roomId: room }, () => this.#engine.lockRoom(room, true));
+  }
+
+  unlockRoom(room: string): Promise<number> {
+    return this.#attempt('unlockRoom', { roomId: room }, () => this.#engine.lockRoom(room, false));
+  }
+
+  notifyRoom(room: string, message: string, level: NoticeLevel = 'info'): Promise<number> {
+    return this.#attempt('notifyRoom', { roomId: room }, () => this.#engine.notifyRoom(room, message, level));
   }
 
   exportLog(room: string): Promise<Uint8Array[]> {

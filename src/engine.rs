@@ -1,6 +1,7 @@
 //! The composition root: builds an engine from configuration and host, stops it in phases, reports health.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -22,6 +23,7 @@ use crate::{
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
     net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
+    protocol::json::Moderation,
     room::{
         Participant, RoomCommand, RoomContext, copies,
         quarantine::{self, Quarantine},
@@ -71,6 +73,8 @@ pub struct HealthStatus {
     pub rooms: RoomHealth,
     /// Rates.
     pub rate_limiting: RateHealth,
+    /// What happened since the start.
+    pub counts: Counts,
     /// The store.
     pub store: StoreHealth,
 }
@@ -80,6 +84,8 @@ pub struct HealthStatus {
 pub struct ServerHealth {
     /// Whether the port is bound and accepting.
     pub listening: bool,
+    /// Open connections, as the documents' sample reads them; equals [`ConnectionHealth::total`].
+    pub connections: usize,
     /// The bound port.
     pub port: Option<u16>,
     /// The bound host.
@@ -100,13 +106,41 @@ pub struct ConnectionHealth {
 }
 
 /// Room counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomHealth {
     /// Open rooms.
     pub total: usize,
     /// `rooms.max_rooms`.
     pub max_rooms: usize,
+    /// Sessions per open room.
+    pub average_size: f64,
+    /// Estimated memory of their documents, in bytes.
+    pub document_bytes: u64,
+}
+
+/// What happened since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Messages received.
+    pub messages: u64,
+    /// Messages received per second of late.
+    pub messages_per_second: u64,
+    /// Snapshots stored.
+    pub snapshots_saved: u64,
+    /// Snapshots that failed.
+    pub snapshots_failed: u64,
+    /// Rooms opened from a snapshot.
+    pub snapshots_loaded: u64,
+    /// Rooms whose stored state could not be read.
+    pub snapshot_loads_failed: u64,
+    /// Tokens that did not hold.
+    pub auth_failures: u64,
+    /// Users who asked for what they may not.
+    pub permission_denials: u64,
+    /// Connections ended by the server, by the code of the reason.
+    pub disconnects: BTreeMap<&'static str, u64>,
 }
 
 /// Rate limits.
@@ -201,7 +235,11 @@ impl Engine {
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }
-        tokio::spawn(performance::report(sampler(&shared), shared.stopped.clone()));
+        tokio::spawn(performance::report(
+            sampler(&shared),
+            Arc::clone(&shared.metrics),
+            shared.stopped.clone(),
+        ));
         log::info!(event = "listening", address:% = address; "listening on {address}");
         if let Some(why) = exposure::unencrypted(&shared.config, address) {
             log::warn!(event = "unencrypted"; "NOT SAFE: {why}");
@@ -270,6 +308,19 @@ impl Engine {
             return Ok(Vec::new());
         };
         Ok(ask(&handle, |reply| RoomCommand::Participants { reply }).await.unwrap_or_default())
+    }
+
+    /// Sends somebody out of a room, locks it, or tells everybody in it something; returns how many sessions
+    /// that concerned. A room that is not open has nobody to be concerned.
+    pub async fn moderate(&self, room: &str, moderation: Moderation) -> Result<usize, EngineError> {
+        let Some(handle) = self.shared.registry.get(&RoomId::parse(room)?) else { return Ok(0) };
+        let moderation = Box::new(moderation);
+        let ask = ask(&handle, |reply| RoomCommand::Moderate {
+            by: None,
+            moderation,
+            reply: Some(reply),
+        });
+        Ok(ask.await.unwrap_or_default())
     }
 
     /// Raw updates that rebuild the room from nothing: its snapshot, if any, then its log rows in order.
@@ -349,16 +400,37 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
         degraded,
         server: ServerHealth {
             listening,
+            connections,
             port: listening.then(|| shared.address.port()),
             host: listening.then(|| config.host.clone()),
         },
         connections: ConnectionHealth { total: connections, per_user: users, per_ip: addresses },
-        rooms: RoomHealth { total: rooms, max_rooms: config.rooms.max_rooms },
+        rooms: RoomHealth {
+            total: rooms,
+            max_rooms: config.rooms.max_rooms,
+            average_size: shared.metrics.room_size(rooms),
+            document_bytes: shared.metrics.document_bytes.get(),
+        },
+        counts: counts(&shared.metrics),
         rate_limiting: RateHealth {
             active_clients: connections,
             messages_per_second: config.rate_limiting.messages_per_second,
         },
         store,
+    }
+}
+
+fn counts(metrics: &Metrics) -> Counts {
+    Counts {
+        messages: metrics.messages_in.get(),
+        messages_per_second: metrics.messages_per_second.load(Ordering::Relaxed),
+        snapshots_saved: metrics.snapshots.get(),
+        snapshots_failed: metrics.snapshot_failures.get(),
+        snapshots_loaded: metrics.snapshot_loads.get(),
+        snapshot_loads_failed: metrics.snapshot_load_failures.get(),
+        auth_failures: metrics.auth_failures.get(),
+        permission_denials: metrics.permission_denials.get(),
+        disconnects: metrics.closes.all().into_iter().collect(),
     }
 }
 
@@ -464,9 +536,15 @@ impl HealthStatus {
         Self {
             status: "unhealthy",
             degraded: Vec::new(),
-            server: ServerHealth { listening: false, port: None, host: None },
+            server: ServerHealth { listening: false, connections: 0, port: None, host: None },
             connections: ConnectionHealth { total: 0, per_user: 0, per_ip: 0 },
-            rooms: RoomHealth { total: 0, max_rooms: config.rooms.max_rooms },
+            rooms: RoomHealth {
+                total: 0,
+                max_rooms: config.rooms.max_rooms,
+                average_size: 0.0,
+                document_bytes: 0,
+            },
+            counts: Counts::default(),
             rate_limiting: RateHealth {
                 active_clients: 0,
                 messages_per_second: config.rate_limiting.messages_per_second,

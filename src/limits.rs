@@ -226,6 +226,8 @@ pub const LOG_FIELDS_MAX: usize = 24;
 /// Longest text field of a log line, in bytes.
 pub const LOG_FIELD_BYTES_MAX: usize = 512;
 
+/// Time over which the rate of messages is told.
+pub const RATE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time between two lines of what the engine does.
 pub const PERFORMANCE_INTERVAL: Duration = Duration::from_mins(1);
 

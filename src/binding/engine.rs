@@ -24,6 +24,7 @@ use crate::{
     },
     engine::Engine,
     error::EngineError,
+    protocol::json::{Level, Moderation},
 };
 
 /// One realtime engine. It lives on its own threads; every method returns at once.
@@ -127,6 +128,58 @@ impl RealtimeEngine {
                 .into_iter()
                 .map(|update| Buffer::from(Vec::from(update)))
                 .collect::<Vec<_>>())
+        })
+    }
+
+    /// Ends a user's sessions in a room, which stays closed to them for a minute; resolves with how many.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn kick_user<'env>(
+        &self,
+        env: &'env Env,
+        room: String,
+        user_id: String,
+        reason: String,
+    ) -> napi::Result<Object<'env>> {
+        self.moderate(env, room, Moderation::Kick { user_id, reason })
+    }
+
+    /// Locks an open room, so that nobody edits, or unlocks it; resolves with how many sessions heard of it.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn lock_room<'env>(
+        &self,
+        env: &'env Env,
+        room: String,
+        locked: bool,
+    ) -> napi::Result<Object<'env>> {
+        self.moderate(env, room, if locked { Moderation::Lock } else { Moderation::Unlock })
+    }
+
+    /// Tells everybody in a room a sentence; resolves with how many sessions heard of it.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn notify_room<'env>(
+        &self,
+        env: &'env Env,
+        room: String,
+        message: String,
+        #[napi(ts_arg_type = "'info' | 'warning' | 'error'")] level: String,
+    ) -> napi::Result<Object<'env>> {
+        let level = match level.as_str() {
+            "warning" => Level::Warning,
+            "error" => Level::Error,
+            _ => Level::Info,
+        };
+        self.moderate(env, room, Moderation::Notice { level, message })
+    }
+
+    fn moderate<'env>(
+        &self,
+        env: &'env Env,
+        room: String,
+        moderation: Moderation,
+    ) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move {
+            let sessions = engine.moderate(&room, moderation).await?;
+            Ok(u32::try_from(sessions).unwrap_or(u32::MAX))
         })
     }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use napi::bindgen_prelude::{Buffer, FnArgs, Function, Promise, Uint8Array, Unknown};
 use napi_derive::napi;
 
-use crate::engine::{HealthStatus, SnapshotReport};
+use crate::engine::{Counts, HealthStatus, SnapshotReport};
 
 /// Where an engine's configuration comes from.
 #[napi(object)]
@@ -255,6 +255,8 @@ pub struct EngineHealth {
     pub rooms: RoomCounts,
     /// Rates.
     pub rate_limiting: RateCounts,
+    /// What happened since the start.
+    pub counts: EngineCounts,
     /// The store.
     pub store: StoreCondition,
 }
@@ -265,6 +267,8 @@ pub struct EngineHealth {
 pub struct ListenerHealth {
     /// Whether the port is bound and accepting.
     pub listening: bool,
+    /// Open connections, as in `connections.total`.
+    pub connections: u32,
     /// The bound port.
     pub port: Option<u16>,
     /// The bound address.
@@ -292,6 +296,34 @@ pub struct RoomCounts {
     pub total: u32,
     /// `rooms.max_rooms`.
     pub max_rooms: u32,
+    /// Sessions per open room.
+    pub average_size: f64,
+    /// Estimated memory of their documents, in bytes.
+    pub document_bytes: f64,
+}
+
+/// What happened since the start.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Debug)]
+pub struct EngineCounts {
+    /// Messages received.
+    pub messages: f64,
+    /// Messages received per second of late.
+    pub messages_per_second: f64,
+    /// Snapshots stored.
+    pub snapshots_saved: f64,
+    /// Snapshots that failed.
+    pub snapshots_failed: f64,
+    /// Rooms opened from a snapshot.
+    pub snapshots_loaded: f64,
+    /// Rooms whose stored state could not be read.
+    pub snapshot_loads_failed: f64,
+    /// Tokens that did not hold.
+    pub auth_failures: f64,
+    /// Users who asked for what they may not.
+    pub permission_denials: f64,
+    /// Connections ended by the server, by the code of the reason.
+    pub disconnects: HashMap<String, f64>,
 }
 
 /// Rate limits.
@@ -344,6 +376,7 @@ impl From<HealthStatus> for EngineHealth {
             degraded: health.degraded,
             server: ListenerHealth {
                 listening: health.server.listening,
+                connections: count(health.server.connections),
                 port: health.server.port,
                 host: health.server.host,
             },
@@ -355,12 +388,32 @@ impl From<HealthStatus> for EngineHealth {
             rooms: RoomCounts {
                 total: count(health.rooms.total),
                 max_rooms: count(health.rooms.max_rooms),
+                average_size: health.rooms.average_size,
+                document_bytes: number(health.rooms.document_bytes),
             },
+            counts: health.counts.into(),
             rate_limiting: RateCounts {
                 active_clients: count(health.rate_limiting.active_clients),
                 messages_per_second: number(health.rate_limiting.messages_per_second),
             },
             store: StoreCondition { degraded: health.store.degraded, damage: health.store.damage },
+        }
+    }
+}
+
+impl From<Counts> for EngineCounts {
+    fn from(counts: Counts) -> Self {
+        let disconnects = counts.disconnects.into_iter();
+        Self {
+            messages: number(counts.messages),
+            messages_per_second: number(counts.messages_per_second),
+            snapshots_saved: number(counts.snapshots_saved),
+            snapshots_failed: number(counts.snapshots_failed),
+            snapshots_loaded: number(counts.snapshots_loaded),
+            snapshot_loads_failed: number(counts.snapshot_loads_failed),
+            auth_failures: number(counts.auth_failures),
+            permission_denials: number(counts.permission_denials),
+            disconnects: disconnects.map(|(code, n)| (code.to_owned(), number(n))).collect(),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     net::{Shared, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand},
     store::StoreStatus,
-    telemetry::{correlation::CorrelationId, metrics::Gauges},
+    telemetry::{correlation::CorrelationId, metrics::Gauges, performance},
 };
 
 type Answer = Response<Full<Bytes>>;
@@ -132,8 +132,12 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
     }
     let store = shared.store.status();
     let host = shared.host.status();
+    let (connections, users, addresses) = shared.sessions.counts();
     let text = shared.metrics.render(&Gauges {
-        connections: shared.sessions.counts().0,
+        connections,
+        users,
+        addresses,
+        resident_bytes: performance::resident_bytes().unwrap_or_default(),
         connections_max: shared.config.limits.max_connections,
         rooms: shared.registry.len(),
         queued_bytes: shared.registry.context().queued.bytes(),

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -29,6 +32,47 @@ impl Counter {
     /// The present value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// A sum over all rooms.
+#[derive(Clone, Debug, Default)]
+pub struct Sum(Arc<AtomicU64>);
+
+impl Sum {
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// One room's part of it, nothing yet.
+    pub fn share(&self) -> Share {
+        Share { sum: self.clone(), mine: 0 }
+    }
+}
+
+/// A room's part of a sum, taken back with the room.
+#[derive(Debug)]
+pub struct Share {
+    sum: Sum,
+    mine: u64,
+}
+
+impl Share {
+    /// Replaces the part.
+    pub fn set(&mut self, value: u64) {
+        let before = std::mem::replace(&mut self.mine, value);
+        if value > before {
+            self.sum.0.fetch_add(value - before, Relaxed);
+        } else if value < before {
+            self.sum.0.fetch_sub(before - value, Relaxed);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -99,6 +143,22 @@ pub struct Metrics {
     pub rooms_failed: Counter,
     /// Base snapshots stored.
     pub snapshots: Counter,
+    /// Base snapshots that could not be made or stored; the log was kept.
+    pub snapshot_failures: Counter,
+    /// Rooms that opened from a snapshot.
+    pub snapshot_loads: Counter,
+    /// Rooms that did not open because what is stored of them is damaged or unreadable.
+    pub snapshot_load_failures: Counter,
+    /// Tokens that did not hold.
+    pub auth_failures: Counter,
+    /// Users who asked for what they may not.
+    pub permission_denials: Counter,
+    /// Sessions in rooms.
+    pub room_members: Sum,
+    /// Estimated memory of all open documents, in bytes.
+    pub document_bytes: Sum,
+    /// Messages received per second, over the last [`crate::limits::RATE_INTERVAL`].
+    pub messages_per_second: AtomicU64,
     /// Write-backs by outcome.
     pub write_backs: Labelled,
     /// Looks whether a live session still holds, by outcome.
@@ -116,6 +176,12 @@ pub struct Gauges {
     pub connections: usize,
     /// `limits.max_connections`.
     pub connections_max: usize,
+    /// Distinct users with a connection.
+    pub users: usize,
+    /// Distinct addresses with a connection.
+    pub addresses: usize,
+    /// Memory of the whole process, in bytes; 0 = not known.
+    pub resident_bytes: u64,
     /// Open rooms.
     pub rooms: usize,
     /// Bytes that wait for clients.
@@ -147,7 +213,22 @@ impl Metrics {
         let mut text = Exposition(&mut out);
         text.gauge("connections", "Open WebSocket connections.", gauges.connections as u64);
         text.gauge("connections_max", "limits.max_connections.", gauges.connections_max as u64);
+        text.gauge("users", "Distinct users with a connection.", gauges.users as u64);
+        text.gauge("addresses", "Distinct addresses with a connection.", gauges.addresses as u64);
         text.gauge("rooms", "Open rooms.", gauges.rooms as u64);
+        text.gauge("room_members", "Sessions in rooms.", self.room_members.get());
+        text.average("room_size_average", "Sessions per open room.", self.room_size(gauges.rooms));
+        text.gauge(
+            "document_bytes",
+            "Estimated memory of all open documents.",
+            self.document_bytes.get(),
+        );
+        text.gauge("resident_bytes", "Memory of the whole process.", gauges.resident_bytes);
+        text.gauge(
+            "messages_per_second",
+            "Messages received per second of late.",
+            self.messages_per_second.load(Relaxed),
+        );
         text.gauge("queued_bytes", "Bytes waiting for clients.", gauges.queued_bytes as u64);
         text.gauge("rooms_max", "rooms.max_rooms.", gauges.rooms_max as u64);
         text.gauge("store_queued", "Appends waiting for the store.", gauges.store_queued as u64);
@@ -170,6 +251,37 @@ impl Metrics {
             "Time spent in commits, in microseconds.",
             gauges.store_commit_micros,
         );
+        self.render_counters(&mut text);
+        text.labelled("closes_total", "Connections closed by the server.", "code", &self.closes);
+        text.labelled(
+            "requests_refused_total",
+            "Requests refused.",
+            "reason",
+            &self.requests_refused,
+        );
+        text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
+        text.labelled(
+            "throttled_total",
+            "Times a connection was not read from because it sent too much.",
+            "class",
+            &self.throttled,
+        );
+        text.labelled(
+            "rechecks_total",
+            "Looks whether a live session still holds.",
+            "outcome",
+            &self.rechecks,
+        );
+        text.labelled("violations_total", "Security events.", "kind", &self.violations);
+        text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
+        let calls = &gauges.host_calls;
+        text.labels("host_calls_total", "Calls to the CivicPress API.", "outcome", calls);
+        out
+    }
+}
+
+impl Metrics {
+    fn render_counters(&self, text: &mut Exposition<'_>) {
         for (name, help, counter) in [
             (
                 "connections_opened_total",
@@ -200,35 +312,30 @@ impl Metrics {
             ("rooms_evicted_total", "Rooms evicted.", &self.rooms_evicted),
             ("rooms_failed_total", "Rooms dropped after a fault.", &self.rooms_failed),
             ("snapshots_total", "Base snapshots stored.", &self.snapshots),
+            ("snapshot_failures_total", "Snapshots that failed.", &self.snapshot_failures),
+            ("snapshot_loads_total", "Rooms opened from a snapshot.", &self.snapshot_loads),
+            (
+                "snapshot_load_failures_total",
+                "Rooms whose stored state could not be read.",
+                &self.snapshot_load_failures,
+            ),
+            ("auth_failures_total", "Tokens that did not hold.", &self.auth_failures),
+            (
+                "permission_denials_total",
+                "Users who asked for what they may not.",
+                &self.permission_denials,
+            ),
             ("outside_changes_total", "Outside changes merged.", &self.outside_changes),
         ] {
             text.value(name, "counter", help, counter.get());
         }
-        text.labelled("closes_total", "Connections closed by the server.", "code", &self.closes);
-        text.labelled(
-            "requests_refused_total",
-            "Requests refused.",
-            "reason",
-            &self.requests_refused,
-        );
-        text.labelled("frames_refused_total", "Frames refused.", "reason", &self.frames_refused);
-        text.labelled(
-            "throttled_total",
-            "Times a connection was not read from because it sent too much.",
-            "class",
-            &self.throttled,
-        );
-        text.labelled(
-            "rechecks_total",
-            "Looks whether a live session still holds.",
-            "outcome",
-            &self.rechecks,
-        );
-        text.labelled("violations_total", "Security events.", "kind", &self.violations);
-        text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
-        let calls = &gauges.host_calls;
-        text.labels("host_calls_total", "Calls to the CivicPress API.", "outcome", calls);
-        out
+    }
+
+    /// Sessions per room, in two digits.
+    #[allow(clippy::cast_precision_loss, reason = "shown to people, in two digits")]
+    pub fn room_size(&self, rooms: usize) -> f64 {
+        let size = self.room_members.get() as f64 / rooms.max(1) as f64;
+        (size * 100.0).round() / 100.0
     }
 }
 
@@ -241,6 +348,12 @@ impl Exposition<'_> {
 
     fn value(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.head(name, kind, help);
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "civicpress_realtime_{name} {value}");
+    }
+
+    fn average(&mut self, name: &str, help: &str, value: f64) {
+        self.head(name, "gauge", help);
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "civicpress_realtime_{name} {value}");
     }
@@ -265,6 +378,18 @@ impl Exposition<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rooms_share_goes_with_the_room() {
+        let metrics = Metrics::default();
+        let (mut one, mut other) = (metrics.room_members.share(), metrics.room_members.share());
+        one.set(5);
+        other.set(2);
+        one.set(1);
+        assert_eq!((metrics.room_members.get(), metrics.room_size(2)), (3, 1.5));
+        drop(one);
+        assert_eq!((metrics.room_members.get(), metrics.room_size(0)), (2, 2.0));
+    }
 
     #[test]
     fn renders_labels_and_values() {

@@ -1,11 +1,14 @@
 //! The periodic line of what the engine does, for operators without a metrics server.
 
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::limits::PERFORMANCE_INTERVAL;
+use super::metrics::Metrics;
+use crate::limits::{PERFORMANCE_INTERVAL, RATE_INTERVAL};
 
 /// The engine's totals at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,12 @@ struct Rates {
 }
 
 impl Sample {
+    /// Messages per second.
+    fn messages_since(&self, before: &Self) -> u64 {
+        let messages = self.messages_in.saturating_sub(before.messages_in);
+        messages / self.at.duration_since(before.at).as_secs().max(1)
+    }
+
     /// `None` if there was no traffic.
     #[allow(clippy::cast_precision_loss, reason = "shown to people, in two digits")]
     fn since(&self, before: &Self) -> Option<Rates> {
@@ -60,10 +69,16 @@ fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// Logs a line each [`PERFORMANCE_INTERVAL`] with traffic, until `stopped` turns true.
-pub async fn report(sample: impl Fn() -> Sample, mut stopped: watch::Receiver<bool>) {
+/// Notes the rate of messages each [`RATE_INTERVAL`] and logs a line each [`PERFORMANCE_INTERVAL`] with
+/// traffic, until `stopped` turns true.
+pub async fn report(
+    sample: impl Fn() -> Sample,
+    metrics: Arc<Metrics>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut before = sample();
-    let mut ticks = interval(PERFORMANCE_INTERVAL);
+    let mut told = before;
+    let mut ticks = interval(RATE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
@@ -72,10 +87,15 @@ pub async fn report(sample: impl Fn() -> Sample, mut stopped: watch::Receiver<bo
             _ = stopped.changed() => return,
         }
         let now = sample();
-        if let Some(rates) = now.since(&before) {
+        metrics.messages_per_second.store(now.messages_since(&before), Relaxed);
+        before = now;
+        if now.at.duration_since(told.at) < PERFORMANCE_INTERVAL {
+            continue;
+        }
+        if let Some(rates) = now.since(&told) {
             say(&now, rates);
         }
-        before = now;
+        told = now;
     }
 }
 
@@ -93,7 +113,7 @@ fn say(now: &Sample, rates: Rates) {
 }
 
 /// Memory of the whole process, as far as the system tells it simply.
-fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
@@ -118,7 +138,7 @@ mod tests {
             store_queued: 0,
         };
         let later = Sample { at: before.at + Duration::from_mins(1), ..before };
-        assert_eq!(later.since(&before), None);
+        assert_eq!((later.since(&before), later.messages_since(&before)), (None, 0));
         let busy = Sample {
             messages_in: 700,
             deliveries: 1090,
@@ -128,7 +148,7 @@ mod tests {
         };
         let rates =
             Rates { messages_per_second: 10.0, deliveries_per_second: 1.5, commit_mean_ms: 4.0 };
-        assert_eq!(busy.since(&before), Some(rates));
+        assert_eq!((busy.since(&before), busy.messages_since(&before)), (Some(rates), 10));
     }
 
     #[test]

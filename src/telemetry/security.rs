@@ -93,6 +93,11 @@ impl SecurityEvents {
         correlation: &CorrelationId,
     ) {
         self.metrics.violations.inc(violation.kind());
+        match violation {
+            Violation::AuthFailed => self.metrics.auth_failures.inc(),
+            Violation::PermissionDenied => self.metrics.permission_denials.inc(),
+            _ => {}
+        }
         let told = self.patterns.lock().count(violation, address_key(address), Instant::now());
         if let Some(told) = told {
             self.tell(violation, address.to_canonical(), user_id, correlation, told);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Client, FakeHost, Server, server::config};
+use crate::support::{Client, FakeHost, Server, eventually, server::config};
 
 pub fn get(server: &Server, path: &str, headers: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.address).unwrap();
@@ -88,4 +88,39 @@ fn a_draining_server_turns_new_connections_away() {
     let address = server.address;
     server.stop();
     assert!(TcpStream::connect(address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn health_and_metrics_count_what_operators_look_at() {
+    let server = Server::start();
+    let mut ada = Client::join(&server.url("notes/a"), "editor:ada");
+    let _bo = Client::join(&server.url("notes/a"), "editor:bo");
+    let _again = Client::join(&server.url("notes/b"), "editor:bo");
+    ada.type_text("x");
+    Client::connect(&server.url("notes/a"), "nonsense").until_closed();
+    Client::connect(&server.url("records/missing"), "editor:ada").until_closed();
+    let metrics = server.engine().metrics();
+    eventually("counted", || metrics.room_members.get() == 3 && metrics.document_bytes.get() > 0);
+    let health = server.engine().health();
+    assert_eq!((health.server.connections, health.connections.per_user), (3, 2));
+    assert_eq!((health.rooms.total, health.rooms.average_size), (2, 1.5));
+    assert_eq!((health.counts.auth_failures, health.counts.permission_denials), (1, 1));
+    assert_eq!(health.counts.disconnects.get("AUTH_FAILED"), Some(&1));
+    let text = get(&server, "/metrics", "").1;
+    for line in [
+        "users 2",
+        "addresses 1",
+        "room_members 3",
+        "room_size_average 1.5",
+        "auth_failures_total 1",
+        "permission_denials_total 1",
+        "closes_total{code=\"PERMISSION_DENIED\"} 1",
+    ] {
+        assert!(text.contains(&format!("civicpress_realtime_{line}\n")), "{line} in {text}");
+    }
+    drop(ada);
+    eventually("given back", || metrics.room_members.get() == 2);
+    let server = server.restart();
+    let _reader = Client::join(&server.url("notes/a"), "editor:ada");
+    assert_eq!(server.engine().health().counts.snapshots_loaded, 1);
 }

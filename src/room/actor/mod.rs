@@ -46,6 +46,7 @@ use crate::{
         write_back::{Hurry, WriteBack},
     },
     store::{CommitWatch, StoreError},
+    telemetry::metrics::Share,
     time::unix_ms,
 };
 
@@ -85,6 +86,8 @@ pub(super) struct Actor {
     opened_at: Instant,
     json: JsonMembers,
     order: Order,
+    member_count: Share,
+    document_bytes: Share,
 
     /// Last sequence number given out; the room's version, too.
     pub(super) last_seq: u64,
@@ -126,6 +129,8 @@ impl Actor {
             context.config.awareness.bytes_max,
         );
         Self {
+            member_count: context.metrics.room_members.share(),
+            document_bytes: context.metrics.document_bytes.share(),
             document: Document::new(context.config.limits.document_bytes_max),
             unlogged: Unlogged::new(Arc::clone(&context.unlogged_bytes)),
             write_back: WriteBack::new(now),
@@ -182,6 +187,9 @@ impl Actor {
                             "roomId": self.room.as_str(), "error": what, "timestamp": unix_ms(),
                         }),
                     );
+                }
+                if matches!(error, LoadError::Store(_) | LoadError::Stored(_)) {
+                    self.context.metrics.snapshot_load_failures.inc();
                 }
                 let reason = error.close_reason();
                 self.leave_registry(|_| JoinError::Refused(reason.clone())).await;
@@ -258,6 +266,9 @@ impl Actor {
         self.watch = CommitWatch::starting_at(loaded.last_seq);
         self.tail_bytes = loaded.tail_bytes;
         self.state_bytes = loaded.snapshot_bytes + loaded.tail_bytes;
+        if loaded.snapshot_bytes > 0 {
+            self.context.metrics.snapshot_loads.inc();
+        }
         self.write_back.base = loaded.base;
         self.reseeded = loaded.reseeded;
         for change in loaded.settled {
@@ -374,6 +385,8 @@ impl Actor {
     /// What is due after commands, commits and timers.
     async fn after_work(&mut self) -> Result<(), Ended> {
         self.acknowledge();
+        self.member_count.set(self.members.len() as u64);
+        self.document_bytes.set(self.document.estimated_bytes());
         if self.unlogged.waits() {
             self.look_at_storage().await?;
         }

@@ -32,6 +32,7 @@ impl Actor {
         let state = match encoded {
             Ok(Some(state)) => state,
             Ok(None) => {
+                self.context.metrics.snapshot_failures.inc();
                 log::error!(
                     event = "snapshot_unsound", room = self.room.as_str();
                     "room {}: its snapshot does not load; the log is kept", self.room
@@ -76,6 +77,7 @@ impl Actor {
                 );
             }
             Err(error) => {
+                self.context.metrics.snapshot_failures.inc();
                 log::warn!(
                     event = "snapshot_failed", room = self.room.as_str(), error:% = error;
                     "room {}: no snapshot now, the log is kept: {error}", self.room
