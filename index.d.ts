@@ -196,6 +196,8 @@ export declare class RealtimeServer {
    * on SIGTERM: what is acknowledged is safe without it, but Markdown is written back only here.
    */
   shutdown(): Promise<void>;
+  /** The host's copies of rooms; `null` before `initialize`, and when `snapshots.enabled` is false. */
+  getSnapshotManager(): SnapshotManager | null;
   /** At any time. */
   getHealthStatus(): HealthStatus;
   /** Writes `records:<recordId>` back now, if it is open. */

@@ -2,6 +2,7 @@
 
 import type { ConfigSources } from '../binding.js';
 import type { RealtimeHost, RealtimeLogger, RealtimeServerOptions } from '../index.js';
+import type { SnapshotManager } from './civicpress/snapshots.js';
 import { quietConsole } from './logging.js';
 
 export interface Embedding {
@@ -11,6 +12,11 @@ export interface Embedding {
   readonly pagesDir?: string | undefined;
   /** Where the configuration comes from; asked at each start. */
   sources(): ConfigSources;
+  /** The host's copies of rooms, while it runs. */
+  readonly snapshots?: SnapshotManager | null;
+  /** Before the engine starts, and after it stopped. */
+  open?(): Promise<void>;
+  close?(): void;
 }
 
 /** What the native side reads a configuration from. */

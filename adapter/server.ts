@@ -14,6 +14,7 @@ import { addon } from './addon.js';
 import { SESSION_REVOKED_HOOK } from './civicpress/constants.js';
 import { CivicPressEmbedding } from './civicpress/embedding.js';
 import { RecordRoomHandler } from './civicpress/record-room-handler.js';
+import type { SnapshotManager } from './civicpress/snapshots.js';
 import { ownEmbedding, type Embedding } from './embedding.js';
 import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
 import { emitHook, hostCallbacks } from './host.js';
@@ -40,13 +41,15 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   async initialize(): Promise<ServerAddress> {
     const { host, logger } = this.#embedding;
-    const address = await this.#attempt('initialize', {}, () =>
-      this.#engine.initialize({
+    const address = await this.#attempt('initialize', {}, async () => {
+      await this.#embedding.open?.();
+      return await this.#engine.initialize({
         sources: this.#embedding.sources(),
         log: logCallback(logger),
         ...(host === undefined ? {} : { host: hostCallbacks(host, logger) }),
-      }),
-    );
+      });
+    });
+    if (address.port === null) this.#embedding.close?.();
     // Taken off first: initialize() may be called again while it runs.
     host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     if (address.port !== null) host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
@@ -56,6 +59,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   async shutdown(): Promise<void> {
     this.#embedding.host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
+    this.#embedding.close?.();
     // The last log lines are on their way; let them arrive before the caller goes on to exit.
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -73,6 +77,10 @@ export class RealtimeServer implements Public.RealtimeServer {
       this.#civicPress().adopt(handler);
       RecordRoomHandler.attach(handler, (roomId) => this.#engine.triggerSnapshot(roomId));
     }
+  }
+
+  getSnapshotManager(): SnapshotManager | null {
+    return this.#embedding.snapshots ?? null;
   }
 
   emitHook(name: string, data: Record<string, unknown>): void {

@@ -192,6 +192,14 @@ pub const KEPT_VERSIONS_MAX: usize = 200;
 pub const SNAPSHOT_TAIL_BYTES: u64 = 256 * 1024;
 /// A room nobody edits for so long gets its snapshot.
 pub const SNAPSHOT_IDLE: Duration = Duration::from_mins(1);
+/// Texts exchanged with a source that a room remembers, of ours and of others' each.
+pub const EXCHANGED_TEXTS_MAX: usize = 4;
+/// The same in bytes, together.
+pub const EXCHANGED_BYTES_MAX: usize = 1024 * 1024;
+/// Earlier states of a room that an outside text is compared with.
+pub const REPLAY_STATES_MAX: usize = 256;
+/// The same in bytes of Markdown, together.
+pub const REPLAY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Updates kept in quarantine; the oldest go first.
 pub const QUARANTINE_UPDATES_MAX: usize = 100;

@@ -42,14 +42,14 @@ export class RealtimeConfigManager implements Public.RealtimeConfigManager {
       throw realtimeError('REALTIME_CONFIG_MISSING', `there is no ${path}`, { context: { path } });
     }
     try {
-      return read(RealtimeConfigManager.sources(this, undefined));
+      return readConfig(RealtimeConfigManager.sources(this, undefined));
     } catch (error) {
       throw asRealtimeError(error, { path });
     }
   }
 
   getDefaultConfig(): Public.RealtimeConfig {
-    return read({ config: '{}', env: {}, cwd: NOWHERE, standalone: false });
+    return readConfig({ config: '{}', env: {}, cwd: NOWHERE, standalone: false });
   }
 
   validateConfig(config: Public.RealtimeConfig): void {
@@ -65,6 +65,7 @@ export class RealtimeConfigManager implements Public.RealtimeConfigManager {
   }
 }
 
-function read(sources: ConfigSources): Public.RealtimeConfig {
+/** The configuration that holds, of files, environment and defaults. */
+export function readConfig(sources: ConfigSources): Public.RealtimeConfig {
   return JSON.parse(addon().readConfig(sources)) as Public.RealtimeConfig;
 }

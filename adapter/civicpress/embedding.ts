@@ -5,10 +5,12 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { ConfigSources } from '../../binding.js';
 import type * as Public from '../../index.js';
 import type { Embedding } from '../embedding.js';
-import { RealtimeConfigManager } from './config-manager.js';
+import { emitHook } from '../host.js';
+import { readConfig, RealtimeConfigManager } from './config-manager.js';
 import { CivicPressHost, type Services } from './host.js';
 import { civicPressLogger } from './logger.js';
 import { RecordRoomHandler } from './record-room-handler.js';
+import { openSnapshots, roomCopies, type SnapshotManager } from './snapshots.js';
 
 /** Where CivicPress keeps what is not content. */
 export function systemDataDir(config: Public.CivicPressConfig): string {
@@ -20,7 +22,8 @@ export function systemDataDir(config: Public.CivicPressConfig): string {
 export class CivicPressEmbedding implements Embedding {
   readonly services: Services;
   readonly logger: Public.RealtimeLogger;
-  readonly host: Public.RealtimeHost;
+  readonly host: CivicPressHost;
+  snapshots: SnapshotManager | null = null;
   readonly #configManager: RealtimeConfigManager;
   readonly #dataDir: string | undefined;
   #hookBus: Public.RecordSnapshotHookBus | undefined;
@@ -37,6 +40,24 @@ export class CivicPressEmbedding implements Embedding {
 
   sources(): ConfigSources {
     return RealtimeConfigManager.sources(this.#configManager, this.#dataDir);
+  }
+
+  async open(): Promise<void> {
+    if (this.snapshots) return;
+    const { snapshots } = readConfig(this.sources());
+    this.snapshots = await openSnapshots({
+      snapshots,
+      databaseService: this.services.database,
+      dataDir: this.#dataDir ?? '.',
+      logger: this.logger,
+      emitHook: (name, data) => emitHook(this.host, this.logger, name, data),
+    });
+    if (this.snapshots) this.host.copies = roomCopies(this.snapshots);
+  }
+
+  close(): void {
+    this.snapshots = null;
+    delete this.host.copies;
   }
 
   /** Takes over what a handler of record rooms was made with. */

@@ -29,6 +29,8 @@ interface Present {
 
 export class CivicPressHost implements Public.RealtimeHost {
   readonly bodiesOnly = true;
+  /** Set while the server runs, if the configuration wants copies. */
+  copies?: Public.RoomCopies;
   readonly #services: Services;
   readonly #logger: Public.RealtimeLogger;
   readonly #told: (name: string, data: Record<string, unknown>) => void;

@@ -3,7 +3,7 @@
  * engine does not live on them: its own store has every room.
  */
 
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 
 import type {
   RoomCopies,
@@ -212,7 +212,7 @@ export function roomCopies(manager: SnapshotManager): RoomCopies {
  * off, or there is no place for them at the host, and the engine keeps its own.
  */
 export async function openSnapshots(options: {
-  snapshots: { enabled: boolean; storage: 'database' | 'filesystem' };
+  snapshots: { enabled: boolean; storage: string };
   databaseService?: SnapshotDatabase | null | undefined;
   /** The host's data folder. */
   dataDir: string;
@@ -224,7 +224,7 @@ export async function openSnapshots(options: {
   let storage: SnapshotStorage;
   if (snapshots.storage === 'filesystem') {
     storage = new FilesystemSnapshotStorage(dataDir, logger);
-  } else if (databaseService) {
+  } else if (snapshots.storage === 'database' && databaseService) {
     const database = new DatabaseSnapshotStorage(databaseService, logger);
     try {
       await database.makeTable();
@@ -239,6 +239,10 @@ export async function openSnapshots(options: {
     return null;
   }
   const bus = new SnapshotHookBus();
-  for (const name of EVENTS) bus.on(name, (event: Record<string, unknown>) => emitHook(name, event));
+  for (const name of EVENTS) {
+    bus.on(name, (event: Record<string, unknown>) =>
+      emitHook(name, { ...event, correlationId: randomUUID() }),
+    );
+  }
   return new SnapshotManager(logger, storage, bus);
 }

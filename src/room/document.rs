@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod fault;
 mod held;
+mod replay;
 mod reunion;
 mod stored;
 
@@ -23,7 +24,7 @@ use yrs::{
 };
 
 use crate::{
-    markdown::{self, MergeReport, Node},
+    markdown::{self, MergeReport, Node, Past},
     protocol::guard::{self, Admitted, Bounds, Refusal, Scan, Shape, Split},
 };
 
@@ -280,6 +281,16 @@ impl Document {
         theirs: &str,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
         self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs))
+    }
+
+    /// The same of a text whose author may have seen an earlier state.
+    pub fn merge_late(
+        &mut self,
+        base: &str,
+        theirs: &str,
+        past: &Past,
+    ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
+        self.edit(|txn, fragment| markdown::merge_late(txn, fragment, base, theirs, past))
     }
 
     /// An edit of the record's content by ourselves; returns what changed, as update v1.

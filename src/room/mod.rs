@@ -12,6 +12,7 @@ mod host_copy;
 pub mod load;
 pub mod member;
 pub mod outbox;
+mod outside;
 pub mod quarantine;
 pub mod queued;
 pub mod registry;
@@ -272,6 +273,13 @@ pub enum RoomCommand {
 pub enum WriteBackStep {
     /// The source's present text.
     Loaded(Result<Option<RecordText>, HostError>),
+    /// What the room was a moment ago was read, since the source changed.
+    LookedBack {
+        /// The source's present text.
+        current: RecordText,
+        /// The room's Markdown bodies, the oldest first.
+        views: Vec<String>,
+    },
     /// The source took the text, or had changed meanwhile.
     Saved {
         /// What was given.

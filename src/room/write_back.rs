@@ -17,7 +17,7 @@ use crate::{
         RoomCommand, WriteBackStep,
         actor::{Actor, Ended},
         copies::{CopyError, Copying},
-        document::DocumentError,
+        outside::{Author, History},
     },
     store::OFFERED,
     time::unix_ms,
@@ -39,6 +39,7 @@ const ROUNDS_MAX: u32 = 5;
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
+    pub(super) history: History,
     /// The text last offered to the source, which may have taken it without our being told.
     offered: Option<String>,
     dirty: bool,
@@ -89,6 +90,7 @@ impl WriteBack {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             base: None,
+            history: History::default(),
             offered: None,
             // Whether the document differs from its source is known only once they are compared.
             dirty: true,
@@ -109,6 +111,11 @@ impl WriteBack {
         self.dirty = true;
         self.copying.want();
         self.updates += 1;
+    }
+
+    /// The source does not hold what the document says.
+    pub(super) fn differs(&mut self) {
+        self.dirty = true;
     }
 
     pub(super) fn succeeded(&mut self) {
@@ -206,6 +213,10 @@ impl Actor {
                 self.write_back_failed(Stage::Draft, &error);
                 Ok(())
             }
+            WriteBackStep::LookedBack { current, views } => {
+                self.merge_outside(current.clone(), views).await?;
+                self.write(Some(current)).await
+            }
             WriteBackStep::Saved { text, outcome } => self.saved(text, outcome).await,
             WriteBackStep::Copied(outcome) => {
                 self.copied(outcome);
@@ -225,11 +236,16 @@ impl Actor {
             && self.write_back.base.as_ref() != Some(current)
         {
             if self.write_back.offered.as_ref() == Some(&current.text) {
-                self.exchanged(current.clone());
-            } else {
-                self.merge_outside(current.clone()).await?;
+                self.exchanged(current.clone(), Author::Us);
+            } else if !self.take_in(current).await? {
+                return Ok(());
             }
         }
+        self.write(current).await
+    }
+
+    /// What is to be written, if anything, now that all changes of the source are in the document.
+    async fn write(&mut self, current: Option<RecordText>) -> Result<(), Ended> {
         if current.is_none() && (self.write_back.base.is_some() || self.last_seq == 0) {
             if self.write_back.base.is_some() {
                 // Somebody removed the record. Its document stays in the log; writing it back would undo that.
@@ -291,7 +307,7 @@ impl Actor {
                     event = "written_back", room = self.room.as_str(), source = source;
                     "room {}: written back", self.room
                 );
-                self.exchanged(RecordText { source, text });
+                self.exchanged(RecordText { source, text }, Author::Us);
                 self.copy_state().await
             }
             Ok(SaveOutcome::SavedElsewhere) => {
@@ -317,94 +333,6 @@ impl Actor {
                 Ok(())
             }
         }
-    }
-
-    /// Merges a text that changed outside into the document; what both sides changed keeps the live text, and
-    /// the other is kept as a version.
-    pub(super) async fn merge_outside(&mut self, theirs: RecordText) -> Result<(), Ended> {
-        let base = self
-            .write_back
-            .base
-            .clone()
-            .unwrap_or_else(|| RecordText { source: theirs.source, text: String::new() });
-        let bodies = (
-            self.context.split(&base.text).1.to_owned(),
-            self.context.split(&theirs.text).1.to_owned(),
-        );
-        let merged = self
-            .on_document(true, move |document| document.merge_outside(&bodies.0, &bodies.1))
-            .await;
-        match merged {
-            Ok(Ok((update, report))) => {
-                if let Some(update) = update {
-                    self.context.metrics.outside_changes.inc();
-                    log::info!(
-                        event = "outside_change_merged", room = self.room.as_str(), source = theirs.source;
-                        "room {}: a change of its {} was merged", self.room, theirs.source
-                    );
-                    self.log(update.clone()).await;
-                    self.fan_out(&update, None);
-                }
-                if !report.conflicts.is_empty() {
-                    self.keep_conflict(&theirs);
-                }
-                self.exchanged(theirs);
-            }
-            Ok(Err(DocumentError::Refused(code))) => {
-                log::error!(
-                    event = "outside_change_refused", room = self.room.as_str(), source = theirs.source,
-                    code:% = code;
-                    "room {}: a change of its {} was refused: {code}",
-                    self.room,
-                    theirs.source
-                );
-            }
-            Ok(Err(_)) => return Err(self.fail(None)),
-            Err(ended) => return Err(ended),
-        }
-        Ok(())
-    }
-
-    pub(super) fn keep_conflict(&self, theirs: &RecordText) {
-        log::warn!(
-            event = "record_conflict", room = self.room.as_str(), source = theirs.source;
-            "room {}: its {} was changed in places edited here too; kept aside",
-            self.room,
-            theirs.source
-        );
-        self.hook(
-            "realtime:record:conflict",
-            serde_json::json!({
-                "roomId": self.room.as_str(), "source": theirs.source, "timestamp": unix_ms(),
-            }),
-        );
-        self.keep_version(theirs.clone(), "conflict");
-    }
-
-    /// Keeps a text that is not the document's, so that a person can find it.
-    pub(super) fn keep_version(&self, text: RecordText, reason: &'static str) {
-        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
-        tokio::spawn(async move {
-            if let Err(error) = store.keep_version(&room, text.source, reason, text.text).await {
-                log::error!(
-                    event = "version_not_kept", room = room.as_str(), error:% = error;
-                    "room {room}: the other text could not be kept: {error}"
-                );
-            }
-        });
-    }
-
-    fn exchanged(&mut self, text: RecordText) {
-        self.write_back.base = Some(text.clone());
-        let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
-        tokio::spawn(async move {
-            if let Err(error) = store.set_source_text(&room, text.source, text.text).await {
-                log::warn!(
-                    event = "base_not_stored", room = room.as_str(), error:% = error;
-                    "room {room}: the base of its next merge was not stored: {error}"
-                );
-            }
-        });
     }
 
     fn copied(&mut self, outcome: Result<CopyInfo, CopyError>) {

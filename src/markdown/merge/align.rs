@@ -154,15 +154,25 @@ fn pairs_in_order(
 
 /// Share of the longer text that both begin and end with.
 pub(super) fn common_ratio(a: &str, b: &str) -> f64 {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
     let longer = a.len().max(b.len());
     if longer == 0 {
         return 1.0;
     }
+    #[expect(clippy::cast_precision_loss, reason = "a share of two lengths, not a count")]
+    let ratio = common_bytes(a, b) as f64 / longer as f64;
+    ratio
+}
+
+/// Bytes that the one text has between what both begin and end with, and those that the other has.
+pub(super) fn changed_bytes(a: &str, b: &str) -> (usize, usize) {
+    let common = common_bytes(a, b);
+    (a.len() - common, b.len() - common)
+}
+
+fn common_bytes(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
     let prefix = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let room = a.len().min(b.len()) - prefix;
     let suffix = a.iter().rev().zip(b.iter().rev()).take(room).take_while(|(a, b)| a == b).count();
-    #[expect(clippy::cast_precision_loss, reason = "a share of two lengths, not a count")]
-    let ratio = (prefix + suffix) as f64 / longer as f64;
-    ratio
+    prefix + suffix
 }

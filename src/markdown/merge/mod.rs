@@ -8,6 +8,7 @@
 mod align;
 mod block;
 mod edit;
+mod past;
 mod unrelated;
 
 use yrs::{TransactionMut, XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut};
@@ -19,6 +20,8 @@ use super::schema;
 use super::serialize::serialize;
 use align::Step;
 use block::{Block, Live};
+use past::Known;
+pub use past::Past;
 
 /// What [`merge_outside`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,12 +50,27 @@ pub fn merge_outside(
     base: &str,
     theirs: &str,
 ) -> MergeReport {
+    merge_late(txn, fragment, base, theirs, &Past::default())
+}
+
+/// The same of a text whose author may have started from something in `past`; then that is the base. What the
+/// room had in the past is no change of theirs.
+pub fn merge_late(
+    txn: &mut TransactionMut<'_>,
+    fragment: &XmlFragmentRef,
+    base: &str,
+    theirs: &str,
+    past: &Past,
+) -> MergeReport {
     let mut report = MergeReport::default();
     if base == theirs {
         return report;
     }
     let (base, theirs) = (parse(base), parse(theirs));
-    merge_children(txn, fragment, &base, &theirs, &mut report);
+    let (past, known) = past.parsed();
+    let nearest = past::base_of(&base, &theirs, &past, &known).and_then(|at| past.get(at));
+    let base = nearest.unwrap_or(&base);
+    merge_children(txn, fragment, base, &theirs, &known, &mut report);
     if report.changed && fragment.len(txn) == 0 {
         insert_children(txn, fragment, 0, &[Child::Node(Node::new("paragraph"))]);
     }
@@ -70,7 +88,7 @@ pub fn merge_unrelated(
     let theirs = parse(theirs);
     let live = parse(&serialize(&read_fragment(txn, fragment)));
     let base = unrelated::base(&theirs, &live, &mut report);
-    merge_children(txn, fragment, &base, &theirs, &mut report);
+    merge_children(txn, fragment, &base, &theirs, &Known::default(), &mut report);
     report
 }
 
@@ -114,6 +132,7 @@ fn merge_children<P: XmlFragment>(
     parent: &P,
     base: &Node,
     theirs: &Node,
+    known: &Known,
     report: &mut MergeReport,
 ) {
     let base = block::blocks(base);
@@ -123,8 +142,8 @@ fn merge_children<P: XmlFragment>(
     }
     let children: Vec<XmlOut> = parent.children(txn).collect();
     let live = block::live_blocks(txn, &children);
-    let plan = plan(&base, &theirs, &live, children.len(), report);
-    apply(txn, parent, &children, plan, report);
+    let plan = plan(&base, &theirs, &live, children.len(), known, report);
+    apply(txn, parent, &children, plan, known, report);
 }
 
 fn plan<'a>(
@@ -132,6 +151,7 @@ fn plan<'a>(
     theirs: &[Block<'a>],
     live: &[Live],
     children: usize,
+    known: &Known,
     report: &mut MergeReport,
 ) -> Plan<'a> {
     let (fates, mut fresh) = compare_live(base, live);
@@ -148,6 +168,8 @@ fn plan<'a>(
             gap = at.index + 1;
         }
         match (step, old, new) {
+            // The room had it, and went on from there.
+            (Step::Insert(_) | Step::Change(..), _, Some(new)) if known.has(new) => {}
             (Step::Insert(_), _, Some(new)) => {
                 if !fresh.take_near(live, gap, &new.key)
                     && let Some(slot) = plan.inserts.get_mut(gap)
@@ -258,6 +280,7 @@ fn apply<P: XmlFragment>(
     parent: &P,
     children: &[XmlOut],
     plan: Plan<'_>,
+    known: &Known,
     report: &mut MergeReport,
 ) {
     let mut actions = plan.actions;
@@ -277,7 +300,7 @@ fn apply<P: XmlFragment>(
                 report.changed = true;
             }
             (Action::Merge(old, new), Some(XmlOut::Element(element))) => {
-                merge_container(txn, element, old, new, report);
+                merge_container(txn, element, old, new, known, report);
             }
             (Action::Remove, _) => {
                 parent.remove(txn, position);
@@ -298,6 +321,7 @@ fn merge_container(
     element: &XmlElementRef,
     old: &Node,
     new: &Node,
+    known: &Known,
     report: &mut MergeReport,
 ) {
     let live = edit::attrs(txn, element);
@@ -307,7 +331,7 @@ fn merge_container(
             report.changed = true;
         }
     }
-    merge_children(txn, element, old, new, report);
+    merge_children(txn, element, old, new, known, report);
     repair(txn, element, &new.name);
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the conversion as a whole; parts are tested beside their code.
 
 mod conversion;
+mod late;
 mod merging;
 mod npm_chain;
 mod random_merges;

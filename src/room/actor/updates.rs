@@ -237,6 +237,7 @@ impl Actor {
         self.state_bytes += bytes.len() as u64;
         self.updated_at = Instant::now();
         self.write_back.touched();
+        self.write_back.history.mark(self.updated_at, self.last_seq);
         self.context.metrics.updates_applied.inc();
         self.context.broker.publish(&self.room, &Published::Update(bytes.clone()));
         let append = Append {

@@ -28,16 +28,25 @@ impl Document {
                 return Err(fault(DocumentError::Refused("SNAPSHOT_INCOMPLETE")));
             }
         }
+        document.load_more(rows)?;
+        document.bounds = Bounds::new(document_bytes_max);
+        Ok(document)
+    }
+
+    /// Goes on with rows that follow.
+    pub(super) fn load_more(
+        &mut self,
+        rows: impl Iterator<Item = (u64, Bytes)>,
+    ) -> Result<(), LoadFault> {
         for (seq, bytes) in rows {
             let fault =
                 |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone(), was_held: false };
-            if document.load_one(&bytes).map_err(fault)? == Applied::Missing {
+            if self.load_one(&bytes).map_err(fault)? == Applied::Missing {
                 // Not bounded again: what is in the log was within the bounds when it came.
-                document.held.push(Held { seq, rest: Rest { bytes, needs: Vec::new() } });
+                self.held.push(Held { seq, rest: Rest { bytes, needs: Vec::new() } });
             }
         }
-        document.bounds = Bounds::new(document_bytes_max);
-        Ok(document)
+        Ok(())
     }
 
     fn load_one(&mut self, bytes: &Bytes) -> Result<Applied, DocumentError> {
