@@ -147,7 +147,7 @@ export declare function registerRealtimeServices(
 
 // Configuration.
 
-/** The effective configuration; README lists all keys. */
+/** The effective configuration; `docs/configuration.md` lists all keys. */
 export interface RealtimeConfig {
   enabled: boolean;
   port: number;

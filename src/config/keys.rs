@@ -61,7 +61,19 @@ pub fn find(path: &str) -> Option<&'static Key> {
 }
 
 const fn int(min: u64, max: u64) -> Kind {
-    Kind::Int { min, max }
+    Kind::Int { min, max, unit: "" }
+}
+
+const fn seconds(min: u64, max: u64) -> Kind {
+    Kind::Int { min, max, unit: "seconds" }
+}
+
+const fn milliseconds(min: u64, max: u64) -> Kind {
+    Kind::Int { min, max, unit: "milliseconds" }
+}
+
+const fn bytes(min: u64, max: u64) -> Kind {
+    Kind::Int { min, max, unit: "bytes" }
 }
 
 const fn one_of(choices: &'static [&'static str]) -> Kind {
@@ -69,8 +81,8 @@ const fn one_of(choices: &'static [&'static str]) -> Kind {
 }
 
 const PORT: Kind = int(1, 65_535);
-const SECONDS: Kind = int(1, 31_536_000);
-const BYTES: Kind = int(1, 1 << 40);
+const SECONDS: Kind = seconds(1, 31_536_000);
+const BYTES: Kind = bytes(1, 1 << 40);
 const COUNT: Kind = int(1, 1_000_000);
 const SECRET: Kind = Kind::Secret { bytes_min: 1 };
 const FILE: Kind = Text(Rule::Any);
@@ -95,24 +107,24 @@ static TABLE: &[Key] = keys! {
     "log_format": one_of(&["auto", "text", "json"]), "auto" => Built(|c, v| c.log_format = log_format(v.str())), "how the command line writes log lines; auto = text on a terminal, JSON elsewhere";
 
     "rooms.max_rooms": COUNT, "100" => Built(|c, v| c.rooms.max_rooms = v.usize()), "rooms open at once; above it empty ones leave early, and new ones are refused if there are none";
-    "rooms.cleanup_timeout": int(0, 31_536_000), "3600" => Built(|c, v| c.rooms.cleanup_timeout = v.u64()), "upper bound for keeping an empty room, in seconds";
-    "rooms.grace_period_ms": int(0, 604_800_000), "300000" => Built(|c, v| c.rooms.grace_period_ms = v.u64()), "time an empty room stays in memory, in milliseconds";
+    "rooms.cleanup_timeout": seconds(0, 31_536_000), "3600" => Built(|c, v| c.rooms.cleanup_timeout = v.u64()), "upper bound for keeping an empty room, in seconds";
+    "rooms.grace_period_ms": milliseconds(0, 604_800_000), "300000" => Built(|c, v| c.rooms.grace_period_ms = v.u64()), "time an empty room stays in memory, in milliseconds";
     "rooms.open_types": List(Rule::RoomType), "" => Built(|c, v| c.rooms.open_types = v.list()), "room types that need no record";
 
     "snapshots.enabled": Bool, "true" => Built(|c, v| c.snapshots.enabled = v.bool()), "whether copies are made for host and operator";
-    "snapshots.interval": Float { min: 0.0, max: 31_536_000.0 }, "300" => Built(|c, v| c.snapshots.interval = v.f64()), "seconds between write-backs of a changed room; 0 = no timer";
+    "snapshots.interval": Float { min: 0.0, max: 31_536_000.0, unit: "seconds" }, "300" => Built(|c, v| c.snapshots.interval = v.f64()), "seconds between write-backs of a changed room; 0 = no timer";
     "snapshots.max_updates": int(0, 1_000_000_000), "100" => Built(|c, v| c.snapshots.max_updates = v.u64()), "updates after which a write-back is due; 0 = never by count";
     "snapshots.storage": Kind::Choice { choices: &["database", "filesystem"], later: &["api"] }, "database" => Built(|c, v| c.snapshots.storage = storage(v.str())), "where the copy goes";
     "snapshots.compression": one_of(&["zstd", "gzip", "none"]), "zstd" => Built(|c, v| c.snapshots.compression = compression(v.str())), "how stored states are compressed";
     "snapshots.keep_versions": int(1, 100_000), "3" => Built(|c, v| c.snapshots.keep_versions = v.usize()), "copies kept per room";
-    "snapshots.ttl_hours": int(1, 876_000), "48" => Built(|c, v| c.snapshots.ttl_hours = v.u64()), "age after which copies of unused rooms go, in hours";
+    "snapshots.ttl_hours": Kind::Int { min: 1, max: 876_000, unit: "hours" }, "48" => Built(|c, v| c.snapshots.ttl_hours = v.u64()), "age after which copies of unused rooms go, in hours";
     "snapshots.max_bytes_warning": BYTES, "1048576" => Built(|c, v| c.snapshots.max_bytes_warning = v.u64()), "a larger copy is warned about, in bytes";
     "snapshots.durability": one_of(&["process", "power"]), "power" => Built(|c, v| c.snapshots.durability = durability(v.str())), "what an acknowledged edit survives: the end of the process, or a power cut";
     "store.url": Text(Rule::StoreUrl), "" => Built(|c, v| c.store.url = v.optional()), "sqlite:<path>; default: <system data>/realtime/realtime.db";
 
     "rate_limiting.messages_per_second": COUNT, "10" => Built(|c, v| c.rate_limiting.messages_per_second = v.u64()), "messages per second and connection; documents, awareness and control (pings, JSON) are counted apart";
     "rate_limiting.burst": int(0, 1_000_000_000), "" => Built(|c, v| c.rate_limiting.burst = v.optional_u64()), "messages a connection may send at once; default: a minute's worth";
-    "rate_limiting.bytes_per_second": int(0, 1 << 40), "" => Built(|c, v| c.rate_limiting.bytes_per_second = v.optional_u64()), "bytes per second and connection, and as much of sync answers, a minute's worth at once; 0 = no limit; default: 1 MiB, or 1 KiB per message if that is more";
+    "rate_limiting.bytes_per_second": bytes(0, 1 << 40), "" => Built(|c, v| c.rate_limiting.bytes_per_second = v.optional_u64()), "bytes per second and connection, and as much of sync answers, a minute's worth at once; 0 = no limit; default: 1 MiB, or 1 KiB per message if that is more";
     "rate_limiting.connections_per_ip": COUNT, "100" => Built(|c, v| c.rate_limiting.connections_per_ip = v.usize()), "connections of one address (IPv6: of one /64)";
     "rate_limiting.connections_per_user": COUNT, "10" => Built(|c, v| c.rate_limiting.connections_per_user = v.usize()), "connections of one user";
 
@@ -168,12 +180,12 @@ static TABLE: &[Key] = keys! {
     "limits.max_connections": COUNT, "10000" => Built(|c, v| c.limits.max_connections = v.usize()), "connections in all";
     "limits.max_rooms_per_client": COUNT, "100" => Later, "event rooms of one client";
     "limits.message_rate_limit": COUNT, "100" => Later, "events per second and client";
-    "limits.ping_interval": int(1, 3600), "54" => Built(|c, v| c.limits.ping_interval = v.u64()), "seconds between pings";
-    "limits.pong_timeout": int(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
+    "limits.ping_interval": seconds(1, 3600), "54" => Built(|c, v| c.limits.ping_interval = v.u64()), "seconds between pings";
+    "limits.pong_timeout": seconds(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
     "limits.message_buffer_size": COUNT, "256" => Later, "events queued per client";
-    "limits.message_bytes_max": int(64, 1 << 30), "10485760" => Built(|c, v| c.limits.message_bytes_max = v.usize()), "largest message, in bytes";
-    "limits.queued_bytes_max": int(1 << 20, 1 << 40), "536870912" => Built(|c, v| c.limits.queued_bytes_max = v.usize()), "bytes that may wait for all clients together; above it answers wait and slow readers are cut off";
-    "limits.document_bytes_max": int(1024, 1 << 40), "268435456" => Built(|c, v| c.limits.document_bytes_max = v.u64()), "estimated memory one document may take, in bytes";
+    "limits.message_bytes_max": bytes(64, 1 << 30), "10485760" => Built(|c, v| c.limits.message_bytes_max = v.usize()), "largest message, in bytes";
+    "limits.queued_bytes_max": bytes(1 << 20, 1 << 40), "536870912" => Built(|c, v| c.limits.queued_bytes_max = v.usize()), "bytes that may wait for all clients together; above it answers wait and slow readers are cut off";
+    "limits.document_bytes_max": bytes(1024, 1 << 40), "268435456" => Built(|c, v| c.limits.document_bytes_max = v.u64()), "estimated memory one document may take, in bytes";
     "limits.room_cleanup_interval": SECONDS, "300" => Later, "seconds between looks for empty event rooms";
     "limits.dead_client_timeout": SECONDS, "60" => Later, "silence after which an event client is gone, in seconds";
 
@@ -183,9 +195,9 @@ static TABLE: &[Key] = keys! {
     "performance.keep_alive_optimization": Bool, "true" => Later, "any traffic counts as a sign of life";
 
     "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
-    "network.read_buffer_size": int(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
-    "network.write_buffer_size": int(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
-    "network.compression_threshold": int(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
+    "network.read_buffer_size": bytes(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
+    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
+    "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
 
     "auth.mode": one_of(&["host", "jwt", "api"]), "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else api with host_api.url, else jwt";
     "auth.jwt.secret": Kind::Secret { bytes_min: SECRET_BYTES_MIN }, "" => Built(|c, v| c.auth.jwt.secret = v.optional()), "shared secret for HS256, HS384, HS512; at least 32 bytes";
@@ -194,9 +206,9 @@ static TABLE: &[Key] = keys! {
     "auth.jwt.algorithms": List(Rule::Algorithm), "" => Built(|c, v| c.auth.jwt.algorithms = v.list()), "algorithms accepted; empty = those that fit the key";
     "auth.jwt.issuer": TEXT, "" => Built(|c, v| c.auth.jwt.issuer = v.optional()), "required iss claim";
     "auth.jwt.audience": TEXT, "" => Built(|c, v| c.auth.jwt.audience = v.optional()), "required aud claim";
-    "auth.jwt.leeway_seconds": int(0, 3600), "0" => Built(|c, v| c.auth.jwt.leeway_seconds = v.u64()), "allowed clock difference, in seconds";
-    "auth.timeout_ms": int(1, 600_000), "5000" => Built(|c, v| c.auth.timeout_ms = v.u64()), "time the host has for one call, in milliseconds";
-    "auth.recheck_seconds": int(1, 86_400), "60" => Built(|c, v| c.auth.recheck_seconds = v.u64()), "seconds between looks whether a session still holds";
+    "auth.jwt.leeway_seconds": seconds(0, 3600), "0" => Built(|c, v| c.auth.jwt.leeway_seconds = v.u64()), "allowed clock difference, in seconds";
+    "auth.timeout_ms": milliseconds(1, 600_000), "5000" => Built(|c, v| c.auth.timeout_ms = v.u64()), "time the host has for one call, in milliseconds";
+    "auth.recheck_seconds": seconds(1, 86_400), "60" => Built(|c, v| c.auth.recheck_seconds = v.u64()), "seconds between looks whether a session still holds";
     "auth.allow_query_token": Bool, "false" => Built(|c, v| c.auth.allow_query_token = v.bool()), "accept ?token= (deprecated)";
 
     "records.dir": FILE, "" => Built(|c, v| if let Some(dir) = v.optional() { c.records.dir = dir.into() }), "standalone: folder of Markdown records; default: <CIVIC_DATA_DIR>/records";
@@ -204,14 +216,14 @@ static TABLE: &[Key] = keys! {
     "records.watch": Bool, "true" => Built(|c, v| c.records.watch = v.bool()), "standalone: merge outside changes of files";
 
     "awareness.ids_max": int(1, 10_000), "8" => Built(|c, v| c.awareness.ids_max = v.usize()), "awareness ids one socket may speak for";
-    "awareness.bytes_max": int(64, 1 << 20), "16384" => Built(|c, v| c.awareness.bytes_max = v.usize()), "bytes of one awareness state";
+    "awareness.bytes_max": bytes(64, 1 << 20), "16384" => Built(|c, v| c.awareness.bytes_max = v.usize()), "bytes of one awareness state";
     "awareness.stamp_identity": Bool, "false" => Built(|c, v| c.awareness.stamp_identity = v.bool()), "write the verified name and id into each awareness state";
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
     "markdown.schema": Kind::Choice { choices: &["civicpress"], later: &["tiptap"] }, "civicpress" => Later, "node names of documents";
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
-    "host_api.timeout_ms": int(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
+    "host_api.timeout_ms": milliseconds(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
     "events.legacy_collection_broadcast": Bool, "false" => Later, "collection changes reach sockets that never joined";
     "events.rules": Json, "" => Later, "who may join, emit and broadcast, by room pattern";
     "events.history_size": int(0, 1_000_000), "100" => Later, "events kept per room";

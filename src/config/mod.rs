@@ -10,6 +10,7 @@ pub mod keys;
 mod load;
 mod names;
 mod print;
+mod reference;
 pub mod rules;
 mod standalone;
 pub mod value;
@@ -21,6 +22,7 @@ pub use self::{
     error::{ConfigError, ConfigErrors, Source},
     load::{EffectiveValue, Loaded, Sources, load, load_value},
     print::{default_file, effective_json, print_effective},
+    reference::{REFERENCE_MARK, reference},
     standalone::{SecretError, standalone_secret},
 };
 

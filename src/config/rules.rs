@@ -20,6 +20,8 @@ pub enum Kind {
         min: u64,
         /// Largest.
         max: u64,
+        /// What is counted, such as `seconds`; empty = the thing the key names.
+        unit: &'static str,
     },
     /// A finite number within bounds, both included.
     Float {
@@ -27,6 +29,8 @@ pub enum Kind {
         min: f64,
         /// Largest.
         max: f64,
+        /// What is counted, such as `seconds`.
+        unit: &'static str,
     },
     /// Text that is not empty.
     Text(Rule),
@@ -59,7 +63,7 @@ impl Kind {
         let text = value.as_str().filter(|_| as_text).map(str::trim);
         match self {
             Self::Bool | Self::LooseBool => self.check_bool(value, text),
-            Self::Int { min, max } => {
+            Self::Int { min, max, .. } => {
                 let number = text.map_or_else(|| whole(value), |text| text.parse().ok());
                 let number = number.ok_or("is not a whole number")?;
                 if (*min..=*max).contains(&number) {
@@ -68,7 +72,7 @@ impl Kind {
                     Err("is out of range".into())
                 }
             }
-            Self::Float { min, max } => {
+            Self::Float { min, max, .. } => {
                 let number = text.map_or_else(|| value.as_f64(), |text| text.parse().ok());
                 let number = number.filter(|number| number.is_finite()).ok_or("is not a number")?;
                 if (*min..=*max).contains(&number) {
@@ -144,8 +148,8 @@ impl Kind {
     pub fn allowed(&self) -> String {
         match self {
             Self::Bool | Self::LooseBool => "true or false".into(),
-            Self::Int { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Float { min, max } => format!("a number from {min} to {max}"),
+            Self::Int { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Self::Float { min, max, .. } => format!("a number from {min} to {max}"),
             Self::Text(rule) => rule.allowed(),
             Self::Choice { choices, .. } => choices.join(", "),
             Self::List(rule) => format!("a list; each item {}", rule.allowed()),
@@ -153,6 +157,14 @@ impl Kind {
             Self::Secret { bytes_min } => format!("a secret text of at least {bytes_min} bytes"),
             Self::PublicKey => "a public key in PEM (-----BEGIN PUBLIC KEY-----)".into(),
             Self::Json => "a list or section".into(),
+        }
+    }
+
+    /// What a number counts; empty = no number, or the thing the key names.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Int { unit, .. } | Self::Float { unit, .. } => unit,
+            _ => "",
         }
     }
 
@@ -206,7 +218,7 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let int = Kind::Int { min: 1, max: 10 };
+        let int = Kind::Int { min: 1, max: 10, unit: "" };
         for (value, text, good) in [
             (json!(1), false, true),
             (json!(10.0), false, true),
@@ -222,7 +234,7 @@ mod tests {
         ] {
             assert_eq!(int.check(&value, text).is_ok(), good, "{value}");
         }
-        let float = Kind::Float { min: 0.0, max: 9.0 };
+        let float = Kind::Float { min: 0.0, max: 9.0, unit: "seconds" };
         for (text, good) in [
             ("0.25", true),
             ("9", true),

@@ -1,9 +1,9 @@
-//! What README.md and ARCHITECTURE.md say of the code is so.
+//! What README.md, ARCHITECTURE.md and the documents say of the code is so.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use civicpress_realtime::{
-    config::keys,
+    config::{REFERENCE_MARK, keys, reference},
     telemetry::metrics::{Gauges, Metrics},
 };
 
@@ -13,19 +13,56 @@ fn read(path: &str) -> String {
     fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+/// What users read, by path.
+fn documents() -> Vec<(String, String)> {
+    let docs = fs::read_dir(format!("{}/docs", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let paths = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let paths = paths.map(|name| format!("docs/{name}"));
+    ["README.md".to_owned(), "deploy/README.md".to_owned()]
+        .into_iter()
+        .chain(paths)
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
+
 /// What stands in backticks, one line each; code blocks have none.
 fn quoted(text: &str) -> Vec<&str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
 }
 
 #[test]
-fn the_readme_lists_the_keys_and_their_defaults() {
-    let readme = read("README.md");
-    for key in keys::all() {
-        let default = if key.default.is_empty() { "" } else { &format!("`{}`", key.default) };
-        let row = format!("| `{}` | {default} | {} |", key.path, key.doc);
-        assert_eq!(readme.contains(&row), key.is_available(), "row of README: {row}");
+fn the_reference_of_keys_is_what_the_code_writes() {
+    let document = read("docs/configuration.md");
+    let (_, written) = document.split_once(REFERENCE_MARK).unwrap();
+    assert!(
+        written == format!("\n{}", reference()),
+        "docs/configuration.md is old: cargo run --example config_reference"
+    );
+}
+
+#[test]
+fn keys_and_variables_that_documents_name_exist() {
+    let sections: BTreeSet<_> = keys::all().iter().filter_map(|key| section(key.path)).collect();
+    for (file, text) in documents() {
+        for name in quoted(&text).into_iter().filter(|name| !name.contains('<')) {
+            // `rooms.max_rooms: 5` and `snapshots.*` are fine, too.
+            let path = name.split([':', ' ', '=', '*']).next().unwrap_or_default();
+            let path = path.trim_end_matches('.');
+            if let Some(variable) = path.strip_prefix(keys::ENV_PREFIX) {
+                let known = keys::all().iter().any(|key| key.env_name() == path);
+                assert!(known || ["CONFIG", "ENABLED"].contains(&variable), "{file}: {path}");
+            } else if section(path).is_some_and(|at| sections.contains(at)) {
+                let known = keys::all()
+                    .iter()
+                    .any(|key| key.path == path || key.path.starts_with(&format!("{path}.")));
+                assert!(known, "{file} names the key {path}, which does not exist");
+            }
+        }
     }
+}
+
+fn section(path: &str) -> Option<&str> {
+    path.split_once('.').map(|(section, _)| section)
 }
 
 #[test]
