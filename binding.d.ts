@@ -37,8 +37,34 @@ export declare class RealtimeEngine {
   lockRoom(room: string, locked: boolean): Promise<number>
   /** Tells everybody in a room a sentence; resolves with how many sessions heard of it. */
   notifyRoom(room: string, message: string, level: 'info' | 'warning' | 'error'): Promise<number>
+  /** Replaces the room types that `callbacks.rooms` handles; counts from the next connection on. */
+  setRoomTypes(types: Array<HandledRoomType>): void
+  /** The open document room of this name, without waiting for it; `null` = not open. */
+  roomLife(room: string): RoomLife | null
+  /** What rooms are kept to, as configured. */
+  roomLimits(): RoomLimits
   /** Names of the open rooms. */
   rooms(): Array<string>
+}
+
+/** A connection, to be written to. */
+export declare class RoomPeer {
+  /** The connection's public name. */
+  get clientId(): string
+  /** What the connection is called in logs, hooks and errors. */
+  get correlationId(): string
+  /** The room, `type:id`. */
+  get room(): string
+  /** 1 = open, 2 = closing, 3 = closed, as in the WebSocket API. */
+  get readyState(): number
+  /** Queues text. `false` = it takes no more. */
+  sendText(text: string): boolean
+  /** Queues bytes. `false` = it takes no more. */
+  sendBinary(bytes: Buffer): boolean
+  /** Tells the client that it is in. `false` = it takes no more. */
+  acknowledge(): boolean
+  /** Closes the connection once what is queued is written; at most 123 bytes of the reason are sent. */
+  close(code: number, reason: string): void
 }
 
 /** Answer of `authenticate`. */
@@ -232,6 +258,8 @@ export interface EngineCallbacks {
   sources?: ConfigSources
   /** The host; without it the engine runs standalone. */
   host?: HostCallbacks
+  /** Whoever handles room types and follows connections. */
+  rooms?: RoomCallbacks
   /** Takes log lines, in batches. */
   log?: (entries: Array<LogEntry>) => void
 }
@@ -299,6 +327,14 @@ export interface GrantAnswer {
   canEdit?: boolean
 }
 
+/** A room type that JavaScript handles. */
+export interface HandledRoomType {
+  /** Its name, as in URLs. */
+  roomType: string
+  /** `connect` says who a connection is; the host is not asked about its token. */
+  authenticates: boolean
+}
+
 /** The host's decisions. Each returns a promise; a throw, a rejection, a late answer and nonsense all mean no. */
 export interface HostCallbacks {
   /** Turns a token into a user. */
@@ -362,6 +398,56 @@ export interface LogEntry {
   fields?: string
 }
 
+/** A connection that has a place among the sessions. */
+export interface PeerAdmission {
+  /** The client's address. */
+  address: string
+  /** Who it is. */
+  user: PeerUser
+  /** Its room is a document of the engine. */
+  document: boolean
+}
+
+/** Answer of `connect` and `admitted`. */
+export interface PeerAnswer {
+  /** Whether the connection is taken. */
+  ok: boolean
+  /** Why not; `nobody`: there is nobody to count it as. */
+  refusal?: 'denied' | 'nobody' | 'failed' | 'full' | 'unavailable'
+  /** The code of the error, of `failed`. */
+  code?: string
+  /** What happened, for people. */
+  message?: string
+  /** Who it is, of `connect` for a type that authenticates by itself. */
+  user?: PeerUser
+}
+
+/** What a connection asks for. */
+export interface PeerRequest {
+  /** The client's address. */
+  address: string
+  /** Its token. */
+  token: string
+  /** Request target, query included. */
+  url: string
+  /** Headers, names in lower case; several of one name are joined with commas. */
+  headers: Record<string, string>
+  /** Subprotocols it offers. */
+  protocols: Array<string>
+  /** Who the host says it is; missing if the type authenticates by itself. */
+  user?: PeerUser
+}
+
+/** Who a connection is. */
+export interface PeerUser {
+  /** What its connections are counted under. */
+  key: string
+  /** Name shown to others. */
+  name: string
+  /** Role. */
+  role: string
+}
+
 /** The effective configuration with the source of each value, secrets masked. */
 export declare function printConfig(sources: ConfigSources): string
 
@@ -385,6 +471,20 @@ export declare function restoreStore(sources: ConfigSources, from: string): Prom
 /** Makes a record's content that of an older version again, by a change like any editor's. No engine may run. */
 export declare function restoreVersion(sources: ConfigSources, room: string, version: number): Promise<VersionRestored>
 
+/** What an engine calls for connections. None of them may throw. */
+export interface RoomCallbacks {
+  /** Connections to rooms that are documents are told, too, by `admitted` and `closed`. */
+  followsDocuments: boolean
+  /** Whether a connection may be, and who it is. */
+  connect: (peer: RoomPeer, request: PeerRequest) => Promise<PeerAnswer>
+  /** A connection is counted; it belongs into its room and is to be acknowledged, unless that is a document. */
+  admitted: (peer: RoomPeer, admission: PeerAdmission) => Promise<PeerAnswer>
+  /** A message, JSON; resolves when the handler is done with it. */
+  message: (clientId: string, message: Buffer) => Promise<void>
+  /** A connection is gone. */
+  closed: (clientId: string, code: number, reason: string) => void
+}
+
 /** Room counts. */
 export interface RoomCounts {
   /** Open rooms. */
@@ -395,6 +495,26 @@ export interface RoomCounts {
   averageSize: number
   /** Estimated memory of their documents, in bytes. */
   documentBytes: number
+}
+
+/** An open document room. */
+export interface RoomLife {
+  /** Tells it apart from an earlier one of the same name. */
+  generation: number
+  /** When it was opened, in Unix milliseconds. */
+  openedAt: number
+  /** When it was last joined, edited or left, in Unix milliseconds. */
+  activeAt: number
+  /** The document's version: its updates so far. */
+  version: number
+}
+
+/** What rooms are kept to. */
+export interface RoomLimits {
+  /** `rooms.max_rooms`. */
+  maxRooms: number
+  /** `rooms.grace_period_ms`. */
+  gracePeriodMs: number
 }
 
 /** Checks an installation: configuration, folders, port, a token and an origin if given. */

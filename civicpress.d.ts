@@ -198,19 +198,30 @@ export declare class RealtimeConfigManager {
 
 // Rooms and their handlers.
 
-/** The part of a socket that handlers and rooms use. */
+/** A connection in the shape of a `ws` socket, as far as handlers and rooms use one. */
 export interface ClientSocket {
+  /** Never waits: over the engine's bound the connection is closed. Without effect once it closes. */
   send(data: string | Uint8Array): void;
+  /** 1000 when no code is given. Throws a `RangeError` for a code or reason no close frame may hold. */
   close(code?: number, reason?: string): void;
-  /** 1 = open. */
+  terminate(): void;
+  /** 1 = open, 2 = closing, 3 = closed. */
   readonly readyState: number;
+  on(event: 'close', listener: (code: number, reason: Buffer) => void): this;
+  on(event: 'message', listener: (data: Buffer) => void): this;
+}
+
+export interface DeviceIdentity {
+  deviceId: string;
+  deviceUuid: string;
+  organizationId: string;
 }
 
 export interface AuthResult {
   success: boolean;
   error?: string;
   errorCode?: string;
-  deviceAuth?: { deviceId: string; deviceUuid: string; organizationId: string };
+  deviceAuth?: DeviceIdentity;
   userAuth?: {
     userId: number | string;
     username: string;
@@ -329,6 +340,36 @@ export interface HandlerRegistry {
   /** Whether there was one. */
   unregisterRoomTypeHandler(roomType: string): boolean;
 }
+
+/** The rooms of a server. All managers of one server show, and change, the same rooms. */
+export declare class RoomManager {
+  constructor(logger: any, server: any);
+  /** Says who makes the rooms of a type; counts for the rooms made from now on. */
+  registerRoomType(roomType: string, factory: RoomFactory): void;
+  /** The very object a factory made, or the room of a document while the engine has it open. */
+  getRoom(roomId: string): Room | null;
+  /** Throws `ROOM_NOT_FOUND` for a type without a factory. */
+  getOrCreateRoom(roomId: string, roomType: string, config?: Partial<RoomConfig>): Room;
+  getAllRooms(): Room[];
+  getActiveRoomIds(): Set<string>;
+  getRoomCount(): number;
+  /** Milliseconds an empty room of JavaScript is kept; documents follow `rooms.grace_period_ms`. */
+  setGracePeriodMs(gracePeriodMs: number): void;
+  /** Ends a room; one of a document is written back, and leaves memory once nobody is there. */
+  removeRoom(roomId: string): Promise<void>;
+  cleanupEmptyRooms(): Promise<void>;
+}
+
+/** Handlers by type. */
+export declare class DefaultHandlerRegistry implements HandlerRegistry {
+  registerRoomTypeHandler(handler: RoomTypeHandler): void;
+  getHandler(roomType: string): RoomTypeHandler | undefined;
+  hasHandler(roomType: string): boolean;
+  getRegisteredRoomTypes(): string[];
+  unregisterRoomTypeHandler(roomType: string): boolean;
+}
+
+export declare function createHandlerRegistry(): HandlerRegistry;
 
 export interface SnapshotPersister {
   persist(request: { roomId: string; blob: Uint8Array }): Promise<unknown>;

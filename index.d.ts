@@ -9,6 +9,10 @@ import type {
   CivicDatabaseService,
   CivicPressArguments,
   CivicRecordManager,
+  ClientSocket,
+  DeviceIdentity,
+  HandlerRegistry,
+  RoomManager,
   RoomTypeHandler,
 } from './civicpress.js';
 
@@ -219,6 +223,23 @@ export declare class RealtimeServer {
   setDatabaseService(database: CivicDatabaseService): void;
   /** Says who serves the rooms of a type, from the next connection on; replaces another one of the type. */
   registerRoomTypeHandler(handler: RoomTypeHandler): void;
+  getHandlerRegistry(): HandlerRegistry;
+  getRoomManager(): RoomManager;
+  /** The manager `getRoomManager` answers with; it shows the same rooms. */
+  setRoomManager(manager: RoomManager): void;
+  /**
+   * Connections by client id, live: those of rooms that JavaScript handles and, where there is a host, those of
+   * documents. To the latter text is sent in binary frames.
+   */
+  readonly connections: Map<string, ClientSocket>;
+  /** The devices among them. */
+  readonly clientToDevice: Map<string, DeviceIdentity>;
+  getConnection(clientId: string): ClientSocket | undefined;
+  getConnections(): ReadonlyMap<string, ClientSocket>;
+  /** Connections by address, live; no empty entries. */
+  getConnectionCounts(): ReadonlyMap<string, number>;
+  /** Client ids by user (a device is `device:<id>`), live; no empty entries. */
+  getUserConnections(): ReadonlyMap<string, ReadonlySet<string>>;
   /** Tells the host a fact, fire and forget. */
   emitHook(name: string, data: Record<string, unknown>): void;
   /** Writes a room back. Never rejects: hook and log tell. */

@@ -24,6 +24,8 @@ export {
   RealtimeError,
   RoomNotFoundError,
 } from './errors.js';
+export { DefaultHandlerRegistry, createHandlerRegistry } from './rooms/registry.js';
+export { RoomManager } from './rooms/room-manager.js';
 export { RealtimeServer } from './server.js';
 
 // Not the addon's own: there may be none for this platform.

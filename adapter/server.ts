@@ -19,12 +19,17 @@ import { ownEmbedding, type Embedding } from './embedding.js';
 import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
 import { emitHook, hostCallbacks } from './host.js';
 import { logCallback, logFields } from './logging.js';
+import { Rooms } from './rooms/index.js';
 
 type Engine = InstanceType<ReturnType<typeof addon>['RealtimeEngine']>;
 
 export class RealtimeServer implements Public.RealtimeServer {
   readonly #embedding: Embedding;
   readonly #engine: Engine;
+  readonly #rooms: Rooms;
+  /** Live; what device rooms of CivicPress read. */
+  readonly connections: Map<string, Public.ClientSocket>;
+  readonly clientToDevice: Map<string, Public.DeviceIdentity>;
 
   /** One function for life: hosts take handlers off by identity. */
   readonly #revoked = (data: unknown): void => {
@@ -37,6 +42,9 @@ export class RealtimeServer implements Public.RealtimeServer {
     const { pagesDir } = this.#embedding;
     const { RealtimeEngine } = addon();
     this.#engine = new RealtimeEngine(pagesDir === undefined ? {} : { pagesDir });
+    this.#rooms = new Rooms({ server: this, engine: this.#engine, logger: this.#embedding.logger });
+    this.connections = this.#rooms.connections;
+    this.clientToDevice = this.#rooms.clientToDevice;
   }
 
   async initialize(): Promise<ServerAddress> {
@@ -46,6 +54,8 @@ export class RealtimeServer implements Public.RealtimeServer {
       return await this.#engine.initialize({
         sources: this.#embedding.sources(),
         log: logCallback(logger),
+        // A standalone server's joins do not wait for this thread.
+        rooms: this.#rooms.callbacks(host !== undefined),
         ...(host === undefined ? {} : { host: hostCallbacks(host, logger) }),
       });
     });
@@ -59,6 +69,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   async shutdown(): Promise<void> {
     this.#embedding.host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
+    await this.#rooms.stopped();
     this.#embedding.close?.();
     // The last log lines are on their way; let them arrive before the caller goes on to exit.
     await new Promise((resolve) => setImmediate(resolve));
@@ -77,6 +88,7 @@ export class RealtimeServer implements Public.RealtimeServer {
       this.#civicPress().adopt(handler);
       RecordRoomHandler.attach(handler, (roomId) => this.#engine.triggerSnapshot(roomId));
     }
+    this.#rooms.registry.registerRoomTypeHandler(handler);
   }
 
   getSnapshotManager(): SnapshotManager | null {
@@ -90,7 +102,9 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   getHealthStatus(): HealthStatus {
     const { heapUsed, heapTotal, external } = process.memoryUsage();
-    return { ...this.#engine.getHealthStatus(), memory: { heapUsed, heapTotal, external } };
+    const health = this.#engine.getHealthStatus();
+    const rooms = { ...health.rooms, total: health.rooms.total + this.#rooms.heldCount };
+    return { ...health, rooms, memory: { heapUsed, heapTotal, external } };
   }
 
   async triggerRecordSnapshot(recordId: string): Promise<SnapshotReport> {
@@ -116,7 +130,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   revokeUserConnections(userId: string | number, reason = ''): number {
     // Called with what a hook says, whatever that is.
     if (typeof userId !== 'string' && typeof userId !== 'number') return 0;
-    return this.#engine.revokeUser(String(userId), String(reason));
+    return this.#rooms.revoke(String(userId), String(reason));
   }
 
   roomMarkdown(room: string): Promise<string> {
@@ -142,6 +156,34 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   exportLog(room: string): Promise<Uint8Array[]> {
     return this.#attempt('exportLog', { roomId: room }, () => this.#engine.exportLog(room));
+  }
+
+  getHandlerRegistry(): Public.HandlerRegistry {
+    return this.#rooms.registry;
+  }
+
+  getRoomManager(): Public.RoomManager {
+    return this.#rooms.manager;
+  }
+
+  setRoomManager(manager: Public.RoomManager): void {
+    this.#rooms.manager = manager;
+  }
+
+  getConnection(clientId: string): Public.ClientSocket | undefined {
+    return this.connections.get(clientId);
+  }
+
+  getConnections(): ReadonlyMap<string, Public.ClientSocket> {
+    return this.connections;
+  }
+
+  getConnectionCounts(): ReadonlyMap<string, number> {
+    return this.#rooms.connectionCounts;
+  }
+
+  getUserConnections(): ReadonlyMap<string, ReadonlySet<string>> {
+    return this.#rooms.userConnections;
   }
 
   rooms(): string[] {

@@ -22,13 +22,21 @@ use crate::{
     host::{Hook, Host},
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
-    net::{Shared, exposure, http::ask, listener, pages::Pages, recheck, tls::Certificate},
+    net::{
+        Shared, exposure,
+        handled::{Handlers, NoHandlers},
+        http::ask,
+        listener,
+        pages::Pages,
+        recheck,
+        tls::Certificate,
+    },
     protocol::json::Moderation,
     room::{
         Participant, RoomCommand, RoomContext, copies,
         quarantine::{self, Quarantine},
         queued::Queued,
-        registry::Registry,
+        registry::{Life, Registry},
         types::RoomTypes,
     },
     store::{Store, StoreStatus},
@@ -182,6 +190,16 @@ impl Engine {
         host: Arc<dyn Host>,
         store: Arc<dyn Store>,
     ) -> Result<Self, EngineError> {
+        Self::start_with(config, host, store, Arc::new(NoHandlers)).await
+    }
+
+    /// [`Engine::start`] with room types that `handlers` handles.
+    pub async fn start_with(
+        config: Config,
+        host: Arc<dyn Host>,
+        store: Arc<dyn Store>,
+        handlers: Arc<dyn Handlers>,
+    ) -> Result<Self, EngineError> {
         let config = Arc::new(within_file_descriptors(config));
         let compute = Compute::start(2)
             .map_err(|error| EngineError::Internal(format!("compute threads: {error}")))?;
@@ -215,6 +233,7 @@ impl Engine {
         let (stopped, stops) = watch::channel(false);
         let shared = Arc::new(Shared::new(
             Arc::clone(&registry),
+            handlers,
             pages,
             certificate.clone(),
             address,
@@ -329,6 +348,11 @@ impl Engine {
         let stored = self.shared.store.load(&RoomId::parse(room)?).await?.ok_or_else(gone)?;
         let snapshot = stored.snapshot.map(|snapshot| snapshot.state);
         Ok(snapshot.into_iter().chain(stored.tail.into_iter().map(|row| row.bytes)).collect())
+    }
+
+    /// The open room of this name, without waiting for it.
+    pub fn room_life(&self, room: &str) -> Option<Life> {
+        self.shared.registry.life(&RoomId::parse(room).ok()?)
     }
 
     /// Names of the open rooms.

@@ -112,6 +112,17 @@ pub enum CloseReason {
     SlowConsumer,
     /// The room met a fault and is rebuilt; reconnect (4500).
     RoomFailed,
+    /// The handler of the room failed at the join (4003); its client is told the error's own code and message.
+    HandlerRefused {
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
+    /// The handler of the room does not answer (4500).
+    HandlerFailed,
+    /// The handler of the room closes with this code and reason.
+    ByHandler(u16, String),
     /// The server stops (4503).
     ShuttingDown,
     /// A frame breaks the WebSocket protocol (1002).
@@ -134,12 +145,15 @@ impl CloseReason {
     pub fn close_code(&self) -> u16 {
         match self {
             Self::AuthFailed | Self::TokenExpired | Self::SessionRevoked(_) => 4001,
-            Self::PermissionDenied => 4003,
+            Self::PermissionDenied | Self::HandlerRefused { .. } => 4003,
             Self::RoomTypeNotRegistered(_) | Self::InvalidRoom(_) => 4004,
             Self::ConnectionLimit(_) => 4029,
             Self::Kicked(_) => 4403,
             Self::DocumentTooLarge => 4413,
-            Self::LoadFailed(_) | Self::RoomFailed | Self::AuthUnavailable => 4500,
+            Self::LoadFailed(_)
+            | Self::RoomFailed
+            | Self::AuthUnavailable
+            | Self::HandlerFailed => 4500,
             Self::RoomLimit(_) | Self::ShuttingDown => 4503,
             Self::SlowConsumer => 4508,
             Self::Protocol(_) => 1002,
@@ -147,6 +161,7 @@ impl CloseReason {
             Self::Policy(_) | Self::RateLimit(_) => 1008,
             Self::TooBig => 1009,
             Self::Dead => 1001,
+            Self::ByHandler(code, _) => *code,
         }
     }
 
@@ -158,7 +173,7 @@ impl CloseReason {
             Self::AuthUnavailable => "AUTH_UNAVAILABLE",
             Self::SessionRevoked(_) => "SESSION_REVOKED",
             Self::Kicked(_) => "KICKED",
-            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::PermissionDenied | Self::HandlerRefused { .. } => "PERMISSION_DENIED",
             Self::RoomTypeNotRegistered(_) => "ROOM_TYPE_NOT_REGISTERED",
             Self::InvalidRoom(_) => "INVALID_ROOM",
             Self::ConnectionLimit(_) => "CONNECTION_LIMIT_EXCEEDED",
@@ -168,12 +183,22 @@ impl CloseReason {
             Self::DocumentTooLarge => "DOCUMENT_TOO_LARGE",
             Self::SlowConsumer => "SLOW_CONSUMER",
             Self::RoomFailed => "ROOM_FAILED",
+            Self::HandlerFailed => "HANDLER_FAILED",
+            Self::ByHandler(..) => "CLOSED_BY_HANDLER",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Protocol(_) => "PROTOCOL_ERROR",
             Self::InvalidData => "INVALID_DATA",
             Self::Policy(_) => "POLICY_VIOLATION",
             Self::TooBig => "MESSAGE_TOO_BIG",
             Self::Dead => "PEER_DEAD",
+        }
+    }
+
+    /// The code its client is told before the close.
+    pub fn told_code(&self) -> &str {
+        match self {
+            Self::HandlerRefused { code, .. } => code,
+            _ => self.code(),
         }
     }
 
@@ -196,6 +221,9 @@ impl CloseReason {
             | Self::LoadFailed(why)
             | Self::Protocol(why)
             | Self::Policy(why) => why.clone(),
+            Self::HandlerRefused { message, .. } => message.clone(),
+            Self::HandlerFailed => "The room's handler does not answer; reconnect".into(),
+            Self::ByHandler(_, reason) => reason.clone(),
             Self::RateLimit(rate) => format!("Rate limit exceeded: {rate} messages per second"),
             Self::DocumentTooLarge => "The document has reached its size limit".into(),
             Self::SlowConsumer => "The connection does not keep up; reconnect to resync".into(),
@@ -209,6 +237,9 @@ impl CloseReason {
 
     /// The close frame's reason: JSON in the shape of the host's contract, at most 123 bytes.
     pub fn close_text(&self) -> String {
+        if let Self::ByHandler(_, reason) = self {
+            return cut(reason, 123).to_owned();
+        }
         let code = self.code();
         let json = match self {
             Self::RoomTypeNotRegistered(kind) => {

@@ -1,8 +1,11 @@
 //! Names and numbers that identify things: rooms, connections, sessions.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
-use crate::limits::ROOM_ID_BYTES_MAX;
+use crate::{limits::ROOM_ID_BYTES_MAX, time::unix_ms};
 
 /// Number of a connection, unique within one engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,9 +19,16 @@ pub type ClientAddress = std::net::IpAddr;
 pub struct SessionId(pub u64);
 
 impl SessionId {
-    /// The session's public name, in hooks and in its acknowledgement.
+    /// The session's public name, in hooks and in its acknowledgement: `client_<ms>_<number>` with the start of
+    /// the process in Unix milliseconds and seven digits of base 36, the form CivicPress knows.
     pub fn client_name(self) -> String {
-        format!("client_{}", self.0)
+        static STARTED_AT_MS: LazyLock<u64> = LazyLock::new(unix_ms);
+        let digit = |place: u32| {
+            let value = u32::try_from(self.0 / 36_u64.pow(place) % 36).unwrap_or_default();
+            char::from_digit(value, 36).unwrap_or_default()
+        };
+        let number: String = (0..7).rev().map(digit).collect();
+        format!("client_{}_{number}", *STARTED_AT_MS)
     }
 }
 
@@ -121,6 +131,14 @@ fn is_refused(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn client_names_have_the_form_civicpress_knows() {
+        let name = SessionId(36 * 36 + 35).client_name();
+        let (started, number) = name.strip_prefix("client_").unwrap().split_once('_').unwrap();
+        assert!(started.parse::<u64>().is_ok());
+        assert_eq!(number, "000010z");
+    }
 
     #[test]
     fn splits_at_the_first_colon() {

@@ -46,6 +46,12 @@ pub const MESSAGES_PER_WAKE_MAX: usize = 32;
 pub const READ_BYTES_PER_WAKE_MAX: usize = 256 * 1024;
 /// Pongs and JSON answers a peer may leave unread before it is not read from either.
 pub const UNREAD_REPLIES_MAX: usize = 64;
+/// Messages of one connection that the handler of its room is not done with; over it nothing more is read.
+pub const HANDLER_MESSAGES_MAX: usize = 64;
+/// Bytes of these messages, but for one larger message.
+pub const HANDLER_BYTES_MAX: usize = 1024 * 1024;
+/// A handler that is done with none of so many messages for so long has failed its connection.
+pub const HANDLER_STALL: Duration = Duration::from_mins(1);
 /// How much of a rate may come at once: so many seconds' worth (`rate_limiting.burst` overrides it for messages).
 pub const RATE_WINDOW: Duration = Duration::from_mins(1);
 /// Least time an empty bucket refills before its connection is read from again.

@@ -37,6 +37,10 @@ export function registerRealtimeServices(
       services.isRegistered?.('database') === false ? undefined : services.resolve('database'),
     ),
   );
+  // The server's own: one that came later would not hold the rooms.
+  container.singleton('realtimeRoomManager', (services) =>
+    (services.resolve('realtimeServer') as RealtimeServer).getRoomManager(),
+  );
 }
 
 function wired(

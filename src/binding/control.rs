@@ -22,8 +22,9 @@ use crate::{
     binding::{
         js_host::{self, Callbacks, JsHost},
         log_pump::LogPump,
-        options::{ConfigSources, EngineOptions, ServerAddress},
+        options::{ConfigSources, EngineOptions, RoomLimits, ServerAddress},
         promise::{Failure, Settler},
+        rooms::{self, HandledTypes, JsHandlers},
         settings,
     },
     config::{AuthMode, Config},
@@ -31,6 +32,7 @@ use crate::{
     error::EngineError,
     host::Host,
     limits::SHUTDOWN_PHASE,
+    net::handled::{Handlers, NoHandlers},
 };
 
 /// Operations waiting for the control thread; more than a few mean a caller in a loop.
@@ -53,6 +55,8 @@ pub struct Start {
     pub sources: ConfigSources,
     /// The host's callbacks; none = standalone.
     pub callbacks: Option<Callbacks>,
+    /// Callbacks for connections and the room types JavaScript handles.
+    pub rooms: Option<rooms::Callbacks>,
     /// Where log lines go.
     pub log: Option<Arc<LogPump>>,
     /// Dropped when the engine no longer listens.
@@ -98,6 +102,8 @@ pub struct Control {
     running: Mutex<Option<Running>>,
     config: Mutex<Config>,
     gone: watch::Sender<bool>,
+    /// The room types JavaScript handles at present.
+    pub room_types: HandledTypes,
 }
 
 impl Control {
@@ -111,6 +117,7 @@ impl Control {
             running: Mutex::default(),
             config: Mutex::new(Config::default()),
             gone: watch::Sender::new(false),
+            room_types: HandledTypes::default(),
         })
     }
 
@@ -155,6 +162,11 @@ impl Control {
             Some(running) => running.engine.health(),
             None => HealthStatus::stopped(&self.config.lock()),
         }
+    }
+
+    /// What rooms are kept to, also while the engine does not run.
+    pub fn room_limits(&self) -> RoomLimits {
+        (&self.config.lock().rooms).into()
     }
 
     fn enqueue(self: &Arc<Self>, operation: Operation) -> Result<(), Operation> {
@@ -226,12 +238,12 @@ impl Control {
     }
 
     fn run_start(&self, start: Start, owned: &mut Option<Owned>) {
-        let Start { sources, callbacks, log, keep_alive, settle } = start;
+        let Start { sources, callbacks, rooms, log, keep_alive, settle } = start;
         if let Some(owned) = owned {
             settle.settle(Ok(address_of(&owned.engine)));
             return;
         }
-        match self.launch(sources, callbacks, log, keep_alive) {
+        match self.launch(sources, callbacks, rooms, log, keep_alive) {
             Ok(Some(started)) => {
                 let address = address_of(&started.engine);
                 *self.running.lock() = Some(Running {
@@ -251,6 +263,7 @@ impl Control {
         &self,
         mut sources: ConfigSources,
         callbacks: Option<Callbacks>,
+        rooms: Option<rooms::Callbacks>,
         log: Option<Arc<LogPump>>,
         keep_alive: KeepAlive,
     ) -> Result<Option<Owned>, Failure> {
@@ -270,6 +283,7 @@ impl Control {
         }
         settings::complete_auth(&mut config)?;
         let host = self.host(&config, callbacks)?;
+        let handlers = self.handlers(rooms);
         let runtime = engine::runtime(&config).map_err(|error| {
             Failure::from(EngineError::Internal(format!("cannot start threads: {error}")))
         })?;
@@ -277,7 +291,7 @@ impl Control {
         let mut gone = self.gone.subscribe();
         let started = runtime.block_on(async {
             tokio::select! {
-                started = Engine::start(config, host, store) => started,
+                started = Engine::start_with(config, host, store, handlers) => started,
                 _ = gone.wait_for(|gone| *gone) => Err(EngineError::ShuttingDown),
             }
         });
@@ -287,6 +301,16 @@ impl Control {
                 runtime.shutdown_timeout(RUNTIME_STOP_MAX);
                 Err(error.into())
             }
+        }
+    }
+
+    fn handlers(&self, callbacks: Option<rooms::Callbacks>) -> Arc<dyn Handlers> {
+        match callbacks {
+            Some(callbacks) => {
+                let types = Arc::clone(&self.room_types);
+                Arc::new(JsHandlers::new(callbacks, types, self.gone.subscribe()))
+            }
+            None => Arc::new(NoHandlers),
         }
     }
 

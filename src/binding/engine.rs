@@ -19,8 +19,12 @@ use crate::{
         control::{Control, Running, Start},
         js_host::Callbacks,
         log_pump::LogPump,
-        options::{EngineCallbacks, EngineHealth, EngineOptions, ServerAddress, SnapshotAnswer},
+        options::{
+            EngineCallbacks, EngineHealth, EngineOptions, RoomLife, RoomLimits, ServerAddress,
+            SnapshotAnswer,
+        },
         promise::{Failure, Settler},
+        rooms::{self, HandledRoomType},
     },
     engine::Engine,
     error::EngineError,
@@ -53,11 +57,11 @@ impl RealtimeEngine {
         callbacks: Option<EngineCallbacks<'_>>,
     ) -> napi::Result<Object<'env>> {
         self.hook_environment(env)?;
-        let (sources, host, log) =
-            callbacks.map_or((None, None, None), |given| (given.sources, given.host, given.log));
-        let sources = sources.unwrap_or_default();
-        let callbacks = host.as_ref().map(Callbacks::new).transpose()?;
-        let log = log.as_ref().map(LogPump::start).transpose()?;
+        let given = callbacks.unwrap_or_default();
+        let sources = given.sources.unwrap_or_default();
+        let callbacks = given.host.as_ref().map(Callbacks::new).transpose()?;
+        let rooms = given.rooms.as_ref().map(rooms::Callbacks::new).transpose()?;
+        let log = given.log.as_ref().map(LogPump::start).transpose()?;
         let keep_alive = env
             .create_function_from_closure::<(), (), _>("keepAlive", |_| Ok(()))?
             .build_threadsafe_function()
@@ -65,7 +69,7 @@ impl RealtimeEngine {
             .max_queue_size::<1>()
             .build()?;
         let (settle, promise) = Settler::<ServerAddress>::new(env)?;
-        self.control.start(Start { sources, callbacks, log, keep_alive, settle });
+        self.control.start(Start { sources, callbacks, rooms, log, keep_alive, settle });
         Ok(promise)
     }
 
@@ -181,6 +185,24 @@ impl RealtimeEngine {
             let sessions = engine.moderate(&room, moderation).await?;
             Ok(u32::try_from(sessions).unwrap_or(u32::MAX))
         })
+    }
+
+    /// Replaces the room types that `callbacks.rooms` handles; counts from the next connection on.
+    #[napi(catch_unwind)]
+    pub fn set_room_types(&self, types: Vec<HandledRoomType>) {
+        rooms::set_types(&self.control.room_types, types);
+    }
+
+    /// The open document room of this name, without waiting for it; `null` = not open.
+    #[napi(catch_unwind)]
+    pub fn room_life(&self, room: String) -> Option<RoomLife> {
+        self.control.running()?.engine.room_life(&room).map(RoomLife::from)
+    }
+
+    /// What rooms are kept to, as configured.
+    #[napi(catch_unwind)]
+    pub fn room_limits(&self) -> RoomLimits {
+        self.control.room_limits()
     }
 
     /// Names of the open rooms.

@@ -7,7 +7,12 @@ use std::collections::HashMap;
 use napi::bindgen_prelude::{Buffer, FnArgs, Function, Promise, Uint8Array, Unknown};
 use napi_derive::napi;
 
-use crate::engine::{Counts, HealthStatus, SnapshotReport};
+use crate::{
+    binding::rooms::RoomCallbacks,
+    config::Rooms,
+    engine::{Counts, HealthStatus, SnapshotReport},
+    room::registry::Life,
+};
 
 /// Where an engine's configuration comes from.
 #[napi(object)]
@@ -36,11 +41,14 @@ pub struct EngineOptions {
 
 /// What an engine starts with. The functions are let go at shutdown.
 #[napi(object, object_to_js = false)]
+#[derive(Default)]
 pub struct EngineCallbacks<'a> {
     /// Where the configuration comes from; it is read at each start.
     pub sources: Option<ConfigSources>,
     /// The host; without it the engine runs standalone.
     pub host: Option<HostCallbacks<'a>>,
+    /// Whoever handles room types and follows connections.
+    pub rooms: Option<RoomCallbacks<'a>>,
     /// Takes log lines, in batches.
     #[napi(ts_type = "(entries: Array<LogEntry>) => void")]
     pub log: Option<Function<'a, Vec<LogEntry>, Unknown<'static>>>,
@@ -326,6 +334,30 @@ pub struct EngineCounts {
     pub disconnects: HashMap<String, f64>,
 }
 
+/// An open document room.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Copy, Debug)]
+pub struct RoomLife {
+    /// Tells it apart from an earlier one of the same name.
+    pub generation: f64,
+    /// When it was opened, in Unix milliseconds.
+    pub opened_at: f64,
+    /// When it was last joined, edited or left, in Unix milliseconds.
+    pub active_at: f64,
+    /// The document's version: its updates so far.
+    pub version: f64,
+}
+
+/// What rooms are kept to.
+#[napi(object, object_from_js = false)]
+#[derive(Clone, Copy, Debug)]
+pub struct RoomLimits {
+    /// `rooms.max_rooms`.
+    pub max_rooms: u32,
+    /// `rooms.grace_period_ms`.
+    pub grace_period_ms: f64,
+}
+
 /// Rate limits.
 #[napi(object, object_from_js = false)]
 #[derive(Clone, Copy, Debug)]
@@ -415,6 +447,23 @@ impl From<Counts> for EngineCounts {
             permission_denials: number(counts.permission_denials),
             disconnects: disconnects.map(|(code, n)| (code.to_owned(), number(n))).collect(),
         }
+    }
+}
+
+impl From<Life> for RoomLife {
+    fn from(life: Life) -> Self {
+        Self {
+            generation: number(life.generation),
+            opened_at: number(life.opened_at_ms),
+            active_at: number(life.active_at_ms),
+            version: number(life.version),
+        }
+    }
+}
+
+impl From<&Rooms> for RoomLimits {
+    fn from(rooms: &Rooms) -> Self {
+        Self { max_rooms: count(rooms.max_rooms), grace_period_ms: number(rooms.grace_period_ms) }
     }
 }
 

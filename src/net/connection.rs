@@ -5,7 +5,7 @@
 //! Until the join is complete nothing is read: what the client sends meanwhile waits in the kernel, in order.
 
 mod clock;
-mod close;
+pub(super) mod close;
 mod pace;
 
 use std::{net::IpAddr, sync::Arc};
@@ -21,7 +21,7 @@ use crate::{
     ids::RoomId,
     limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
     net::{
-        OpenConnection, Shared,
+        OpenConnection, Shared, handled,
         join::{JoinRequest, Joined},
         places::Place,
         rate::{Class, Rates},
@@ -60,12 +60,14 @@ pub(crate) fn run(
         let joined = Box::pin(request.join(&shared, Arc::clone(&outbox), &mut half_open)).await;
         let reason = match joined {
             Ok(joined) => {
+                let mirror = Box::pin(handled::follow(&shared, &joined, &outbox, json)).await;
                 joined.log_connected();
                 let since = Instant::now();
                 let mut connection =
                     Connection::new(&mut socket, &outbox, &shared, &joined, address, json);
                 let reason = connection.serve().await;
                 json = connection.speech == Speech::Json;
+                drop(mirror);
                 connection.hook(&joined, "realtime:client:disconnected");
                 joined.log_disconnected(reason.as_ref(), since.elapsed());
                 if reason.is_some() {
@@ -167,7 +169,7 @@ impl<'a> Connection<'a> {
             self.say(&ServerControl::ConnectionAck {
                 room_id: self.joined.room_id.as_str(),
                 client_id: &self.joined.session.client_name(),
-                can_edit: self.joined.grant.can_edit,
+                can_edit: Some(self.joined.grant.can_edit),
                 correlation_id: self.joined.correlation.as_str(),
             });
         }

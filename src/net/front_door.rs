@@ -16,6 +16,7 @@ use crate::{
     limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT},
     net::{
         OpenConnection, Shared, connection,
+        handled::{self, HandledRequest},
         head::{Head, HeadError, TLS_HANDSHAKE},
         http,
         join::{JoinRequest, room_of_path, spelling},
@@ -281,6 +282,7 @@ async fn upgrade(
         let ours = || target.as_ref().map_or_else(|_| "".into(), |room| room.as_str().into());
         spelled.clone().unwrap_or_else(ours)
     });
+    let handling = target.as_ref().ok().and_then(|room| shared.handlers.handling(room.kind()));
     let request = JoinRequest {
         connection: shared.next_connection(),
         correlation,
@@ -301,8 +303,14 @@ async fn upgrade(
         Socket::new(stream, rest, config.network.read_buffer_size, config.limits.message_bytes_max)
     });
     // A task of its own: the handshake's buffers are given back before the connection's long life begins.
-    if let Ok(socket) = socket {
-        tokio::spawn(connection::run(socket, request, open, place, shared));
+    let Ok(socket) = socket else { return };
+    match handling {
+        Some(handling) => {
+            if let Some(request) = HandledRequest::new(request, handling, head) {
+                tokio::spawn(handled::run(socket, request, open, place, shared));
+            }
+        }
+        None => drop(tokio::spawn(connection::run(socket, request, open, place, shared))),
     }
 }
 

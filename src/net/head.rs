@@ -110,6 +110,19 @@ impl Head {
         }))
     }
 
+    /// The request target, query included.
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// All headers in order, names in lower case.
+    pub fn into_headers(self) -> Vec<(String, String)> {
+        self.headers
+    }
+
     /// First header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.values(name).next()

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod denials;
 pub mod exposure;
 pub mod front_door;
+pub mod handled;
 pub mod head;
 pub mod http;
 pub mod join;
@@ -35,8 +36,8 @@ use crate::{
     ids::ConnectionId,
     limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HTTP_CONNECTIONS_MAX},
     net::{
-        client_address::TrustedProxies, denials::Denials, places::Places, recheck::Rechecks,
-        sessions::Sessions, tls::Certificate,
+        client_address::TrustedProxies, denials::Denials, handled::Handlers, places::Places,
+        recheck::Rechecks, sessions::Sessions, tls::Certificate,
     },
     room::registry::Registry,
     store::Store,
@@ -57,6 +58,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Security events.
     pub security: Arc<SecurityEvents>,
+    /// Room types that somebody else handles.
+    pub handlers: Arc<dyn Handlers>,
     /// Admitted connections.
     pub sessions: Arc<Sessions>,
     /// Live sessions whose rights are asked for again.
@@ -93,6 +96,7 @@ impl Shared {
     /// Puts the parts together.
     pub fn new(
         registry: Arc<Registry>,
+        handlers: Arc<dyn Handlers>,
         pages: pages::Pages,
         certificate: Option<Arc<Certificate>>,
         address: SocketAddr,
@@ -102,6 +106,7 @@ impl Shared {
         let per_address =
             context.config.rate_limiting.connections_per_ip.min(HANDSHAKES_PER_ADDRESS_MAX);
         Self {
+            handlers,
             sessions: Arc::new(Sessions::new(&context.config)),
             rechecks: Arc::new(Rechecks::new(&context.config)),
             denials: Denials::default(),

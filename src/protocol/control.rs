@@ -14,8 +14,8 @@ pub enum ServerControl<'a> {
         room_id: &'a str,
         /// The connection's public name.
         client_id: &'a str,
-        /// Whether edits of this session are taken.
-        can_edit: bool,
+        /// Whether edits of this session are taken; `None` = the room is no document.
+        can_edit: Option<bool>,
         /// What the connection is called in the server's log.
         correlation_id: &'a str,
     },
@@ -86,7 +86,7 @@ impl ServerControl<'_> {
                 event: Some("connection.ack"),
                 room_id: Some(room_id),
                 client_id: Some(client_id),
-                can_edit: Some(can_edit),
+                can_edit,
                 correlation_id: Some(correlation_id),
                 ..Wire::of("control")
             },
@@ -216,7 +216,7 @@ mod tests {
         let ack = ServerControl::ConnectionAck {
             room_id: "records:1",
             client_id: "c",
-            can_edit: true,
+            can_edit: Some(true),
             correlation_id,
         };
         assert_eq!(

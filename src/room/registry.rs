@@ -41,29 +41,57 @@ pub struct Registry {
 struct Entry {
     /// The user who opened it.
     opener: String,
-    vacancy: Arc<Vacancy>,
+    activity: Arc<Activity>,
+    opened_at_ms: u64,
     /// Tells an actor that leaves apart from its successor of the same name.
     generation: u64,
     commands: RoomHandle,
 }
 
-/// Whether anybody is in a room, and since when not; written by the room.
-#[derive(Debug, Default)]
-pub(super) struct Vacancy(AtomicU64);
+/// An open room, as far as it is known without asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// Tells it apart from an earlier one of the same name.
+    pub generation: u64,
+    /// Unix milliseconds of its opening.
+    pub opened_at_ms: u64,
+    /// Unix milliseconds of the last join, edit or leave.
+    pub active_at_ms: u64,
+    /// The document's version: its updates so far.
+    pub version: u64,
+}
 
-impl Vacancy {
+/// What a room does, for whoever looks from outside; written by the room.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    /// Since when nobody is there; 0 = somebody is.
+    vacant_since_ms: AtomicU64,
+    at_ms: AtomicU64,
+    version: AtomicU64,
+}
+
+impl Activity {
     /// Somebody is there.
-    pub(super) fn end(&self) {
-        self.0.store(0, Ordering::Release);
+    pub(super) fn occupied(&self) {
+        self.vacant_since_ms.store(0, Ordering::Release);
+        self.at_ms.store(unix_ms(), Ordering::Relaxed);
     }
 
     /// Nobody is there from now on.
-    pub(super) fn begin(&self) {
-        self.0.store(unix_ms(), Ordering::Release);
+    pub(super) fn vacant(&self) {
+        let now_ms = unix_ms();
+        self.vacant_since_ms.store(now_ms, Ordering::Release);
+        self.at_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    fn since_ms(&self) -> Option<u64> {
-        Some(self.0.load(Ordering::Acquire)).filter(|since| *since > 0)
+    /// The document has this version now.
+    pub(super) fn changed(&self, version: u64) {
+        self.version.store(version, Ordering::Relaxed);
+        self.at_ms.store(unix_ms(), Ordering::Relaxed);
+    }
+
+    fn vacant_since_ms(&self) -> Option<u64> {
+        Some(self.vacant_since_ms.load(Ordering::Acquire)).filter(|since| *since > 0)
     }
 }
 
@@ -133,6 +161,16 @@ impl Registry {
         self.rooms.lock().get(room).map(|entry| entry.commands.clone())
     }
 
+    /// What is known of a room without asking it; `None` = it is not open.
+    pub fn life(&self, room: &RoomId) -> Option<Life> {
+        self.rooms.lock().get(room).map(|entry| Life {
+            generation: entry.generation,
+            opened_at_ms: entry.opened_at_ms,
+            active_at_ms: entry.activity.at_ms.load(Ordering::Relaxed),
+            version: entry.activity.version.load(Ordering::Relaxed),
+        })
+    }
+
     /// Number of open rooms.
     pub fn len(&self) -> usize {
         self.rooms.lock().len()
@@ -193,7 +231,8 @@ impl Registry {
     /// `false` = there are people in all of them.
     fn make_place(&self, opener: &str) -> bool {
         let rooms = self.rooms.lock();
-        let empty = rooms.values().filter_map(|entry| Some((entry, entry.vacancy.since_ms()?)));
+        let empty =
+            rooms.values().filter_map(|entry| Some((entry, entry.activity.vacant_since_ms()?)));
         let Some((entry, _)) = empty.min_by_key(|(entry, since)| (entry.opener != opener, *since))
         else {
             return false;
@@ -217,10 +256,12 @@ impl Registry {
         }
         let (commands, mailbox) = mpsc::channel(ROOM_MAILBOX_MAX);
         let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
-        let vacancy = Arc::<Vacancy>::default();
+        let activity = Arc::<Activity>::default();
+        activity.occupied();
         let entry = Entry {
             opener: opener.to_owned(),
-            vacancy: Arc::clone(&vacancy),
+            activity: Arc::clone(&activity),
+            opened_at_ms: unix_ms(),
             generation,
             commands: commands.clone(),
         };
@@ -234,7 +275,7 @@ impl Registry {
             Arc::downgrade(self),
             mailbox,
             commands.downgrade(),
-            vacancy,
+            activity,
         );
         tokio::spawn(actor.run());
         log::info!(event = "room_created", room = room.as_str(); "room {room}: opened");

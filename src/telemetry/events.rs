@@ -104,6 +104,7 @@ pub const EVENTS: &[Event] = events! {
     "host_api_down" "warn" ["error"] "microservice: too many did in a row; the API is left alone for a while";
     "host_api_up" "info" [""] "microservice: it answers again";
 
+    "handler_failed" "warn" ["correlation_id error room stage"] "the handler of a room type threw, or refused a connection; stage says where";
     "hooks_dropped" "warn" ["count"] "the JavaScript thread does not keep up with hooks";
     "log_dropped" "warn" ["count"] "the JavaScript thread does not keep up with log lines";
 };

@@ -229,7 +229,7 @@ fn the_table_of_events_is_the_codes() {
         let json = names_behind(&code, "\"event\":\"", '"').into_iter();
         named.extend(json.filter(|name| !name.contains('.')).map(str::to_owned));
     }
-    for file in ["adapter/cli/signals.ts", "adapter/server.ts"] {
+    for file in ["adapter/cli/signals.ts", "adapter/server.ts", "adapter/rooms/index.ts"] {
         let code = fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         named.extend(names_behind(&code, "event: '", '\'').into_iter().map(str::to_owned));
     }

@@ -22,6 +22,7 @@ mod drafts;
 #[cfg(target_os = "linux")]
 mod flow;
 mod front_door;
+mod handled;
 mod host_api;
 mod http;
 mod invariants;

@@ -9,24 +9,24 @@ use crate::{
 };
 
 /// What an ended connection was about.
-pub(super) struct About<'a> {
+pub(in crate::net) struct About<'a> {
     /// What it is called in log lines and hooks.
     pub correlation: &'a CorrelationId,
     /// The room it asked for, if that is one.
     pub room: Option<&'a RoomId>,
-    /// The client speaks JSON.
+    /// The client speaks JSON, or its room is handled outside of the engine.
     pub json: bool,
 }
 
 /// Says why, then closes, and gives the peer a moment to do the same.
-pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &About<'_>) {
+pub(in crate::net) async fn close(socket: &mut Socket, reason: &CloseReason, about: &About<'_>) {
     if matches!(reason, CloseReason::Dead) {
         return;
     }
     let denies = matches!(reason, CloseReason::AuthFailed | CloseReason::PermissionDenied);
     let broke_the_protocol =
         matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
-    if !broke_the_protocol {
+    if !broke_the_protocol && !matches!(reason, CloseReason::ByHandler(..)) {
         let (message, correlation_id) = (reason.message(), about.correlation.as_str());
         let told = match reason {
             CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked {
@@ -34,7 +34,7 @@ pub(super) async fn close(socket: &mut Socket, reason: &CloseReason, about: &Abo
                 correlation_id,
             },
             _ => ServerControl::Error {
-                code: reason.code(),
+                code: reason.told_code(),
                 message: &message,
                 correlation_id,
                 room_id: about.room.map(RoomId::as_str),

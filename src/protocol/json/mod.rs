@@ -15,7 +15,10 @@ mod write;
 
 pub use self::{
     color::{color_of, is_color},
-    read::{ClientJson, ClientPresence, JsonError, Level, Moderation, PresenceChange, read},
+    read::{
+        ClientJson, ClientPresence, JsonError, Level, Moderation, PresenceChange, is_json, is_ping,
+        read,
+    },
     write::{
         Participant, Presence, RoomState, Sync, User, presence, room_state, sync, sync_request,
     },

@@ -124,6 +124,19 @@ impl JsonError {
 /// Longest text of a notice or a reason, in characters.
 const TEXT_CHARS_MAX: usize = 500;
 
+/// Longest ping, in bytes.
+const PING_BYTES_MAX: usize = 1024;
+
+/// Whether a message is a ping. A long one is not: it is not parsed for that.
+pub fn is_ping(bytes: &[u8]) -> bool {
+    bytes.len() <= PING_BYTES_MAX && read(bytes) == Ok(ClientJson::Ping)
+}
+
+/// Whether a message is JSON, of any kind and at most 128 deep.
+pub fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+}
+
 /// Reads a client's message. The parser has its own nesting bound (128), so depth costs no stack.
 pub fn read(bytes: &[u8]) -> Result<ClientJson, JsonError> {
     // serde takes an array for a struct; the protocol knows objects only.

@@ -29,7 +29,7 @@ impl Actor {
             new.outbox.push(ws_frame::binary(&sync::sync_step1(&state_vector)));
         }
         self.leaves_at = None;
-        self.vacancy.end();
+        self.activity.occupied();
         let session = new.session;
         // A reconnecting user takes over the ids of their own half-open session, nobody else's.
         self.awareness.register(session, &new.identity.user_id);
@@ -74,7 +74,7 @@ impl Actor {
         member.say(&ServerControl::ConnectionAck {
             room_id: member.room_name(&self.room),
             client_id: &session.client_name(),
-            can_edit,
+            can_edit: Some(can_edit),
             correlation_id: member.correlation.as_str(),
         });
         if !can_edit {
@@ -104,7 +104,7 @@ impl Actor {
         self.tell_person(session, &member, Presence::Left);
         if self.members.is_empty() {
             self.leaves_at = Some(Instant::now() + self.stay());
-            self.vacancy.begin();
+            self.activity.vacant();
             self.start_write_back();
         }
     }

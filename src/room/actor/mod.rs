@@ -42,7 +42,7 @@ use crate::{
         fan_out::FanOut,
         load::{LoadError, Loaded, load},
         member::Member,
-        registry::{Registry, Vacancy},
+        registry::{Activity, Registry},
         write_back::{Hurry, WriteBack},
     },
     store::{CommitWatch, StoreError},
@@ -104,7 +104,7 @@ pub(super) struct Actor {
     reseeded: Option<String>,
     /// When it leaves memory; `None` while somebody is here.
     leaves_at: Option<Instant>,
-    vacancy: Arc<Vacancy>,
+    activity: Arc<Activity>,
     closing: Vec<oneshot::Sender<()>>,
     pub(super) stopping: bool,
     place_wanted: bool,
@@ -121,7 +121,7 @@ impl Actor {
         registry: Weak<Registry>,
         mailbox: mpsc::Receiver<RoomCommand>,
         own: mpsc::WeakSender<RoomCommand>,
-        vacancy: Arc<Vacancy>,
+        activity: Arc<Activity>,
     ) -> Self {
         let now = Instant::now();
         let awareness = AwarenessTable::new(
@@ -158,7 +158,7 @@ impl Actor {
             snapshotting: false,
             updated_at: now,
             leaves_at: Some(now),
-            vacancy,
+            activity,
             closing: Vec::new(),
             stopping: false,
             place_wanted: false,
@@ -259,10 +259,11 @@ impl Actor {
     }
 
     async fn open(&mut self, loaded: Loaded) -> Result<(), Ended> {
-        self.vacancy.begin();
+        self.activity.vacant();
         self.leaves_at = Some(Instant::now() + self.stay());
         self.document = loaded.document;
         self.last_seq = loaded.last_seq;
+        self.activity.changed(self.last_seq);
         self.watch = CommitWatch::starting_at(loaded.last_seq);
         self.tail_bytes = loaded.tail_bytes;
         self.state_bytes = loaded.snapshot_bytes + loaded.tail_bytes;

@@ -236,6 +236,7 @@ impl Actor {
         self.tail_bytes += bytes.len() as u64;
         self.state_bytes += bytes.len() as u64;
         self.updated_at = Instant::now();
+        self.activity.changed(self.last_seq);
         self.write_back.touched();
         self.write_back.history.mark(self.updated_at, self.last_seq);
         self.context.metrics.updates_applied.inc();

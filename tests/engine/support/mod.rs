@@ -3,6 +3,7 @@
 pub mod api;
 pub mod client;
 pub mod echo;
+pub mod handlers;
 pub mod host;
 pub mod json_client;
 pub mod log;
@@ -11,6 +12,7 @@ pub mod server;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use handlers::FakeHandlers;
 pub use host::FakeHost;
 pub use json_client::JsonClient;
 pub use server::Server;

@@ -12,6 +12,7 @@ use civicpress_realtime::{
     config::{Config, Durability},
     engine::{self, Engine},
     limits::WORKER_STACK_BYTES,
+    net::handled::{Handlers, NoHandlers},
     store::sqlite::{SqliteOptions, SqliteStore},
 };
 use tokio::{
@@ -60,7 +61,14 @@ impl Server {
 
     pub fn on(folder: Arc<tempfile::TempDir>, config: Config, host: Arc<FakeHost>) -> Self {
         let runtime = Arc::new(engine::runtime(&config).unwrap());
-        Self::in_runtime(runtime, None, folder, config, host)
+        Self::in_runtime(runtime, None, folder, config, host, Arc::new(NoHandlers))
+    }
+
+    /// As [`Self::with`], and `handlers` handles its room types.
+    pub fn handled(config: Config, host: Arc<FakeHost>, handlers: Arc<dyn Handlers>) -> Self {
+        let runtime = Arc::new(engine::runtime(&config).unwrap());
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::in_runtime(runtime, None, folder, config, host, handlers)
     }
 
     /// As [`Self::with`], and [`Self::forward`] works.
@@ -74,7 +82,8 @@ impl Server {
         };
         let driver = thread::Builder::new().stack_size(WORKER_STACK_BYTES).spawn(drive).unwrap();
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::in_runtime(runtime, Some((stop, driver)), folder, config, host)
+        let driver = Some((stop, driver));
+        Self::in_runtime(runtime, driver, folder, config, host, Arc::new(NoHandlers))
     }
 
     /// Puts the server's clock forward; what is due by then happens.
@@ -93,11 +102,12 @@ impl Server {
         folder: Arc<tempfile::TempDir>,
         mut config: Config,
         host: Arc<FakeHost>,
+        handlers: Arc<dyn Handlers>,
     ) -> Self {
         config.system_data_dir = folder.path().into();
         let store = SqliteStore::open(SqliteOptions::from_config(&config).unwrap()).unwrap();
         let shared: Arc<FakeHost> = Arc::clone(&host);
-        let started = Engine::start(config.clone(), shared, Arc::new(store));
+        let started = Engine::start_with(config.clone(), shared, Arc::new(store), handlers);
         let engine = runtime.block_on(started).unwrap();
         let address = engine.address();
         let (engine, runtime) = (Some(engine), Some(runtime));

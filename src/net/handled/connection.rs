@@ -1,0 +1,413 @@
+//! One connection of a room that somebody else handles: the loop between a socket and its handler's inbox.
+//!
+//! It never waits for the handler: when that is behind, the socket is not read from, and TCP makes the client
+//! wait. What the client sends before its handler is ready for messages waits in the inbox, in order.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Frames, Peer,
+    join::{HandledRequest, Joined},
+};
+use crate::{
+    error::{CloseReason, RATE_LIMIT_EXCEEDED},
+    limits::{HANDLER_STALL, MESSAGES_PER_WAKE_MAX},
+    net::{
+        OpenConnection, Shared,
+        connection::close,
+        places::Place,
+        rate::{Class, Rates, Step},
+        socket::{Incoming, Socket},
+    },
+    protocol::{
+        control::ServerControl,
+        json::{self, Level},
+        ws_frame,
+    },
+    room::outbox::Outbox,
+    telemetry::security::Violation,
+    time::unix_ms,
+};
+
+/// The peer went by itself, and said no more than that.
+const NO_STATUS: u16 = 1005;
+
+/// Serves one connection from its 101 to its end. `place` is given back once it is admitted, `open` at its end.
+pub(in crate::net) async fn run(
+    mut socket: Socket,
+    request: HandledRequest,
+    open: OpenConnection,
+    place: Place,
+    shared: Arc<Shared>,
+) {
+    let _open = open;
+    shared.metrics.connections_opened.inc();
+    let outbox = Arc::<Outbox>::default();
+    let (session, room) = (request.session, request.room.clone());
+    let correlation = request.correlation.clone();
+    let peer =
+        Peer::new(session, correlation.clone(), room.clone(), Frames::Text, Arc::clone(&outbox));
+    let mut half_open = Some(place);
+    let joined = Box::pin(request.join(&shared, &peer, &mut half_open)).await;
+    let reason = match joined {
+        Ok(joined) => {
+            joined.log_connected();
+            let since = Instant::now();
+            let reason = Connection::new(&mut socket, &outbox, &shared, &joined).serve().await;
+            joined.log_disconnected(reason.as_ref(), since.elapsed());
+            match &reason {
+                Some(reason) => joined.ending.note(reason.close_code(), reason.close_text()),
+                None => joined.ending.note(NO_STATUS, String::new()),
+            }
+            reason
+        }
+        Err(reason) => {
+            // What the handler said and how it closed counts for more than what followed from it.
+            let reason = outbox.closing().unwrap_or(reason);
+            log::info!(
+                event = "client_refused", connection = session.0,
+                correlation_id = correlation.as_str(), room = room.as_str(), code = reason.code();
+                "connection {}: refused: {}", session.0, reason.code()
+            );
+            socket.queue_taken(&mut outbox.take());
+            Some(reason)
+        }
+    };
+    peer.end();
+    if let Some(reason) = reason {
+        shared.metrics.closes.inc(reason.code());
+        let about = close::About { correlation: &correlation, room: Some(&room), json: true };
+        Box::pin(close::close(&mut socket, &reason, &about)).await;
+    }
+    shared.metrics.bytes_out.add(socket.bytes_out());
+    shared.metrics.connections_closed.inc();
+}
+
+struct Connection<'a> {
+    socket: &'a mut Socket,
+    outbox: &'a Outbox,
+    shared: &'a Shared,
+    joined: &'a Joined,
+    rates: Rates,
+    was_throttled: bool,
+    heard_at: Instant,
+    pinged: bool,
+    /// Since when the handler takes no further message.
+    stalled_since: Option<Instant>,
+}
+
+impl<'a> Connection<'a> {
+    fn new(
+        socket: &'a mut Socket,
+        outbox: &'a Outbox,
+        shared: &'a Shared,
+        joined: &'a Joined,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            socket,
+            outbox,
+            shared,
+            joined,
+            rates: Rates::new(&shared.config.rate_limiting, now),
+            was_throttled: false,
+            heard_at: now,
+            pinged: false,
+            stalled_since: None,
+        }
+    }
+
+    /// Serves until somebody ends it; `None` = the peer went by itself.
+    async fn serve(&mut self) -> Option<CloseReason> {
+        let mut stopped = self.shared.stopped.clone();
+        let stop = stopped.changed();
+        tokio::pin!(stop);
+        let timer = sleep_until(self.next_deadline());
+        tokio::pin!(timer);
+        let mut may_read = true;
+        loop {
+            if let Some(reason) = self.refill() {
+                return Some(reason);
+            }
+            if self.socket.write().is_err() {
+                return None;
+            }
+            let has_room = self.has_room();
+            let read = has_room && self.rates.may_read() && !self.socket.is_answering();
+            if may_read && read {
+                match self.receive() {
+                    Ok(more) => may_read = more,
+                    Err(end) => return end,
+                }
+                if may_read || !self.socket.is_drained() {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            }
+            if self.socket.is_drained() && self.outbox.has_frames() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            timer.as_mut().reset(self.next_deadline());
+            tokio::select! {
+                () = self.outbox.ready() => {}
+                () = self.joined.inbox.window().done(), if !has_room => {}
+                ready = self.socket.ready(read) => match ready {
+                    Ok(readable) => may_read |= readable,
+                    Err(_) => return None,
+                },
+                () = &mut timer => {
+                    if let Some(reason) = self.tick() {
+                        return Some(reason);
+                    }
+                }
+                _ = &mut stop => return Some(CloseReason::ShuttingDown),
+            }
+        }
+    }
+
+    /// Takes what the handler queued, once the last lot is written.
+    fn refill(&mut self) -> Option<CloseReason> {
+        if !self.socket.is_drained() {
+            return self.outbox.closing().inspect(|_| self.socket.drop_unsent());
+        }
+        let mut taken = self.outbox.take();
+        self.socket.queue_taken(&mut taken);
+        taken.closing
+    }
+
+    fn has_room(&mut self) -> bool {
+        let has_room = self.joined.inbox.window().has_room();
+        self.stalled_since =
+            if has_room { None } else { self.stalled_since.or_else(|| Some(Instant::now())) };
+        has_room
+    }
+
+    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
+    fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
+        let now = Instant::now();
+        let allowed = self.rates.wake_bytes();
+        let mut left = allowed;
+        let outcome = self.receive_within(&mut left, now);
+        self.spend(Class::Bytes, (allowed - left) as u64, now);
+        if matches!(outcome, Ok(false)) {
+            self.rates.caught_up();
+        }
+        outcome
+    }
+
+    fn receive_within(
+        &mut self,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Result<bool, Option<CloseReason>> {
+        for _ in 0..MESSAGES_PER_WAKE_MAX {
+            match self.socket.read(budget) {
+                Incoming::Nothing => return Ok(false),
+                Incoming::Later => return Ok(true),
+                Incoming::Gone => {
+                    // The answer to the close frame may be queued.
+                    drop(self.socket.write());
+                    return Err(None);
+                }
+                Incoming::Violation(reason) => {
+                    self.report(Violation::BadFrame);
+                    return Err(Some(reason));
+                }
+                Incoming::Alive => {
+                    self.heard(now);
+                    self.spend(Class::Control, 1, now);
+                }
+                Incoming::Text(text) => self.message(text.as_bytes(), now),
+                Incoming::Binary(bytes) => self.message(&bytes, now),
+            }
+            if self.rates.is_empty()
+                || self.socket.is_answering()
+                || !self.joined.inbox.window().has_room()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Answers a ping, refuses what is no JSON, and gives everything else to the handler.
+    fn message(&mut self, bytes: &[u8], now: Instant) {
+        self.heard(now);
+        self.spend(Class::Control, 1, now);
+        self.shared.metrics.messages_in.inc();
+        self.shared.metrics.bytes_in.add(bytes.len() as u64);
+        if json::is_ping(bytes) {
+            let pong = ServerControl::Pong { timestamp_ms: unix_ms() };
+            self.socket.queue(ws_frame::text(&pong.to_json()));
+        } else if json::is_json(bytes) {
+            // Copied out of the read buffer, which one kept slice would pin.
+            self.joined.inbox.put(Bytes::copy_from_slice(bytes));
+        } else {
+            self.refuse("control_invalid");
+        }
+    }
+
+    fn refuse(&mut self, code: &'static str) {
+        self.shared.metrics.frames_refused.inc(code);
+        self.report(Violation::HostileMessage);
+        let request = &self.joined.request;
+        log::warn!(
+            event = "frame_refused", connection = request.session.0,
+            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
+            user = self.user(), code = code;
+            "connection {}: a message of {} to {} was refused: {code}",
+            request.session.0, self.user(), request.room
+        );
+        let answer = ServerControl::Error {
+            code,
+            message: "The message is not understood",
+            correlation_id: request.correlation.as_str(),
+            room_id: Some(request.room.as_str()),
+        };
+        self.socket.queue(ws_frame::text(&answer.to_json()));
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.pinged = false;
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let limits = &self.shared.config.limits;
+        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
+        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
+        let stall = self.stalled_since.map(|since| since + HANDLER_STALL);
+        let expiry = self.time_left().map(|left| Instant::now() + left);
+        let soon = [stall, expiry, self.rates.next_deadline()].into_iter().flatten().min();
+        let next = soon.map_or(life, |soon| soon.min(life));
+        next.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// How long the token still holds.
+    fn time_left(&self) -> Option<Duration> {
+        let at_ms = self.joined.identity.expires_at_ms?;
+        // Bounded so that a token for the year 9999 does not overflow the clock.
+        Some(Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000)))
+    }
+
+    /// Does what is due because time has passed.
+    fn tick(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        if self.time_left().is_some_and(|left| left.is_zero()) {
+            return Some(CloseReason::TokenExpired);
+        }
+        if self.stalled_since.is_some_and(|since| since + HANDLER_STALL <= now) {
+            return Some(CloseReason::HandlerFailed);
+        }
+        if let Some(reason) = self.escalate(now) {
+            return Some(reason);
+        }
+        if self.rates.is_empty() || self.stalled_since.is_some() {
+            // It cannot be heard because we do not listen.
+            self.heard(now);
+        }
+        let (limits, cleanup) =
+            (&self.shared.config.limits, &self.shared.config.connection_cleanup);
+        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
+        if cleanup.enabled {
+            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
+        }
+        let silent = now.duration_since(self.heard_at);
+        if silent >= silence_max {
+            return Some(CloseReason::Dead);
+        }
+        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
+            self.pinged = true;
+            self.socket.queue(ws_frame::ping());
+        }
+        None
+    }
+
+    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
+    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
+        if !self.rates.take(class, cost, now) {
+            return;
+        }
+        self.shared.metrics.throttled.inc(class.name());
+        if !std::mem::replace(&mut self.was_throttled, true) {
+            let request = &self.joined.request;
+            log::info!(
+                event = "throttled", connection = request.session.0,
+                correlation_id = request.correlation.as_str(), address:% = request.address,
+                user = self.user(), room = request.room.as_str(), class = class.name();
+                "connection {}: {} sends {} faster than it may and is slowed down",
+                request.session.0, self.user(), class.name()
+            );
+        }
+    }
+
+    /// Warns or ends a client that stays ahead of its rate.
+    fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
+        let step = self.rates.escalate(now)?;
+        let rate = self.shared.config.rate_limiting.messages_per_second;
+        let reason = CloseReason::RateLimit(rate);
+        let request = &self.joined.request;
+        log::warn!(
+            event = "rate_limited", connection = request.session.0,
+            correlation_id = request.correlation.as_str(), address:% = request.address,
+            user = self.user(), room = request.room.as_str(),
+            step = if step == Step::Notice { "notice" } else { "close" }, count = rate;
+            "connection {}: {} stays ahead of {rate} messages per second",
+            request.session.0, self.user()
+        );
+        self.report(Violation::RateLimit);
+        if step == Step::Close {
+            return Some(reason);
+        }
+        self.shared.metrics.rate_notices.inc();
+        let notice = ServerControl::Notice {
+            code: RATE_LIMIT_EXCEEDED,
+            level: Level::Warning,
+            message: &reason.message(),
+            correlation_id: request.correlation.as_str(),
+        };
+        self.socket.queue(ws_frame::text(&notice.to_json()));
+        None
+    }
+
+    fn report(&self, violation: Violation) {
+        let Joined { request, identity, .. } = self.joined;
+        let user = Some(identity.user_id.as_str());
+        self.shared.security.report(violation, request.address, user, &request.correlation);
+    }
+
+    /// The user's id, fit for a log.
+    fn user(&self) -> String {
+        self.joined.identity.user_id.escape_debug().take(64).collect()
+    }
+}
+
+impl Joined {
+    fn log_connected(&self) {
+        let Self { request, identity, .. } = self;
+        let user = identity.user_id.as_str();
+        log::info!(
+            event = "client_connected", connection = request.session.0,
+            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
+            address:% = request.address, user = user;
+            "connection {}: {} joined {}", request.session.0, user.escape_debug(), request.room
+        );
+    }
+
+    fn log_disconnected(&self, reason: Option<&CloseReason>, after: Duration) {
+        let Self { request, identity, .. } = self;
+        let user = identity.user_id.as_str();
+        let code = reason.map_or("CLIENT_LEFT", CloseReason::code);
+        let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        log::info!(
+            event = "client_disconnected", connection = request.session.0,
+            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
+            user = user, code = code, duration_ms = duration_ms;
+            "connection {}: {} left {}: {code}", request.session.0, user.escape_debug(), request.room
+        );
+    }
+}
