@@ -116,6 +116,9 @@ pub const HELD_BYTES_MAX: usize = 256 * 1024;
 pub const HELD_USER_SHARE: usize = 8;
 /// Updates up to this size are applied on the room's own task; larger ones on the compute threads.
 pub const INLINE_UPDATE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes an update may have yrs copy on the room's own task, at most: it cuts strings at so many places, and each
+/// may be as long as the document.
+pub const INLINE_COPY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Stack of each thread that runs yrs, in bytes of address space.
 pub const WORKER_STACK_BYTES: usize = 32 * 1024 * 1024;
 /// Jobs waiting for the compute threads.

@@ -4,6 +4,7 @@
 //! arrive, because pending state inside yrs can stay for ever or corrupt the document. Every call into yrs
 //! runs inside `catch_unwind`; a document that panicked is [`DocumentError::Broken`] and must be dropped.
 
+mod cuts;
 #[cfg(test)]
 pub(crate) mod fault;
 mod held;
@@ -157,12 +158,16 @@ impl Document {
         let scan = update.scan();
         let growth = self.shape.judge(scan)?;
         self.afford(scan)?;
+        let cuts_much = self.cuts_much(cuts::places_max(scan));
         let applied = self.guarded(|doc| {
             #[cfg(test)]
             fault::trip(update.bytes());
             let update = Update::decode_v1(update.bytes())
                 .map_err(|_| DocumentError::Refused("UNDECODABLE"))?;
             let mut txn = doc.transact_mut();
+            if cuts_much {
+                cuts::cut(&mut txn, scan, update.delete_set());
+            }
             txn.apply_update(update).map_err(|_| DocumentError::Broken)?;
             if txn.has_missing_updates() {
                 // The guard let through what it should have held. Leaving it inside yrs could poison the

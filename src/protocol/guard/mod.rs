@@ -111,6 +111,11 @@ impl Scan {
         self.sections.is_empty() && self.delete_ranges == 0
     }
 
+    /// Where its structs part what is there, as clients and clocks.
+    pub(crate) fn cuts(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.stretches.iter().flat_map(shape::Stretch::cuts)
+    }
+
     /// What a document lacks before it can take the update whole; `clock_of` tells the document's clock of a
     /// client, 0 if unknown. `None`: everything is there.
     ///

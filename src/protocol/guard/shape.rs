@@ -45,6 +45,16 @@ pub(crate) struct Stretch {
     pub(super) listed: bool,
 }
 
+impl Stretch {
+    /// The clocks after its left and before its right neighbour, which it parts from what was there.
+    pub(super) fn cuts(&self) -> impl Iterator<Item = (u64, u32)> + use<> {
+        let left = self.left.filter(|_| !self.within_left);
+        let after = left.map(|place| (place.client, place.clock.saturating_add(1)));
+        let before = self.right.map(|place| (place.client, place.clock));
+        after.into_iter().chain(before)
+    }
+}
+
 /// Structs from a clock on, up to the next run of their client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {

@@ -10,7 +10,6 @@ use crate::{
     broker::Published,
     error::CloseReason,
     ids::SessionId,
-    limits::INLINE_UPDATE_BYTES_MAX,
     protocol::{
         guard::{Admitted, Scan},
         json, sync, ws_frame,
@@ -51,7 +50,7 @@ impl Actor {
         let update = self.reunite(session, update).await?;
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
-        let (applied, update) = if update.bytes().len() > INLINE_UPDATE_BYTES_MAX {
+        let (applied, update) = if self.document.is_heavy(&update) {
             self.flush_fan_out();
             self.on_document(true, move |document| (document.apply(&update, exact), update)).await?
         } else {
@@ -114,7 +113,7 @@ impl Actor {
         update: Admitted,
     ) -> Result<(), Ended> {
         self.flush_fan_out();
-        let heavy = update.bytes().len() > INLINE_UPDATE_BYTES_MAX;
+        let heavy = self.document.is_heavy(&update);
         let work = move |document: &mut Document| (document.apply_part(&update), update);
         let (part, update) = self.on_document(heavy, work).await?;
         let update = update.bytes().clone();
@@ -185,7 +184,7 @@ impl Actor {
     /// for the last of these.
     pub(super) async fn settle_held(&mut self) -> Result<(), Ended> {
         while !self.document.is_whole() {
-            let heavy = self.document.held_bytes() > INLINE_UPDATE_BYTES_MAX;
+            let heavy = self.document.is_held_heavy();
             let settled = self.on_document(heavy, Document::settle).await?;
             let Some(Settled { seq, held, waits, outcome }) = settled else { break };
             // Its author has it; an echo before its commit would be taken for an acknowledgement.
