@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use civicpress_realtime::{
     limits::STATE_VECTOR_ENTRIES_MAX,
     protocol::{
-        guard, json::{self, ClientJson},
+        guard,
+        json::{self, ClientJson},
         sync::{self, ClientMessage},
     },
 };
