@@ -25,8 +25,8 @@ impl Admitted {
 }
 
 /// Checks an update v1. What yrs could not read, or only at a price, is written otherwise and means the same:
-/// values of Yjs before 13 (`ContentJSON`) become today's, and long rows of structs that Yjs would store as one
-/// become one.
+/// values of Yjs before 13 (`ContentJSON`) become today's, deleted ranges stand in order, and long rows of structs
+/// that Yjs would store as one become one.
 pub fn admit(update: Bytes, bounds: &Bounds) -> Result<Admitted, Refusal> {
     let mut bytes = update;
     loop {
@@ -34,7 +34,8 @@ pub fn admit(update: Bytes, bounds: &Bounds) -> Result<Admitted, Refusal> {
         if scanned.rewrites.is_empty() {
             return Ok(Admitted { bytes, scan: scanned.scan });
         }
-        // Ends: no value of old Yjs is left after the first time, and nothing to join after the second.
+        // Ends: after the first time no value of old Yjs is left and ranges are in order, after the second there
+        // is nothing to join.
         bytes = rewrite::apply(&bytes, scanned.rewrites);
     }
 }

@@ -17,6 +17,7 @@ mod clients;
 mod draft;
 mod join;
 mod order;
+mod ranges;
 mod rewrite;
 mod shape;
 mod split;

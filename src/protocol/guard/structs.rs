@@ -18,6 +18,7 @@ use super::{
     clock, clock_end,
     join::{self, Piece},
     order::{self, Link, Node, SectionNodes},
+    ranges,
     rewrite::Rewrite,
     shape::{Kind, Place, Stretch},
     value,
@@ -394,11 +395,13 @@ impl<'a> Scanner<'a> {
             let client = client_id(&mut self.reader)?;
             let index = self.clients.index(client)?;
             self.clients.claim_deletes(index)?;
+            let from = self.reader.position();
             let ranges = self.reader.count(2)?;
             if ranges > self.bounds.structs_max.saturating_sub(self.structs + self.delete_ranges) {
                 return Err(Refusal::TooManyStructs);
             }
             self.delete_ranges += ranges;
+            let mut read = Vec::with_capacity(ranges);
             for _ in 0..ranges {
                 let start = clock(&mut self.reader)?;
                 let len = clock(&mut self.reader)?;
@@ -412,6 +415,10 @@ impl<'a> Scanner<'a> {
                 if self.places.is_some() || wanted {
                     self.deletes.push((index, start, end));
                 }
+                read.push((start, end));
+            }
+            if !read.is_sorted() {
+                self.rewrites.push(ranges::in_order(from, self.reader.position(), read));
             }
         }
         Ok(())

@@ -203,6 +203,21 @@ fn empty_updates_are_empty() {
 }
 
 #[test]
+fn deleted_ranges_are_put_in_order() {
+    let admitted = |hex| admit(unhex(hex).into(), &bounds()).unwrap().bytes().to_vec();
+    // Client 1: 5..6, 1..3, 2..4, 4..5; client 2 stays as it is, though two of its ranges touch.
+    let unordered = "00 02 01 04 0501 0102 0202 0401 02 02 0101 0201";
+    assert_eq!(admitted(unordered), unhex("00 02 01 01 0105 02 02 0101 0201"));
+    // Nothing is changed that is in order.
+    let ordered = "00 01 01 02 0102 0501";
+    assert_eq!(admitted(ordered), unhex(ordered));
+    // One more range than is allowed is still one too many, though fewer would be left of it.
+    let bounds = Bounds { structs_max: 5, ..bounds() };
+    let refused = admit(unhex(unordered).into(), &bounds);
+    assert_eq!(refused, Err(Refusal::TooManyStructs));
+}
+
+#[test]
 fn deletes_need_what_they_delete() {
     let scan = scan(&[0, 1, 5, 1, 2, 3]).unwrap();
     assert!(!scan.is_empty());
