@@ -130,7 +130,7 @@ describe('enabled', () => {
     Object.assign(process.env, env);
     const { hooks, server } = await makeCivic({ config });
     await server.initialize();
-    expect(server.getHealthStatus().server).toEqual({ listening: false, port: null, host: null });
+    expect(server.getHealthStatus().server).toMatchObject({ listening: false, port: null, host: null });
     expect(hooks.listeners(REVOKED)).toBe(0);
   });
 });
