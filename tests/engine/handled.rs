@@ -3,11 +3,12 @@
 use std::{
     net::TcpStream,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use civicpress_realtime::{
     config::Config,
-    limits::HANDLER_MESSAGES_MAX,
+    limits::{HANDLER_MESSAGES_MAX, HANDLER_STALL},
     net::handled::{PeerState, Refusal},
 };
 use tungstenite::{Message, WebSocket};
@@ -164,6 +165,26 @@ fn messages_keep_their_order_and_a_busy_handler_stops_the_reading() {
     };
     eventually("all is heard", || heard().len() == 1000);
     assert_eq!(heard(), (0..1000).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_handler_that_is_done_with_nothing_loses_its_connection() {
+    let handlers = Arc::<FakeHandlers>::default();
+    handlers.is_busy.store(true, Ordering::Relaxed);
+    let shared: Arc<FakeHandlers> = Arc::clone(&handlers);
+    let server = Server::handled_with_clock(config(), Arc::default(), shared);
+    let (mut socket, _) = device(&server, "seven");
+    for number in 0..HANDLER_MESSAGES_MAX {
+        say(&mut socket, &number.to_string());
+    }
+    eventually("the window is full", || handlers.open.lock().len() == HANDLER_MESSAGES_MAX);
+    // An echo of its own says that the connection has gone round once more and knows.
+    handlers.peer().send_text("{}");
+    text_of(&mut socket);
+    server.forward(HANDLER_STALL + Duration::from_secs(1));
+    assert_eq!(text_of(&mut socket)["error"]["code"], "HANDLER_FAILED");
+    let Message::Close(Some(frame)) = socket.read().unwrap() else { panic!("the close is next") };
+    assert_eq!(u16::from(frame.code), 4500);
 }
 
 #[test]

@@ -73,6 +73,15 @@ impl Server {
 
     /// As [`Self::with`], and [`Self::forward`] works.
     pub fn with_clock(config: Config, host: Arc<FakeHost>) -> Self {
+        Self::handled_with_clock(config, host, Arc::new(NoHandlers))
+    }
+
+    /// As [`Self::handled`], and [`Self::forward`] works.
+    pub fn handled_with_clock(
+        config: Config,
+        host: Arc<FakeHost>,
+        handlers: Arc<dyn Handlers>,
+    ) -> Self {
         // Tokio's clock can be set in a runtime of one thread only.
         let runtime = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -83,7 +92,7 @@ impl Server {
         let driver = thread::Builder::new().stack_size(WORKER_STACK_BYTES).spawn(drive).unwrap();
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let driver = Some((stop, driver));
-        Self::in_runtime(runtime, driver, folder, config, host, Arc::new(NoHandlers))
+        Self::in_runtime(runtime, driver, folder, config, host, handlers)
     }
 
     /// Puts the server's clock forward; what is due by then happens.
