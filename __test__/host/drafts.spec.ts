@@ -213,7 +213,12 @@ it('drafts may be kept where the database service does not look', async () => {
     draftPersistence: civic.database,
     recordSource: civic.records,
     getSnapshotManager: () => null,
-    hookBus: { emit: (event) => void told.push(event) },
+    hookBus: {
+      emit: (event) => {
+        told.push(event);
+        throw new Error('a bus that fails');
+      },
+    },
   });
   server.registerRoomTypeHandler(handler);
   await server.initialize();
@@ -242,4 +247,5 @@ it('drafts may be kept where the database service does not look', async () => {
   await until(async () => (await server.roomMarkdown('records:a')).includes('Fourth.'));
   await handler.snapshot(room);
   await until(() => told.includes('realtime:snapshot:writeback-failed'));
+  expect(civic.hooks.named('realtime:snapshot:writeback-failed').length).toBeGreaterThan(0);
 });

@@ -33,9 +33,7 @@ export class CivicPressEmbedding implements Embedding {
     this.logger = civicPressLogger(logger);
     this.#configManager = configManager as unknown as RealtimeConfigManager;
     this.#dataDir = config.dataDir;
-    this.host = new CivicPressHost(this.services, this.logger, (name, data) =>
-      this.#hookBus?.emit(name, data),
-    );
+    this.host = new CivicPressHost(this.services, this.logger, (name, data) => this.#tellBus(name, data));
   }
 
   sources(): ConfigSources {
@@ -58,6 +56,15 @@ export class CivicPressEmbedding implements Embedding {
   close(): void {
     this.snapshots = null;
     delete this.host.copies;
+  }
+
+  /** A bus that fails must not keep the hook from the hook system. */
+  #tellBus(name: string, data: Record<string, unknown>): void {
+    try {
+      this.#hookBus?.emit(name, data);
+    } catch (error) {
+      this.logger.warn(`the hook bus failed at ${name}: ${String(error)}`);
+    }
   }
 
   /** Takes over what a handler of record rooms was made with. */

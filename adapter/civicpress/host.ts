@@ -73,7 +73,7 @@ export class CivicPressHost implements Public.RealtimeHost {
     const found = record ?? (await this.#draft(id));
     if (!found) return null;
     const grant = await this.#mayDo(user, found.type);
-    if (!grant || (await this.#isPublic(record)) || grant.canEdit) return grant;
+    if (!grant || this.#isPublic(record) || grant.canEdit) return grant;
     return (await this.#can(user, 'records:view_unpublished')) ? grant : null;
   }
 
@@ -136,7 +136,7 @@ export class CivicPressHost implements Public.RealtimeHost {
   }
 
   /** Whether everybody who may view records may view this one; hosts that draw no such line say nothing. */
-  async #isPublic(record: Public.CivicRecord | null | undefined): Promise<boolean> {
+  #isPublic(record: Public.CivicRecord | null | undefined): boolean {
     const statuses = core?.CentralConfigManager?.getPublicRecordStatuses?.();
     if (!statuses) return true;
     return record?.status !== undefined && statuses.includes(record.status);
