@@ -85,13 +85,13 @@ it('is kept in order by the host', async () => {
   const text = ada.doc.getText('t');
   const bo = documented(port, 'editor.bo', 'notes/a?protocol=json');
   await synced(ada);
-  await until(() => bo.find('room_state'));
+  await until(() => bo.find('room_state') !== undefined);
   expect(await server.notifyRoom('notes:a', 'Published in another tab', 'warning')).toBe(2);
-  await until(() => bo.find('notice'));
+  await until(() => bo.find('notice') !== undefined);
   expect(bo.find('notice')?.notice).toEqual({ level: 'warning', message: 'Published in another tab' });
 
   expect(await server.lockRoom('notes:a')).toBe(2);
-  await until(() => bo.find('lock'));
+  await until(() => bo.find('lock') !== undefined);
   text.insert(0, 'held back');
   expect(await server.unlockRoom('notes:a')).toBe(2);
   await until(() => bo.text.toString() === 'held back');
