@@ -280,6 +280,8 @@ pub enum WriteBackStep {
         /// The room's Markdown bodies, the oldest first.
         views: Vec<String>,
     },
+    /// The host has the text already, where its source does not show it.
+    TakenBefore,
     /// The source took the text, or had changed meanwhile.
     Saved {
         /// What was given.

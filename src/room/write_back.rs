@@ -19,7 +19,7 @@ use crate::{
         copies::{CopyError, Copying},
         outside::{Author, History},
     },
-    store::OFFERED,
+    store::{ELSEWHERE, OFFERED},
     time::unix_ms,
 };
 
@@ -217,6 +217,10 @@ impl Actor {
                 self.merge_outside(current.clone(), views).await?;
                 self.write(Some(current)).await
             }
+            WriteBackStep::TakenBefore => {
+                self.context.metrics.write_backs.inc("unchanged");
+                self.copy_state().await
+            }
             WriteBackStep::Saved { text, outcome } => self.saved(text, outcome).await,
             WriteBackStep::Copied(outcome) => {
                 self.copied(outcome);
@@ -284,12 +288,25 @@ impl Actor {
         let store = Arc::clone(&self.context.store);
         let expected = current.map(|current| current.text);
         self.tell_self(async move {
+            // What such a host took cannot be seen in its source, not even by the next opening.
+            if store
+                .source_text(&room, ELSEWHERE)
+                .await
+                .is_ok_and(|taken| taken.as_ref() == Some(&text))
+            {
+                return WriteBackStep::TakenBefore;
+            }
             // First, so that after a crash in between the source's new text is known for ours. Merged as
             // somebody else's, it would double what was typed since the last exchange.
             if let Err(error) = store.set_source_text(&room, OFFERED, text.clone()).await {
                 log::warn!("room {room}: the text offered to its source was not noted: {error}");
             }
             let outcome = host.save_record(&room, &text, expected.as_deref()).await;
+            if outcome == Ok(SaveOutcome::SavedElsewhere)
+                && let Err(error) = store.set_source_text(&room, ELSEWHERE, text.clone()).await
+            {
+                log::warn!("room {room}: the text taken by its host was not noted: {error}");
+            }
             WriteBackStep::Saved { text, outcome }
         });
         Ok(())

@@ -1,5 +1,5 @@
-//! The operator's copies as files: `<folder>/<room>/<version>-<created_at>.snapshot`, the raw update v1, and
-//! a `.meta.json` of the same name with its hash.
+//! The operator's copies as files: `<folder>/<room>/<room>-<version>-<created_at>.snapshot`, the raw update v1,
+//! and a `.meta.json` of the same name with its hash. `adapter/civicpress/snapshot-files.ts` writes the same.
 //!
 //! Each file is written under a temporary name, synced and renamed, the metadata last: whoever finds the
 //! metadata finds the whole copy, whenever the power went.
@@ -19,8 +19,8 @@ use crate::ids::RoomId;
 const DATA: &str = ".snapshot";
 const META: &str = ".meta.json";
 const UNFINISHED: &str = ".tmp";
-/// Longest room name whose folder is the name itself in hex; file systems end at 255 characters.
-const PLAIN_NAME_BYTES_MAX: usize = 100;
+/// Longest room name, escaped, that is a folder's name itself; file systems end at 255 bytes.
+const NAME_BYTES_MAX: usize = 180;
 
 /// Adds a copy and deletes all but the newest `keep`.
 pub(super) fn save(
@@ -31,12 +31,13 @@ pub(super) fn save(
     keep: usize,
     now_ms: u64,
 ) -> Result<SnapshotInfo> {
-    let dir = folder.join(folder_name(room));
+    let name = file_name(room);
+    let dir = folder.join(&name);
     fs::create_dir_all(&dir)?;
     let mut present = copies(&dir)?;
     let version = present.iter().map(|copy| copy.version).max().unwrap_or(0).saturating_add(1);
     let size = state.len() as u64;
-    let stem = format!("{version}-{now_ms}");
+    let stem = format!("{name}-{version}-{now_ms}");
     let meta = json!({
         "room_id": room.as_str(),
         "version": version,
@@ -62,7 +63,7 @@ pub(super) fn save(
 /// Deletes copies of records made before `before_ms`, but for rooms `in_use`. A folder whose copies name no
 /// record is left alone.
 pub(super) fn expire(folder: &Path, before_ms: u64, in_use: &[RoomId]) -> Result<u64> {
-    let kept: Vec<String> = in_use.iter().map(folder_name).collect();
+    let kept: Vec<String> = in_use.iter().map(file_name).collect();
     let mut expired = 0;
     let rooms = match fs::read_dir(folder) {
         Ok(rooms) => rooms,
@@ -100,13 +101,21 @@ pub(super) fn expire(folder: &Path, before_ms: u64, in_use: &[RoomId]) -> Result
     Ok(expired)
 }
 
-/// A room's folder: its name in hex, so that no name is special to a file system; a long one by its hash.
-fn folder_name(room: &RoomId) -> String {
-    let name = room.as_str().as_bytes();
-    if name.len() <= PLAIN_NAME_BYTES_MAX {
-        hex(name)
+/// A room's folder, and the beginning of its files. Characters that mean something to file systems are escaped.
+fn file_name(room: &RoomId) -> String {
+    let mut escaped = String::new();
+    for byte in room.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"_:.-".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            escaped.push_str(&hex(&[byte]).to_uppercase());
+        }
+    }
+    if escaped.len() <= NAME_BYTES_MAX {
+        escaped
     } else {
-        format!("sha256-{}", hex(&Sha256::digest(name)))
+        format!("sha256-{}", hex(&Sha256::digest(room.as_str())))
     }
 }
 
@@ -125,7 +134,7 @@ fn copies(dir: &Path) -> Result<Vec<Copy>> {
             remove_if_there(&dir.join(name))?;
         }
         let Some(stem) = name.strip_suffix(DATA) else { continue };
-        if let Some(version) = stem.split_once('-').and_then(|(version, _)| version.parse().ok()) {
+        if let Some(version) = stem.rsplit('-').nth(1).and_then(|version| version.parse().ok()) {
             found.push(Copy { version, stem: stem.to_owned() });
         }
     }
@@ -185,25 +194,24 @@ mod tests {
     fn the_newest_are_kept_and_leftovers_removed() {
         let folder = tempfile::tempdir().unwrap();
         let room = RoomId::new("records", "by-laws/1").unwrap();
-        let dir = folder.path().join(hex(b"records:by-laws/1"));
+        let dir = folder.path().join("records:by-laws%2F1");
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("9-1.snapshot.tmp"), b"half").unwrap();
         for n in 1..=4_u64 {
             let info = save(folder.path(), &room, b"state", "aa", 2, 1000 + n).unwrap();
             assert_eq!((info.version, info.stored_bytes), (n, 5));
         }
-        assert_eq!(
-            names(&dir),
-            ["3-1003.meta.json", "3-1003.snapshot", "4-1004.meta.json", "4-1004.snapshot"]
-        );
-        let meta: Value =
-            serde_json::from_slice(&fs::read(dir.join("4-1004.meta.json")).unwrap()).unwrap();
+        let stem = |end: &str| format!("records:by-laws%2F1-{end}");
+        let kept = ["3-1003.meta.json", "3-1003.snapshot", "4-1004.meta.json", "4-1004.snapshot"];
+        assert_eq!(names(&dir), kept.map(stem));
+        let meta = fs::read(dir.join(stem("4-1004.meta.json"))).unwrap();
+        let meta: Value = serde_json::from_slice(&meta).unwrap();
         assert_eq!(
             meta,
             json!({ "room_id": "records:by-laws/1", "version": 4, "integrity_hash": "aa", "format_version": 1,
                     "byte_size": 5, "created_at": 1004 })
         );
-        assert_eq!(fs::read(dir.join("4-1004.snapshot")).unwrap(), b"state");
+        assert_eq!(fs::read(dir.join(stem("4-1004.snapshot"))).unwrap(), b"state");
     }
 
     #[test]

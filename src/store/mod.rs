@@ -227,6 +227,9 @@ pub const OFFERED: &str = "offered";
 /// earlier history has come since.
 pub const RESEEDED: &str = "reseeded";
 
+/// Beside the sources' names: the text last taken by a host that does not show it in any of them.
+pub const ELSEWHERE: &str = "elsewhere";
+
 /// The update log and its base snapshots.
 pub trait Store: Send + Sync + 'static {
     /// Everything `room` is rebuilt from, as of all appends whose commit was told; `None` if the store never
@@ -267,7 +270,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
     /// Remembers the text last exchanged with `source`, in place of what was exchanged with another one.
-    /// [`OFFERED`] and [`RESEEDED`] stand beside them.
+    /// [`OFFERED`], [`RESEEDED`] and [`ELSEWHERE`] stand beside them.
     fn set_source_text<'a>(
         &'a self,
         room: &'a RoomId,

@@ -86,6 +86,17 @@ fn what_is_saved_out_of_sight_is_no_outside_change() {
 }
 
 #[test]
+fn what_was_saved_out_of_sight_is_not_saved_again_by_looking_at_it() {
+    let server = server_of(FakeHost::with_drafts(Drafting::Unseen, "a", TEXT));
+    visit(&server, "Second.");
+    let saves = server.host.saves.load(Relaxed);
+    assert!(opened(&server).contains("Second."));
+    assert_eq!(server.host.saves.load(Relaxed), saves);
+    visit(&server, "Third.");
+    assert!(server.host.saves.load(Relaxed) > saves);
+}
+
+#[test]
 fn bodies_may_look_like_front_matter() {
     let body = "---\n\nkey: value\n\n---\n\nText.\n";
     let server = server_of(FakeHost::with_drafts(Drafting::Yes, "a", body));

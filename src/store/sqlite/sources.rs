@@ -7,7 +7,7 @@ use super::{Context, number::signed};
 use crate::{
     ids::RoomId,
     limits::KEPT_VERSIONS_MAX,
-    store::{OFFERED, RESEEDED},
+    store::{ELSEWHERE, OFFERED, RESEEDED},
 };
 
 /// Remembers the text last exchanged with `source`. A record has one text at a time, wherever it lies: what
@@ -30,13 +30,13 @@ pub(super) fn set(
                  exchanged_at_ms = excluded.exchanged_at_ms",
         )?
         .execute(params![room_id, source, sha256, text, signed(now_ms)])?;
-    if ![OFFERED, RESEEDED].contains(&source) {
+    if ![OFFERED, RESEEDED, ELSEWHERE].contains(&source) {
         context
             .connection
             .prepare_cached(
-                "DELETE FROM source_text WHERE room_id = ?1 AND source NOT IN (?2, ?3, ?4)",
+                "DELETE FROM source_text WHERE room_id = ?1 AND source NOT IN (?2, ?3, ?4, ?5)",
             )?
-            .execute(params![room_id, source, OFFERED, RESEEDED])?;
+            .execute(params![room_id, source, OFFERED, RESEEDED, ELSEWHERE])?;
     }
     Ok(())
 }
@@ -46,10 +46,10 @@ pub(super) fn exchanged(connection: &Connection, room: &RoomId) -> rusqlite::Res
     let source: Option<String> = connection
         .prepare_cached(
             "SELECT source FROM source_text
-             WHERE room_id = (SELECT id FROM room WHERE name = ?1) AND source NOT IN (?2, ?3)
+             WHERE room_id = (SELECT id FROM room WHERE name = ?1) AND source NOT IN (?2, ?3, ?4)
              ORDER BY exchanged_at_ms DESC LIMIT 1",
         )?
-        .query_row([room.as_str(), OFFERED, RESEEDED], |row| row.get(0))
+        .query_row([room.as_str(), OFFERED, RESEEDED, ELSEWHERE], |row| row.get(0))
         .optional()?;
     source.map_or(Ok(SourceText::Unknown), |source| get(connection, room, &source))
 }
