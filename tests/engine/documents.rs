@@ -1,13 +1,17 @@
 //! What README.md, ARCHITECTURE.md and the documents say of the code is so.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use civicpress_realtime::{
     config::{REFERENCE_MARK, keys, reference},
     telemetry::metrics::{Gauges, Metrics},
 };
 
-use crate::invariants::files_below;
+use crate::{
+    http::get,
+    invariants::files_below,
+    support::{Client, FakeHost, Server, server::config},
+};
 
 fn read(path: &str) -> String {
     fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -65,35 +69,206 @@ fn section(path: &str) -> Option<&str> {
     path.split_once('.').map(|(section, _)| section)
 }
 
+/// What stands in backticks in one column of the table whose head is `| <head> |`, without labels and options.
+fn column(document: &str, head: &str, number: usize) -> BTreeSet<String> {
+    let text = read(document);
+    let head = format!("| {head} |");
+    let mut rows = text.lines().skip_while(|line| !line.starts_with(&head)).skip(2).peekable();
+    assert!(rows.peek().is_some(), "{document} has no table {head}");
+    rows.take_while(|line| line.starts_with('|'))
+        .flat_map(|row| {
+            let cell = row.replace("\\|", " ");
+            let cell = cell.trim_matches('|').split(" | ").nth(number).unwrap_or_default();
+            quoted(cell).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
 #[test]
-fn the_readme_names_every_metric() {
+fn the_table_of_metrics_is_complete() {
     let metrics = Metrics::default().render(&Gauges::default());
-    let names: Vec<_> = metrics
+    let known = metrics
         .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE civicpress_realtime_")?.split(' ').next())
-        .collect();
-    assert!(names.len() > 20);
-    let readme = read("README.md");
-    let quoted: Vec<_> = quoted(&readme).iter().filter_map(|name| name.split('{').next()).collect();
-    for name in names {
-        assert!(quoted.contains(&name), "README does not name the metric {name}");
+        .filter_map(|line| line.strip_prefix("# TYPE civicpress_realtime_")?.split(' ').next());
+    assert_eq!(column("docs/monitoring.md", "metric", 0), names(known));
+}
+
+/// Names that a file gives its variants: `=> "NAME",`.
+fn codes_of(path: &str) -> Vec<String> {
+    let source = read(path);
+    let arms = source.lines().filter_map(|line| {
+        let code = line.split_once("=> \"")?.1.strip_suffix("\",")?;
+        code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_').then(|| code.to_owned())
+    });
+    arms.collect()
+}
+
+#[test]
+fn the_tables_of_codes_are_complete() {
+    let errors = read("src/error.rs");
+    let (of_errors, of_closes) = errors.split_once("impl CloseReason").unwrap();
+    let all = codes_of("src/error.rs");
+    let mut closes: BTreeSet<_> =
+        all.iter().filter(|code| of_closes.contains(&format!("\"{code}\""))).cloned().collect();
+    // A constant, since it is the code of a notice, too.
+    closes.insert("RATE_LIMIT_EXCEEDED".to_owned());
+    let documented = column("docs/protocols.md", "close", 1);
+    assert_eq!(documented, closes);
+
+    let api = column("docs/api.md", "code", 0);
+    let own = all.into_iter().filter(|code| of_errors.contains(&format!("\"{code}\"")));
+    let others = ["src/store/mod.rs", "src/host/mod.rs", "src/host/standalone/mod.rs"];
+    let known: BTreeSet<_> = own.chain(others.into_iter().flat_map(codes_of)).collect();
+    for code in &known {
+        assert!(api.contains(code), "docs/api.md does not name the code {code}");
+    }
+    let adapter = scripts_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("adapter"));
+    for code in api.difference(&known) {
+        assert!(adapter.contains(&format!("'{code}'")), "nobody says the code {code}");
+    }
+    for code in adapter.split('\'').filter(|name| {
+        ["REALTIME_", "WRITE_BACK_"].iter().any(|begin| name.starts_with(begin))
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            && !name.ends_with("_ENABLED")
+    }) {
+        assert!(api.contains(code), "docs/api.md does not name the code {code}");
+    }
+}
+
+/// All TypeScript below a folder.
+fn scripts_below(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(
+            |path| {
+                if path.is_dir() { scripts_below(&path) } else { fs::read_to_string(path).unwrap() }
+            },
+        )
+        .collect()
+}
+
+/// Names of hooks in quotes.
+fn hooks_in(source: &str) -> BTreeSet<String> {
+    let is_hook = |name: &&str| {
+        let rest = name.strip_prefix("realtime:").unwrap_or_default();
+        rest.contains(':') && rest.bytes().all(|b| b.is_ascii_lowercase() || b":-".contains(&b))
+    };
+    names(source.split(['"', '\'']).filter(is_hook))
+}
+
+#[test]
+fn the_table_of_hooks_is_complete() {
+    let sources: String = files_below("src").into_iter().map(|(_, text)| text).collect();
+    let (_, events) = read("index.d.ts").split_once("interface SnapshotEvents").map_or_else(
+        || panic!("index.d.ts has no SnapshotEvents"),
+        |(a, b)| (a.to_owned(), b.to_owned()),
+    );
+    let (events, _) = events.split_once("\n}").unwrap();
+    let mut known = hooks_in(&sources);
+    known.extend(hooks_in(events));
+    assert_eq!(column("docs/hooks.md", "hook", 0), known);
+}
+
+#[test]
+fn the_table_of_violations_is_complete() {
+    let source = read("src/telemetry/security.rs");
+    let kinds = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    assert_eq!(column("docs/hooks.md", "kind", 0), names(kinds));
+}
+
+#[test]
+fn the_table_of_routes_is_complete() {
+    let mut known = BTreeSet::new();
+    for (_, source) in
+        [("", read("src/net/http.rs")), ("", read("src/net/http/collab_snapshot.rs"))]
+    {
+        let arms =
+            source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+        known.extend(arms.map(|(name, _)| name.trim_start_matches('/').to_owned()));
+        let suffixes = source.split("strip_suffix(\"/").skip(1);
+        known.extend(suffixes.filter_map(|rest| Some(rest.split('"').next()?.to_owned())));
+    }
+    assert!(known.len() > 6, "{known:?}");
+    let routes = column("docs/api.md", "route", 0);
+    for name in &known {
+        let there = routes.iter().any(|route| route.split('/').any(|part| part == name));
+        assert!(there, "docs/api.md has no route {name}");
+    }
+
+    let host = FakeHost::with_record("budget", "# Budget\n");
+    let server = Server::with(config(), host);
+    for route in routes.iter().filter(|route| !["/", "/edit"].contains(&route.as_str())) {
+        let path = route.replace("<type>", "records").replace("<id>", "budget");
+        let _ada = Client::join(&server.url("records/budget"), "editor:ada");
+        // Of collab snapshots the operator's look, of all others the user's.
+        let (status, body) = get(&server, &path, "Authorization: Bearer editor:ada\r\n");
+        assert!([200, 426].contains(&status), "{route} answers {status}: {body}");
     }
 }
 
 #[test]
-fn the_readme_names_every_code() {
-    let readme = read("README.md");
-    let quoted = quoted(&readme);
-    for path in ["src/error.rs", "src/store/mod.rs", "src/host/mod.rs"] {
-        let source = read(path);
-        let codes = source.lines().filter_map(|line| {
-            let code = line.split_once("=> \"")?.1.strip_suffix("\",")?;
-            code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_').then_some(code)
+fn the_table_of_commands_is_complete() {
+    let help = read("adapter/cli/help.ts");
+    let described = column("docs/api.md", "command", 0);
+    let commands: BTreeSet<_> =
+        described.iter().filter_map(|row| row.split(' ').next()).map(str::to_owned).collect();
+    let (_, table) = help.split_once("const COMMANDS").unwrap();
+    let known = table.lines().filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split_once(": `")?.0;
+        name.bytes().all(|b| b.is_ascii_lowercase()).then_some(name)
+    });
+    assert_eq!(commands, names(known));
+
+    let options = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+        let options = words.filter(|word| {
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(char::is_alphabetic))
         });
-        for code in codes.filter(|code| *code != "PEER_DEAD") {
-            assert!(quoted.contains(&code), "README does not name the code {code} of {path}");
+        names(options)
+    };
+    let api = read("docs/api.md");
+    let (_, section) = api.split_once("\n## Command line\n").unwrap();
+    assert_eq!(options(section), options(&help));
+}
+
+#[test]
+fn links_inside_the_documents_lead_somewhere() {
+    let mut all = documents();
+    for more in ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        all.push((more.to_owned(), read(more)));
+    }
+    for (file, text) in &all {
+        let folder = Path::new(file).parent().unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { file.into() } else { folder.join(path) };
+            let there = Path::new(env!("CARGO_MANIFEST_DIR")).join(&target);
+            assert!(there.exists(), "{file} links to {link}");
+            if !anchor.is_empty() {
+                let anchors = anchors(&fs::read_to_string(there).unwrap());
+                assert!(anchors.contains(anchor), "{file} links to {link}: {anchors:?}");
+            }
         }
     }
+}
+
+/// What headings are called in links.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
 }
 
 #[test]
