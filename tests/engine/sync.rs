@@ -38,6 +38,15 @@ fn the_server_greets_in_the_contracts_order() {
 }
 
 #[test]
+fn a_lone_client_hears_something_before_y_websocket_gives_up() {
+    let server = Server::start();
+    let mut ada = Client::join(&server.url("notes/a"), "editor:ada");
+    // It closes a connection that brought no message for 30 s, and pings are none.
+    ada.socket.get_ref().set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    ada.until(|frame| *frame == Frame::Awareness(vec![0]));
+}
+
+#[test]
 fn a_client_that_never_asks_gets_the_whole_state() {
     let server = Server::start();
     let url = server.url("notes/a");
