@@ -11,9 +11,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::limits::{COMPUTE_QUEUE_MAX, WORKER_STACK_BYTES};
+use crate::limits::{COMPUTE_QUEUE_MAX, COMPUTE_THREADS, WORKER_STACK_BYTES};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -26,22 +26,30 @@ pub struct ComputeFailed;
 #[derive(Clone, Debug)]
 pub struct Compute {
     jobs: SyncSender<Job>,
+    /// Fewer than there are threads.
+    peers: Arc<Semaphore>,
 }
 
 impl Compute {
-    /// Starts `threads` threads.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    /// Starts the threads.
+    pub fn start() -> std::io::Result<Self> {
         crate::panics::install_hook();
         let (jobs, queue) = sync_channel::<Job>(COMPUTE_QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads.max(1) {
+        for number in 0..COMPUTE_THREADS {
             let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name(format!("civic-compute-{number}"))
                 .stack_size(WORKER_STACK_BYTES)
                 .spawn(move || work(&queue))?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, peers: Arc::new(Semaphore::new(COMPUTE_THREADS / 2)) })
+    }
+
+    /// A turn, to be held during work whose length a peer's bytes decide. Half of the threads stay free of such
+    /// work, so that updates made to take long hold up nobody's load or snapshot.
+    pub async fn peers_turn(&self) -> Result<OwnedSemaphorePermit, ComputeFailed> {
+        Arc::clone(&self.peers).acquire_owned().await.map_err(|_| ComputeFailed)
     }
 
     /// Runs `job` on the pool. Waits for a free place in the queue; a panic costs only this job.
@@ -84,8 +92,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_costs_one_job() {
-        let compute = Compute::start(1).unwrap();
+        let compute = Compute::start().unwrap();
         assert_eq!(compute.run(|| panic!("on purpose")).await.map(|(): ()| ()), Err(ComputeFailed));
         assert_eq!(compute.run(|| 2 + 2).await, Ok(4));
+    }
+
+    #[tokio::test]
+    async fn work_that_peers_chose_leaves_threads_for_loads() {
+        let compute = Compute::start().unwrap();
+        let (end, ended) = sync_channel::<()>(1);
+        let ended = Arc::new(Mutex::new(ended));
+        let long: Vec<_> = (0..COMPUTE_THREADS)
+            .map(|_| {
+                let (compute, ended) = (compute.clone(), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    let _turn = compute.peers_turn().await.unwrap();
+                    compute.run(move || ended.lock().recv().ok()).await.unwrap();
+                })
+            })
+            .collect();
+        while compute.peers.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(compute.run(|| 2 + 2).await, Ok(4));
+        drop(end);
+        for job in long {
+            job.await.unwrap();
+        }
     }
 }

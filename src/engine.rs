@@ -201,7 +201,7 @@ impl Engine {
         handlers: Arc<dyn Handlers>,
     ) -> Result<Self, EngineError> {
         let config = Arc::new(within_file_descriptors(config));
-        let compute = Compute::start(2)
+        let compute = Compute::start()
             .map_err(|error| EngineError::Internal(format!("compute threads: {error}")))?;
         let certificate = Certificate::load(&config, &compute).await?;
         // The port before anything that lasts: a start that fails must leave nothing behind.

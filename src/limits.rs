@@ -121,6 +121,9 @@ pub const INLINE_UPDATE_BYTES_MAX: usize = 64 * 1024;
 pub const INLINE_COPY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Stack of each thread that runs yrs, in bytes of address space.
 pub const WORKER_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// Threads for heavy work on documents. More than there are cores: the system shares these out fairly, even if
+/// some work was made to take long.
+pub const COMPUTE_THREADS: usize = 4;
 /// Jobs waiting for the compute threads.
 pub const COMPUTE_QUEUE_MAX: usize = 256;
 /// Longest wait for the client's own sync step 1 before the whole state is sent.

@@ -72,7 +72,7 @@ async fn nothing_applies_after_a_revocation_returned() {
     let registry = Registry::new(RoomContext {
         host: Arc::clone(&host),
         store: Arc::new(store),
-        compute: Compute::start(1).unwrap(),
+        compute: Compute::start().unwrap(),
         security: Arc::new(SecurityEvents::new(host, Arc::clone(&metrics))),
         metrics: Arc::clone(&metrics),
         queued: Queued::new(config.limits.queued_bytes_max),

@@ -57,7 +57,7 @@ fn registry(config: Config, store: Arc<dyn Store>) -> Arc<Registry> {
         config: Arc::new(config),
         host,
         store,
-        compute: Compute::start(1).unwrap(),
+        compute: Compute::start().unwrap(),
         metrics,
         broker: Arc::new(SingleNode),
         unlogged_bytes: Arc::default(),

@@ -52,7 +52,7 @@ impl Actor {
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
         let (applied, update) = if self.document.is_heavy(&update) {
             self.flush_fan_out();
-            self.on_document(true, move |document| (document.apply(&update, exact), update)).await?
+            self.for_peer(true, move |document| (document.apply(&update, exact), update)).await?
         } else {
             (self.document.apply(&update, exact), update)
         };
@@ -115,7 +115,7 @@ impl Actor {
         self.flush_fan_out();
         let heavy = self.document.is_heavy(&update);
         let work = move |document: &mut Document| (document.apply_part(&update), update);
-        let (part, update) = self.on_document(heavy, work).await?;
+        let (part, update) = self.for_peer(heavy, work).await?;
         let update = update.bytes().clone();
         let Part { change, rest } = match part {
             Ok(part) => part,
@@ -185,7 +185,7 @@ impl Actor {
     pub(super) async fn settle_held(&mut self) -> Result<(), Ended> {
         while !self.document.is_whole() {
             let heavy = self.document.is_held_heavy();
-            let settled = self.on_document(heavy, Document::settle).await?;
+            let settled = self.for_peer(heavy, Document::settle).await?;
             let Some(Settled { seq, held, waits, outcome }) = settled else { break };
             // Its author has it; an echo before its commit would be taken for an acknowledgement.
             let author = self.members.iter().find(|(_, member)| member.awaits(seq));
@@ -227,6 +227,16 @@ impl Actor {
         if let Some(author) = author {
             self.close_member(author, reason);
         }
+    }
+
+    /// [`Actor::on_document`] for work whose length a peer's bytes decide.
+    async fn for_peer<T: Send + 'static>(
+        &mut self,
+        heavy: bool,
+        work: impl FnOnce(&mut Document) -> T + Send + 'static,
+    ) -> Result<T, Ended> {
+        let _turn = if heavy { self.context.compute.peers_turn().await.ok() } else { None };
+        self.on_document(heavy, work).await
     }
 
     /// Gives an update its place in the log. Waits while the queue of a store that is well is full.
@@ -279,7 +289,7 @@ impl Actor {
         }
         let known = state_vector.to_vec();
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
-        let diff = match self.on_document(heavy, move |document| document.diff(&known)).await? {
+        let diff = match self.for_peer(heavy, move |document| document.diff(&known)).await? {
             Ok(diff) => diff,
             Err(DocumentError::Refused(code)) => {
                 self.refuse_frame(session, code);
