@@ -9,7 +9,7 @@ import { out, report, UsageError } from './cli/output.js';
 import { snapshots } from './cli/snapshots.js';
 import { start } from './cli/start.js';
 import { token } from './cli/token.js';
-import { version } from './native.js';
+import { version } from './version.js';
 
 const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   start,
@@ -24,13 +24,13 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
 async function main(args: string[]): Promise<void> {
   const [name, ...rest] = args;
   if (name === undefined) throw new UsageError('no command given');
-  if (name === '--version' || name === '-v') return out(version());
+  if (name === '--version' || name === '-v') return out(version);
   if (name === '--help' || name === '-h' || name === 'help') return out(helpOf(rest[0]));
   const command = COMMANDS[name];
   if (!command) throw new UsageError(`there is no command '${name}'`);
   if (rest.includes('--help') || rest.includes('-h')) return out(helpOf(name));
   // Where a command has a --version N of its own, it comes with a number.
-  if (name !== 'snapshots' && rest.includes('--version')) return out(version());
+  if (name !== 'snapshots' && rest.includes('--version')) return out(version);
   try {
     await command(rest);
   } catch (error) {

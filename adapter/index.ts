@@ -1,7 +1,5 @@
 /** The package's entry. Public types stand in `index.d.ts`; `__test__/types.ts` holds both together. */
 
-import { createRequire } from 'node:module';
-
 export { RealtimeConfigManager } from './civicpress/config-manager.js';
 export { ControlEvent, MessageType, PresenceEvent, SESSION_REVOKED_HOOK } from './civicpress/constants.js';
 export { RecordRoomHandler } from './civicpress/record-room-handler.js';
@@ -27,8 +25,4 @@ export {
 export { DefaultHandlerRegistry, createHandlerRegistry } from './rooms/registry.js';
 export { RoomManager } from './rooms/room-manager.js';
 export { RealtimeServer } from './server.js';
-
-// Not the addon's own: there may be none for this platform.
-const manifest = createRequire(import.meta.url)('../../package.json') as { version: string };
-
-export const version: string = manifest.version;
+export { version } from './version.js';

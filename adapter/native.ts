@@ -1,4 +1,4 @@
-/** The native part by name, for the command line and as the entry `./native`. */
+/** The native part by name: the entry `./native`. Importing it throws where there is none for the platform. */
 
 import { addon } from './addon.js';
 

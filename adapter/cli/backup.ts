@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import type { BackupSummary } from '../../binding.js';
-import { backupStore, restoreStore } from '../native.js';
+import { addon } from '../addon.js';
 import { CommandFailed, out, UsageError } from './output.js';
 import { commandSources, requireValid } from './sources.js';
 
@@ -46,7 +46,7 @@ export async function backup(args: string[]): Promise<void> {
   const { file, config } = fileOf('backup', args);
   const sources = commandSources(config);
   requireValid(sources);
-  const summary = await backupStore(sources, resolve(file));
+  const summary = await addon().backupStore(sources, resolve(file));
   out(`${resolve(file)} is complete and verified: ${content(summary)}.`);
   requireWhole(summary);
 }
@@ -55,7 +55,7 @@ export async function restore(args: string[]): Promise<void> {
   const { file, config } = fileOf('restore', args);
   const sources = commandSources(config);
   requireValid(sources);
-  const summary = await restoreStore(sources, resolve(file));
+  const summary = await addon().restoreStore(sources, resolve(file));
   out(`${summary.databaseFile} is restored: ${content(summary)}.`);
   if (summary.setAside !== undefined) out(`The database that was there is kept as ${summary.setAside}.`);
   requireWhole(summary);

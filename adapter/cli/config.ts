@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { checkConfig, defaultConfig, printConfig } from '../native.js';
+import { addon } from '../addon.js';
 import { out, UsageError } from './output.js';
 import { commandSources, requireValid } from './sources.js';
 
@@ -14,11 +14,11 @@ export async function config(args: string[]): Promise<void> {
   if (extra.length > 0) throw new UsageError(`'${extra.join(' ')}' is too much`, 'config');
   switch (action) {
     case 'default':
-      return out(defaultConfig().trimEnd());
+      return out(addon().defaultConfig().trimEnd());
     case 'check': {
       const sources = commandSources(values.config);
       requireValid(sources);
-      const { file } = checkConfig(sources);
+      const { file } = addon().checkConfig(sources);
       return out(
         file === undefined
           ? 'The configuration holds (no file; defaults and environment).'
@@ -28,7 +28,7 @@ export async function config(args: string[]): Promise<void> {
     case 'print': {
       const sources = commandSources(values.config);
       requireValid(sources);
-      return out(printConfig(sources).trimEnd());
+      return out(addon().printConfig(sources).trimEnd());
     }
     default:
       throw new UsageError(

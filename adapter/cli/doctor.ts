@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { runDoctor } from '../native.js';
+import { addon } from '../addon.js';
 import { CommandFailed, out, styled } from './output.js';
 import { commandSources } from './sources.js';
 
@@ -17,7 +17,7 @@ export async function doctor(args: string[]): Promise<void> {
     args,
     options: { config: { type: 'string' }, token: { type: 'string' }, origin: { type: 'string' } },
   });
-  const { ok, text } = await runDoctor(commandSources(values.config), values.token, values.origin);
+  const { ok, text } = await addon().runDoctor(commandSources(values.config), values.token, values.origin);
   out(text.trimEnd().split('\n').map(highlighted).join('\n'));
   if (!ok) throw new CommandFailed('Something needs attention.');
 }

@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 
-import { exportVersion, listRooms, listVersions, restoreVersion } from '../native.js';
+import type { StoredRoomSummary, VersionSummary } from '../../binding.js';
+import { addon } from '../addon.js';
 import { size } from './backup.js';
 import { CommandFailed, out, UsageError } from './output.js';
 import { commandSources, requireValid } from './sources.js';
@@ -40,15 +41,15 @@ export async function snapshots(args: string[]): Promise<void> {
       requireValid(sources);
       return out(
         room === undefined
-          ? rooms(await listRooms(sources))
-          : versions(room, await listVersions(sources, room)),
+          ? rooms(await addon().listRooms(sources))
+          : versions(room, await addon().listVersions(sources, room)),
       );
     case 'export': {
       only(['version', 'markdown', 'output']);
       const name = required();
       if (values.output === undefined) throw new UsageError('-o FILE is missing', 'snapshots');
       requireValid(sources);
-      const bytes = await exportVersion(sources, name, version, values.markdown);
+      const bytes = await addon().exportVersion(sources, name, version, values.markdown);
       await writeNew(values.output, bytes);
       const what = version === undefined ? 'The present state' : `Version ${version}`;
       return out(
@@ -60,7 +61,7 @@ export async function snapshots(args: string[]): Promise<void> {
       const name = required();
       if (version === undefined) throw new UsageError('--version N is missing', 'snapshots');
       requireValid(sources);
-      const { changed, keptAs } = await restoreVersion(sources, name, version);
+      const { changed, keptAs } = await addon().restoreVersion(sources, name, version);
       if (!changed) return out(`${name} reads as version ${version} already; nothing was changed.`);
       return out(
         `${name} reads as version ${version} again. What was there before is version ${keptAs}.\n` +
@@ -93,7 +94,7 @@ async function writeNew(file: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function rooms(found: Awaited<ReturnType<typeof listRooms>>): string {
+function rooms(found: StoredRoomSummary[]): string {
   if (found.length === 0) return 'No room is stored.';
   return table(
     ['room', 'newest version', 'edits since'],
@@ -101,7 +102,7 @@ function rooms(found: Awaited<ReturnType<typeof listRooms>>): string {
   );
 }
 
-function versions(room: string, found: Awaited<ReturnType<typeof listVersions>>): string {
+function versions(room: string, found: VersionSummary[]): string {
   if (found.length === 0) return `${room} has no version yet; all it has is in its log.`;
   return table(
     ['version', 'made', 'size', 'stored'],

@@ -1,5 +1,5 @@
 import type { ConfigSources } from '../../binding.js';
-import { checkConfig } from '../native.js';
+import { addon } from '../addon.js';
 import { configSources } from '../embedding.js';
 import { CommandFailed, fail, styled } from './output.js';
 
@@ -18,7 +18,7 @@ export function commandSources(
 
 /** Ends the command if the configuration does not hold; warnings go to stderr, unless an engine will log them. */
 export function requireValid(sources: ConfigSources, engineFollows = false): void {
-  const { errors, warnings } = checkConfig(sources);
+  const { errors, warnings } = addon().checkConfig(sources);
   for (const warning of engineFollows ? [] : warnings)
     fail(`${styled('yellow', 'warning:', process.stderr)} ${warning}`);
   if (errors.length > 0) {

@@ -5,8 +5,9 @@ import { parseArgs } from 'node:util';
 
 import type { ConfigSources, ConfigSummary } from '../../binding.js';
 import type { ServerAddress } from '../../index.js';
-import { describeConfig, installSamples, version } from '../native.js';
+import { addon } from '../addon.js';
 import { RealtimeServer } from '../server.js';
+import { version } from '../version.js';
 import { serveWithCore } from './core.js';
 import { stderrLogger } from './log-lines.js';
 import { out, styled, UsageError } from './output.js';
@@ -21,7 +22,7 @@ const LINK_HOURS = 12;
 function banner(sources: ConfigSources, summary: ConfigSummary, address: ServerAddress): string {
   const pages = pagesUrl(address.host, address.port, summary.tls);
   const lines = [
-    `${styled('bold', `CivicPress realtime ${version()}`)} listens on ${pages}`,
+    `${styled('bold', `CivicPress realtime ${version}`)} listens on ${pages}`,
     '',
     summary.hostApi === undefined
       ? `  records    ${resolve(summary.recordsDir)}`
@@ -66,11 +67,11 @@ export async function serve({ config, port, host, logFormat, core }: StartOption
   if (core === true) return await serveWithCore(config, flags);
   const sources = commandSources(config, flags);
   requireValid(sources, true);
-  const summary = describeConfig(sources);
+  const summary = addon().describeConfig(sources);
   // Records and pages are the API's own where it is the host.
   const alone = summary.hostApi === undefined;
   if (alone && existsSync(SAMPLES_DIR)) {
-    const copied = installSamples(sources, SAMPLES_DIR);
+    const copied = addon().installSamples(sources, SAMPLES_DIR);
     if (copied > 0) out(`Put ${copied} sample records into ${resolve(summary.recordsDir)}.`);
   }
 

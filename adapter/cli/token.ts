@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 import type { ConfigSources } from '../../binding.js';
-import { describeConfig, signToken } from '../native.js';
+import { addon } from '../addon.js';
 import { out, UsageError } from './output.js';
 import { commandSources, requireValid } from './sources.js';
 
@@ -33,7 +33,7 @@ export function signInLink(
   who: { user: string; name: string; role: string; hours: number },
 ): string {
   const { user, name, role, hours } = who;
-  return `${pages}#token=${signToken(sources, { user, name, role, expiresInSeconds: hours * 3600 })}`;
+  return `${pages}#token=${addon().signToken(sources, { user, name, role, expiresInSeconds: hours * 3600 })}`;
 }
 
 export async function token(args: string[]): Promise<void> {
@@ -60,7 +60,7 @@ export async function token(args: string[]): Promise<void> {
     .map((pattern) => pattern.trim())
     .filter(Boolean);
   if (rooms !== undefined && patterns?.length === 0) throw new UsageError('--rooms names no room', 'token');
-  const signed = signToken(sources, {
+  const signed = addon().signToken(sources, {
     user,
     role,
     expiresInSeconds,
@@ -68,6 +68,6 @@ export async function token(args: string[]): Promise<void> {
     ...(patterns === undefined ? {} : { rooms: patterns }),
   });
   if (!values.link) return out(signed);
-  const { host, port, tls } = describeConfig(sources);
+  const { host, port, tls } = addon().describeConfig(sources);
   out(`${pagesUrl(host, port, tls)}#token=${signed}`);
 }
