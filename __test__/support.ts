@@ -139,10 +139,14 @@ const TRACES = Object.fromEntries(
     .filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
 );
 
-/** A Node process, killed after the test if it still runs. */
-export function node(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Child {
+/** A Node process, of this version unless another `program` is given, killed after the test if it still runs. */
+export function node(
+  args: string[],
+  options: { cwd?: string; env?: Record<string, string>; program?: string } = {},
+): Child {
+  const { program = process.execPath, cwd } = options;
   const env = { PATH: process.env['PATH'] ?? '', ...options.env, ...TRACES };
-  const child = spawn(process.execPath, args, { ...options, env });
+  const child = spawn(program, args, { cwd, env });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data) => (stdout += data));

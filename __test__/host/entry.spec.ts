@@ -1,13 +1,10 @@
 /** Contract 3: what the package exports, and how it stands to the host's core. */
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { describe, expect, it } from 'vitest';
 
-import { ENTRY, node, until } from '../support.js';
+import { ENTRY, until } from '../support.js';
 import { startCivic } from './civic.js';
-import { installed, linked } from './installed.js';
+import { installed } from './installed.js';
 
 type Package = typeof import('../../index.js');
 type Errors = Pick<
@@ -38,37 +35,6 @@ it('names its constants as the host knows them', () => {
     AWARENESS: 'awareness',
   });
   expect(realtime.ControlEvent).toEqual({ ROOM_STATE: 'room_state', ERROR: 'error', NOTICE: 'notice' });
-});
-
-it('is entered by @civicpress/realtime/realtime-services, too', async () => {
-  const { folder } = installed({ addon: true, core: false });
-  const file = join(folder, 'main.mjs');
-  writeFileSync(
-    file,
-    `import { createRealtimeServer } from '@civicpress/realtime';
-     import * as services from '@civicpress/realtime/realtime-services';
-     console.log(services.createRealtimeServer === createRealtimeServer, typeof services.registerRealtimeServices);`,
-  );
-  expect((await node([file]).ended).stdout).toBe('true function\n');
-});
-
-it('is imported where there is no addon for the platform, and says so once a server is made', async () => {
-  const { folder } = installed({ addon: false, core: true });
-  const file = join(folder, 'main.mjs');
-  writeFileSync(
-    file,
-    `import { createRealtimeServer, RealtimeServer, version } from '@civicpress/realtime';
-     import { CivicPressError } from '@civicpress/core';
-     for (const make of [
-       () => new RealtimeServer(),
-       () => createRealtimeServer({ logger: {}, hookSystem: {}, authService: {}, recordManager: {} }, { dataDir: 'x' }),
-     ]) {
-       try { make(); } catch (error) { console.log(version, error.code, error instanceof CivicPressError); }
-     }`,
-  );
-  const { stdout, code } = await node([file], { cwd: folder }).ended;
-  const line = `${realtime.version} REALTIME_UNAVAILABLE true\n`;
-  expect({ stdout, code }).toEqual({ stdout: line + line, code: 0 });
 });
 
 const ERRORS: [keyof Errors, (errors: Errors) => Error, string, string, number, string][] = [
@@ -138,23 +104,6 @@ describe.each(ERRORS)('%s', (name, make, base, code, statusCode, message) => {
     expect(error).toBeInstanceOf(classes['CivicPressError']);
     expect(error).toMatchObject({ name, code, statusCode, message });
   });
-});
-
-it('has one core with the host under vitest, too, which loads workspace packages itself', async () => {
-  const app = linked();
-  writeFileSync(
-    join(app, 'one-core.test.ts'),
-    `import { CivicPressError } from '@civicpress/core';
-     import { RealtimeError, RealtimeServer } from '@civicpress/realtime';
-     import { expect, it } from 'vitest';
-     it('one core', async () => {
-       expect(new RealtimeError('x')).toBeInstanceOf(CivicPressError);
-       expect(new RealtimeServer({ config: {} }).getHealthStatus().status).toBe('unhealthy');
-     });`,
-  );
-  const vitest = join(app, 'node_modules', 'vitest', 'vitest.mjs');
-  const { code, stdout, stderr } = await node([vitest, 'run'], { cwd: app }).ended;
-  expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringContaining('1 passed') });
 });
 
 describe('where core keeps unpublished records from those who may only view', () => {

@@ -1,6 +1,6 @@
 /** The package as it lies in somebody's node_modules. */
 
-import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -14,27 +14,6 @@ export interface Installed {
   entry: string;
   /** Address of the core beside it. */
   core: string;
-}
-
-/**
- * A workspace whose packages lie beside the application, as CivicPress's do: vitest takes such packages for
- * source and loads them itself.
- */
-export function linked(): string {
-  const folder = temporaryFolder();
-  const realtime = join(folder, 'realtime');
-  place(realtime, true);
-  cpSync(CORE, join(folder, 'core'), { recursive: true });
-  for (const user of [realtime, join(folder, 'app')]) {
-    const scope = join(user, 'node_modules', '@civicpress');
-    mkdirSync(scope, { recursive: true });
-    symlinkSync(join(folder, 'core'), join(scope, 'core'));
-  }
-  const app = join(folder, 'app');
-  symlinkSync(realtime, join(app, 'node_modules', '@civicpress', 'realtime'));
-  symlinkSync(join(ROOT, 'node_modules', 'vitest'), join(app, 'node_modules', 'vitest'));
-  writeFileSync(join(app, 'package.json'), '{ "type": "module" }');
-  return app;
 }
 
 /** Installs the package that was built last, with or without its addon and a core beside it. */

@@ -12,8 +12,8 @@ import type {
   RoomFactory,
   RoomState,
   RoomTypeHandler,
-} from '../../index.js';
-import { createRealtimeServer, registerRealtimeServices } from '../../adapter/index.js';
+} from '@civicpress/realtime';
+import { createRealtimeServer, registerRealtimeServices } from '@civicpress/realtime';
 
 export class DeviceRoom implements Room {
   public readonly roomId: string;
