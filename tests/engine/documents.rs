@@ -151,6 +151,30 @@ fn scripts_below(folder: &Path) -> String {
         .collect()
 }
 
+#[test]
+fn the_codes_of_http_are_documented() {
+    let api = read("docs/api.md");
+    let known: BTreeSet<_> = quoted(&api).into_iter().collect();
+    for path in ["src/net/http.rs", "src/net/http/collab_snapshot.rs"] {
+        let source = read(path);
+        let codes = source.split('"').skip(1).step_by(2).filter(|word| {
+            word.len() > 4 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        });
+        for code in codes {
+            assert!(known.contains(code), "docs/api.md does not name the code {code} of {path}");
+        }
+    }
+}
+
+#[test]
+fn the_table_of_control_messages_is_complete() {
+    let source = read("src/protocol/control.rs");
+    let (_, wire) = source.split_once("fn to_json").unwrap();
+    let (wire, _) = wire.split_once("\n    }\n").unwrap();
+    let said = wire.split('"').skip(1).step_by(2).filter(|word| *word != "{}");
+    assert_eq!(column("docs/protocols.md", "message", 0), names(said));
+}
+
 /// Names of hooks in quotes.
 fn hooks_in(source: &str) -> BTreeSet<String> {
     let is_hook = |name: &&str| {
