@@ -149,6 +149,10 @@ describe('installed from the tarball alone', () => {
     );
   });
 
+  it('leaves `pnpm -r run build` of a workspace in peace', async () => {
+    await npm(['run', 'build'], join(packed.app, 'node_modules', '@civicpress', 'realtime'));
+  });
+
   it.each(['node16', 'bundler'])(
     'has types that hold where modules are resolved as by %s',
     async (resolution) => {
