@@ -165,10 +165,9 @@ impl JoinRequest {
         let standing = Standing::new(
             (session, correlation.clone()),
             outbox,
-            room.clone(),
+            Some((room.clone(), grant)),
             token.token,
             &identity,
-            grant,
         );
         let watched = shared.rechecks.watch(user, room_id.clone(), standing);
         Ok(Joined {

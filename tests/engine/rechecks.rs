@@ -1,10 +1,13 @@
 //! Who is in is asked about again while the session lasts.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use civicpress_realtime::{config::Config, limits::RECHECKS_MAX, protocol::sync};
 
-use crate::support::{Client, FakeHost, Server, client::Frame, eventually, server};
+use crate::support::{Client, FakeHandlers, FakeHost, Server, client::Frame, eventually, server};
 
 const EDITOR: &str = "editor:ada";
 
@@ -15,7 +18,7 @@ fn config() -> Config {
 }
 
 fn start() -> Server {
-    Server::with(config(), std::sync::Arc::default())
+    Server::with(config(), Arc::default())
 }
 
 fn may_edit(frame: &Frame, expected: bool) -> bool {
@@ -112,7 +115,7 @@ fn a_role_change_takes_effect_on_the_live_session() {
 fn rooms_flow_while_the_host_hangs_and_its_silence_has_an_end() {
     let mut config = config();
     config.auth.timeout_ms = 300;
-    let server = Server::with(config, std::sync::Arc::default());
+    let server = Server::with(config, Arc::default());
     let url = server.url("notes/a");
     let metrics = server.engine().metrics();
     let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
@@ -167,6 +170,38 @@ fn a_slow_host_is_asked_so_much_at_once_and_no_more() {
 fn a_prolonged_session_goes_on() {
     let server = start();
     let mut ada = Client::join(&server.url("notes/a"), "editor:ada:3000");
+    ada.settle(Duration::from_millis(4500));
+    let closed = ada.seen.iter().find(|frame| matches!(frame, Frame::Closed(..)));
+    assert_eq!(closed, None);
+    assert_eq!(server.engine().health().connections.total, 1);
+}
+
+/// Of a room that somebody else handles the host knows who is in, and no more.
+#[test]
+fn a_token_that_no_longer_holds_ends_its_session_in_a_room_of_a_handler() {
+    let handlers = Arc::<FakeHandlers>::default();
+    let shared: Arc<FakeHandlers> = Arc::clone(&handlers);
+    let server = Server::handled(config(), Arc::default(), shared);
+    let metrics = server.engine().metrics();
+    let mut ada = Client::connect(&server.url("desk/a"), EDITOR);
+    ada.next();
+    let mut device = Client::connect(&server.url("device/7f"), "ada");
+    device.next();
+    eventually("asked about", || metrics.rechecks.get("kept") >= 2);
+    assert_eq!(server.host.authorizations.load(Relaxed), 0, "the handler decides what it may");
+    server.host.give_role("ada", "gone");
+    assert_eq!(ada.until_closed(), (4001, r#"{"code":"AUTH_FAILED"}"#.into()));
+    eventually("told", || handlers.calls().iter().any(|call| call == "closed 4001"));
+    let asked = server.host.authentications.load(Relaxed);
+    assert_eq!(Client::connect(&server.url("desk/a"), EDITOR).until_closed().0, 4001);
+    assert_eq!(server.host.authentications.load(Relaxed), asked, "it was just refused");
+    assert_eq!(server.engine().health().connections.total, 1, "a device is nobody's session");
+}
+
+#[test]
+fn a_prolonged_session_goes_on_in_a_room_of_a_handler() {
+    let server = Server::handled(config(), Arc::default(), Arc::<FakeHandlers>::default());
+    let mut ada = Client::connect(&server.url("desk/a"), "editor:ada:3000");
     ada.settle(Duration::from_millis(4500));
     let closed = ada.seen.iter().find(|frame| matches!(frame, Frame::Closed(..)));
     assert_eq!(closed, None);

@@ -287,9 +287,13 @@ impl<'a> Connection<'a> {
         next.max(Instant::now() + Duration::from_millis(1))
     }
 
-    /// How long the token still holds.
+    /// How long the token still holds; a host may have prolonged or shortened it.
     fn time_left(&self) -> Option<Duration> {
-        let at_ms = self.joined.identity.expires_at_ms?;
+        let Joined { identity, watched, .. } = self.joined;
+        let at_ms = match watched {
+            Some(watched) => watched.standing().expires_at_ms(),
+            None => identity.expires_at_ms,
+        }?;
         // Bounded so that a token for the year 9999 does not overflow the clock.
         Some(Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000)))
     }

@@ -14,7 +14,14 @@ use crate::{
     error::CloseReason,
     host::{HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
-    net::{Shared, head::Head, join::JoinRequest, places::Place, sessions::Admission},
+    net::{
+        Shared,
+        head::Head,
+        join::JoinRequest,
+        places::Place,
+        recheck::{Standing, Watched},
+        sessions::Admission,
+    },
     telemetry::{correlation::CorrelationId, security::Violation},
 };
 
@@ -39,6 +46,8 @@ pub(super) struct Joined {
     pub identity: Identity,
     /// Its place in the table of connections.
     pub _admission: Admission,
+    /// What the host is asked about again; `None` = the handler said who it is.
+    pub watched: Option<Watched>,
     pub inbox: Inbox,
     pub ending: Arc<Ending>,
 }
@@ -80,10 +89,18 @@ impl HandledRequest {
         let by_host = if self.handling.authenticates {
             None
         } else {
+            if let Some(reason) = shared.denials.get(&token.token, &self.room) {
+                return Err(self.refused(shared, reason, &"it was refused a moment ago"));
+            }
             let asked = timeout(time, shared.host.authenticate(&token.token)).await;
             match asked.unwrap_or(Err(HostError::Timeout)) {
                 Ok(identity) => Some(identity),
-                Err(error) => return Err(self.refused(shared, CloseReason::AuthFailed, &error)),
+                Err(error) => {
+                    if let HostError::Unauthenticated(_) = error {
+                        shared.denials.put(&token.token, &self.room, CloseReason::AuthFailed);
+                    }
+                    return Err(self.refused(shared, CloseReason::AuthFailed, &error));
+                }
             }
         };
         // From here on the handler knows of it, and has to hear of its end.
@@ -125,9 +142,19 @@ impl HandledRequest {
         if let Err(refusal) = timeout(time, admitting).await.unwrap_or_else(|_| Err(silent())) {
             return Err(self.not_taken(shared, refusal));
         }
+        let watched = (!self.handling.authenticates).then(|| {
+            let standing = Standing::new(
+                (self.session, self.correlation.clone()),
+                Arc::clone(peer.outbox()),
+                None,
+                token.token.clone(),
+                &identity,
+            );
+            shared.rechecks.watch(&identity.user_id, self.room.clone(), standing)
+        });
         let ending = mirror.ending();
         let inbox = Inbox::open(Arc::clone(&shared.handlers), Arc::clone(peer), mirror);
-        Ok(Joined { request: self, identity, _admission: admission, inbox, ending })
+        Ok(Joined { request: self, identity, _admission: admission, watched, inbox, ending })
     }
 
     fn not_taken(&self, shared: &Shared, refusal: Refusal) -> CloseReason {

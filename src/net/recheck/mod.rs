@@ -15,12 +15,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::table::Due;
+use self::table::{Due, Key};
 pub use self::table::{Rechecks, Standing, Watched};
 use crate::{
     error::CloseReason,
     host::{Grant, HostError, Identity},
-    ids::RoomId,
     limits::{RECHECK_GRACE_PERIODS, RECHECKS_MAX},
     net::Shared,
     room::RoomCommand,
@@ -65,13 +64,12 @@ async fn due(rechecks: &Arc<Rechecks>) -> Due {
 
 /// Asks about one user in one room: each of their tokens once, and each identity these give once.
 async fn ask(shared: &Shared, due: &Due) {
-    let (user, room) = &due.key;
     let mut said = Said::default();
     for standing in due.sessions.iter().filter(|standing| !standing.outbox.is_closing()) {
         // A host that hangs is not asked for each token in turn.
         let verdict = match &said.failure {
             Some(failure) => Err(failure.clone()),
-            None => said.of(shared, user, room, &standing.token).await,
+            None => said.of(shared, &due.key, standing).await,
         };
         if let Err(failure @ (HostError::Timeout | HostError::Failed(_))) = &verdict {
             said.failure = Some(failure.clone());
@@ -95,10 +93,10 @@ impl<'a> Said<'a> {
     async fn of(
         &mut self,
         shared: &Shared,
-        user: &str,
-        room: &RoomId,
-        token: &'a str,
-    ) -> Result<(Identity, Grant), HostError> {
+        (user, room): &Key,
+        standing: &'a Standing,
+    ) -> Result<(Identity, Option<Grant>), HostError> {
+        let token = standing.token.as_str();
         let time = Duration::from_millis(shared.config.auth.timeout_ms);
         let known = self.identities.iter().find(|(of, _)| *of == token);
         let identity = if let Some((_, known)) = known {
@@ -109,8 +107,12 @@ impl<'a> Said<'a> {
             self.identities.push((token, answer.clone()));
             answer
         }?;
-        if identity.user_id != user {
+        if *identity.user_id != **user {
             return Err(HostError::Unauthenticated("the token is another user's by now".into()));
+        }
+        if standing.room.is_none() {
+            // Its handler decides what it may.
+            return Ok((identity, None));
         }
         let known = self.grants.iter().find(|(of, _)| of.may_the_same_as(&identity));
         let grant = if let Some((_, known)) = known {
@@ -121,7 +123,7 @@ impl<'a> Said<'a> {
             self.grants.push((identity.clone(), answer.clone()));
             answer
         }?;
-        Ok((identity, grant))
+        Ok((identity, Some(grant)))
     }
 }
 
@@ -130,7 +132,7 @@ async fn hear(
     shared: &Shared,
     due: &Due,
     standing: &Standing,
-    verdict: Result<(Identity, Grant), HostError>,
+    verdict: Result<(Identity, Option<Grant>), HostError>,
 ) {
     let (user, room) = (due.key.0.escape_debug(), &due.key.1);
     let (session, correlation_id) = (standing.session.0, standing.correlation.as_str());
@@ -181,20 +183,26 @@ async fn hear(
 }
 
 /// Brings a changed grant to the room, in order with the session's edits.
-async fn change(shared: &Shared, due: &Due, standing: &Standing, grant: Grant) -> &'static str {
+async fn change(
+    shared: &Shared,
+    due: &Due,
+    standing: &Standing,
+    grant: Option<Grant>,
+) -> &'static str {
     let now = Instant::now();
-    if standing.heard.lock().grant == grant {
+    let changed = grant.filter(|_| standing.heard.lock().grant != grant);
+    let (Some(grant), Some(room)) = (changed, &standing.room) else {
         standing.heard.lock().at = now;
         return "kept";
-    }
+    };
     let regrant = RoomCommand::Regrant { session: standing.session, grant };
     let time = Duration::from_millis(shared.config.auth.timeout_ms);
-    if timeout(time, standing.room.send(regrant)).await.is_err() {
+    if timeout(time, room.send(regrant)).await.is_err() {
         // A room that takes nothing takes no edits either.
         due.retry();
         return "unanswered";
     }
-    *standing.heard.lock() = table::Heard { grant, at: now };
+    *standing.heard.lock() = table::Heard { grant: Some(grant), at: now };
     let (user, room, session) = (due.key.0.escape_debug(), &due.key.1, standing.session.0);
     log::info!(
         event = "rights_changed", room = room.as_str(), user:% = user, connection = session,

@@ -52,8 +52,8 @@ pub struct Standing {
     pub session: SessionId,
     /// Where its frames go, and what ends it.
     pub outbox: Arc<Outbox>,
-    /// Its room.
-    pub room: RoomHandle,
+    /// Its room, if that is a document; a room that somebody else handles has no rights of ours.
+    pub room: Option<RoomHandle>,
     /// What its connection is called in log lines.
     pub(super) correlation: CorrelationId,
     pub(super) token: String,
@@ -72,7 +72,8 @@ impl std::fmt::Debug for Standing {
 /// The host's last word.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
-    pub(super) grant: Grant,
+    /// What it may do in its document.
+    pub(super) grant: Option<Grant>,
     pub(super) at: Instant,
 }
 
@@ -87,11 +88,11 @@ impl Standing {
     pub fn new(
         (session, correlation): (SessionId, CorrelationId),
         outbox: Arc<Outbox>,
-        room: RoomHandle,
+        document: Option<(RoomHandle, Grant)>,
         token: String,
         identity: &Identity,
-        grant: Grant,
     ) -> Self {
+        let (room, grant) = document.unzip();
         let heard = Mutex::new(Heard { grant, at: Instant::now() });
         let expires_at_ms = AtomicU64::new(identity.expires_at_ms.unwrap_or(NEVER_MS));
         let admin = AtomicBool::new(identity.role == ADMIN);
@@ -273,10 +274,9 @@ mod tests {
         let standing = Standing::new(
             (SessionId(session), CorrelationId::random()),
             Arc::default(),
-            handle,
+            Some((handle, grant)),
             "token".into(),
             &identity,
-            grant,
         );
         rechecks.watch(user, RoomId::parse(room).unwrap(), standing)
     }
