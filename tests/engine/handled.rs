@@ -126,6 +126,11 @@ fn a_type_that_nobody_handles_is_not_registered() {
     let (code, reason) = client.until_closed();
     let expected = r#"{"code":"ROOM_TYPE_NOT_REGISTERED","roomType":"doors"}"#;
     assert_eq!((code, reason.as_str()), (4004, expected));
+    assert!(
+        matches!(client.seen[..], [Frame::Closed(..)]),
+        "no frame before it: {:?}",
+        client.seen
+    );
 }
 
 #[test]

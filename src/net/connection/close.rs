@@ -24,9 +24,16 @@ pub(in crate::net) async fn close(socket: &mut Socket, reason: &CloseReason, abo
         return;
     }
     let denies = matches!(reason, CloseReason::AuthFailed | CloseReason::PermissionDenied);
-    let broke_the_protocol =
-        matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
-    if !broke_the_protocol && !matches!(reason, CloseReason::ByHandler(..)) {
+    // Its close says all there is, and the host has no frame before it; what breaks the protocol gets none either.
+    let without_a_word = matches!(
+        reason,
+        CloseReason::Protocol(_)
+            | CloseReason::InvalidData
+            | CloseReason::TooBig
+            | CloseReason::ByHandler(..)
+            | CloseReason::RoomTypeNotRegistered(_)
+    );
+    if !without_a_word {
         let (message, correlation_id) = (reason.message(), about.correlation.as_str());
         let told = match reason {
             CloseReason::SessionRevoked(why) => ServerControl::SessionRevoked {
