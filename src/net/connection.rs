@@ -8,7 +8,7 @@ mod clock;
 pub(super) mod close;
 mod pace;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::{
@@ -24,6 +24,7 @@ use crate::{
         OpenConnection, Shared, handled,
         join::{JoinRequest, Joined},
         places::Place,
+        pulse::Pulse,
         rate::{Class, Rates},
         session::{Session, Spoken},
         socket::{Incoming, Socket},
@@ -51,7 +52,6 @@ pub(crate) fn run(
         shared.metrics.connections_opened.inc();
         let outbox = Arc::new(Outbox::default());
         let id = request.connection;
-        let address = request.address;
         let correlation = request.correlation.clone();
         let room = request.target.as_ref().ok().cloned();
         let mut json = request.json.is_some();
@@ -61,15 +61,14 @@ pub(crate) fn run(
         let reason = match joined {
             Ok(joined) => {
                 let mirror = Box::pin(handled::follow(&shared, &joined, &outbox, json)).await;
-                joined.log_connected();
+                joined.client().log_connected(Some(joined.grant.can_edit));
                 let since = Instant::now();
-                let mut connection =
-                    Connection::new(&mut socket, &outbox, &shared, &joined, address, json);
+                let mut connection = Connection::new(&mut socket, &outbox, &shared, &joined, json);
                 let reason = connection.serve().await;
                 json = connection.speech == Speech::Json;
                 drop(mirror);
                 connection.hook(&joined, "realtime:client:disconnected");
-                joined.log_disconnected(reason.as_ref(), since.elapsed());
+                joined.client().log_disconnected(reason.as_ref(), since.elapsed());
                 if reason.is_some() {
                     // First the others no longer see it, then it is told why.
                     Box::pin(joined.leave()).await;
@@ -113,7 +112,6 @@ struct Connection<'a> {
     joined: &'a Joined,
     session: Session<'a>,
     speech: Speech,
-    address: IpAddr,
     rates: Rates,
     was_throttled: bool,
     /// The state vector of the sync step 1 that the room has not answered yet: one at a time.
@@ -121,8 +119,7 @@ struct Connection<'a> {
     ask_again_at: Option<Instant>,
     /// When the socket got what it is writing.
     filled_at: Instant,
-    heard_at: Instant,
-    pinged: bool,
+    pulse: Pulse,
     sent_at: Instant,
     written: u64,
     opened_at: Instant,
@@ -135,7 +132,6 @@ impl<'a> Connection<'a> {
         outbox: &'a Outbox,
         shared: &'a Shared,
         joined: &'a Joined,
-        address: IpAddr,
         json: bool,
     ) -> Self {
         let now = Instant::now();
@@ -146,14 +142,12 @@ impl<'a> Connection<'a> {
             joined,
             session: Session::new(shared, joined),
             speech: if json { Speech::Json } else { Speech::Undecided },
-            address,
             rates: Rates::new(&shared.config.rate_limiting, now),
             was_throttled: false,
             asked: None,
             ask_again_at: None,
             filled_at: now,
-            heard_at: now,
-            pinged: false,
+            pulse: Pulse::new(now),
             sent_at: now,
             written: 0,
             opened_at: now,
@@ -292,28 +286,21 @@ impl<'a> Connection<'a> {
                     return Err(None);
                 }
                 Incoming::Violation(reason) => {
-                    let Joined { identity, correlation, .. } = self.joined;
-                    let user = Some(identity.user_id.as_str());
-                    self.shared.security.report(
-                        Violation::BadFrame,
-                        self.address,
-                        user,
-                        correlation,
-                    );
+                    self.joined.client().report(Violation::BadFrame, self.shared);
                     return Err(Some(reason));
                 }
                 Incoming::Alive => {
-                    self.heard(now);
+                    self.pulse.heard(now);
                     self.spend(Class::Control, 1, now);
                 }
                 Incoming::Text(text) => {
-                    self.heard(now);
+                    self.pulse.heard(now);
                     self.shared.metrics.messages_in.inc();
                     self.shared.metrics.bytes_in.add(text.len() as u64);
                     self.json(text.as_bytes(), true, now).await.map_err(Some)?;
                 }
                 Incoming::Binary(bytes) => {
-                    self.heard(now);
+                    self.pulse.heard(now);
                     self.shared.metrics.messages_in.inc();
                     self.shared.metrics.bytes_in.add(bytes.len() as u64);
                     if bytes.first() == Some(&b'{') {

@@ -16,6 +16,7 @@ use crate::{
     limits::{JOIN_TIMEOUT, LEAVE_TIMEOUT},
     net::{
         Shared,
+        client::Client,
         places::Place,
         recheck::{Standing, Watched},
         sessions::Admission,
@@ -236,29 +237,15 @@ impl Joined {
         self.spelled.as_deref().unwrap_or(self.room_id.as_str())
     }
 
-    /// Logs the session's beginning.
-    pub fn log_connected(&self) {
-        let Self { session, correlation, address, identity, grant, room_id, .. } = self;
-        let user = identity.user_id.as_str();
-        log::info!(
-            event = "client_connected", connection = session.0, correlation_id = correlation.as_str(),
-            room = room_id.as_str(), address:% = address, user = user, can_edit = grant.can_edit;
-            "connection {}: user {} joined {room_id}", session.0, user.escape_debug()
-        );
-    }
-
-    /// Logs the session's end; no reason = the client went by itself.
-    pub fn log_disconnected(&self, reason: Option<&CloseReason>, after: Duration) {
-        let Self { session, correlation, identity, room_id, .. } = self;
-        let user = identity.user_id.as_str();
-        let code = reason.map_or("CLIENT_LEFT", CloseReason::code);
-        let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        log::info!(
-            event = "client_disconnected", connection = session.0,
-            correlation_id = correlation.as_str(), room = room_id.as_str(), user = user, code = code,
-            duration_ms = duration_ms;
-            "connection {}: user {} left {room_id}: {code}", session.0, user.escape_debug()
-        );
+    /// Who it is, for log lines and reports.
+    pub(super) fn client(&self) -> Client<'_> {
+        Client {
+            session: self.session,
+            correlation: &self.correlation,
+            address: self.address,
+            user_id: &self.identity.user_id,
+            room: &self.room_id,
+        }
     }
 
     /// Gives the place back and leaves the room. Nobody there sees the session any more when this returns,

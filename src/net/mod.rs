@@ -1,6 +1,7 @@
 //! Sockets: the listener, the HTTP front door, and one task per WebSocket connection. Start reading at
 //! [`connection`], the hot path.
 
+mod client;
 pub mod client_address;
 pub mod connection;
 pub mod denials;
@@ -14,6 +15,7 @@ pub mod listener;
 pub mod origin;
 pub mod pages;
 pub mod places;
+mod pulse;
 pub mod rate;
 pub mod recheck;
 pub mod session;

@@ -9,25 +9,17 @@ use super::{Connection, Speech};
 use crate::{
     error::CloseReason,
     limits::{FIRST_STEP_TIMEOUT, PRESSED_READ_TIMEOUT},
+    net::pulse::{Beat, time_left},
     protocol::{sync, ws_frame},
     room::RoomCommand,
-    time::unix_ms,
 };
 
 /// y-websocket drops a connection that brings no message for 30 s, checked each 3 s; pings do not count.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 impl Connection<'_> {
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.pinged = false;
-    }
-
     pub(super) fn next_deadline(&self) -> Instant {
-        let limits = &self.shared.config.limits;
-        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
-        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
-        let mut next = life;
+        let mut next = self.pulse.next_deadline(&self.shared.config);
         if self.speech != Speech::Json {
             next = next.min(self.sent_at + KEEP_ALIVE);
         }
@@ -55,14 +47,11 @@ impl Connection<'_> {
 
     /// How long the token still holds; a host may have prolonged or shortened it.
     fn time_left(&self) -> Option<Duration> {
-        let at_ms = self.joined.watched.standing().expires_at_ms()?;
-        // Bounded so that a token for the year 9999 does not overflow the clock.
-        Some(Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000)))
+        time_left(self.joined.watched.standing().expires_at_ms())
     }
 
     pub(super) async fn tick(&mut self) -> Option<CloseReason> {
         let now = Instant::now();
-        let limits = &self.shared.config.limits;
         if self.time_left().is_some_and(|left| left.is_zero()) {
             return Some(CloseReason::TokenExpired);
         }
@@ -84,26 +73,14 @@ impl Connection<'_> {
         }
         if self.rates.is_empty() || self.asked.is_some() {
             // It cannot be heard because we do not listen.
-            self.heard(now);
-        }
-        let cleanup = &self.shared.config.connection_cleanup;
-        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
-        if cleanup.enabled {
-            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
+            self.pulse.heard(now);
         }
         // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
-        let heard_at = self.heard_at.max(if self.socket.is_answering() {
-            self.sent_at
-        } else {
-            self.heard_at
-        });
-        let silent = now.duration_since(heard_at);
-        if silent >= silence_max {
-            return Some(CloseReason::Dead);
-        }
-        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
-            self.pinged = true;
-            self.socket.queue(ws_frame::ping());
+        let alive_at = self.socket.is_answering().then_some(self.sent_at);
+        match self.pulse.beat(&self.shared.config, now, alive_at) {
+            Beat::Dead => return Some(CloseReason::Dead),
+            Beat::Ping => self.socket.queue(ws_frame::ping()),
+            Beat::Nothing => {}
         }
         if !self.stepped && self.opened_at + FIRST_STEP_TIMEOUT <= now {
             self.stepped = true;

@@ -13,20 +13,18 @@ use super::{
     join::{HandledRequest, Joined},
 };
 use crate::{
-    error::{CloseReason, RATE_LIMIT_EXCEEDED},
+    error::CloseReason,
     limits::{HANDLER_STALL, MESSAGES_PER_WAKE_MAX},
     net::{
         OpenConnection, Shared,
+        client::rate_notice,
         connection::close,
         places::Place,
+        pulse::{Beat, Pulse, time_left},
         rate::{Class, Rates, Step},
         socket::{Incoming, Socket},
     },
-    protocol::{
-        control::ServerControl,
-        json::{self, Level},
-        ws_frame,
-    },
+    protocol::{control::ServerControl, json, ws_frame},
     room::outbox::Outbox,
     telemetry::security::Violation,
     time::unix_ms,
@@ -54,10 +52,10 @@ pub(in crate::net) async fn run(
     let joined = Box::pin(request.join(&shared, &peer, &mut half_open)).await;
     let reason = match joined {
         Ok(joined) => {
-            joined.log_connected();
+            joined.client().log_connected(None);
             let since = Instant::now();
             let reason = Connection::new(&mut socket, &outbox, &shared, &joined).serve().await;
-            joined.log_disconnected(reason.as_ref(), since.elapsed());
+            joined.client().log_disconnected(reason.as_ref(), since.elapsed());
             match &reason {
                 Some(reason) => joined.ending.note(reason.close_code(), reason.close_text()),
                 None => joined.ending.note(NO_STATUS, String::new()),
@@ -93,8 +91,7 @@ struct Connection<'a> {
     joined: &'a Joined,
     rates: Rates,
     was_throttled: bool,
-    heard_at: Instant,
-    pinged: bool,
+    pulse: Pulse,
     /// Since when the handler takes no further message.
     stalled_since: Option<Instant>,
 }
@@ -114,8 +111,7 @@ impl<'a> Connection<'a> {
             joined,
             rates: Rates::new(&shared.config.rate_limiting, now),
             was_throttled: false,
-            heard_at: now,
-            pinged: false,
+            pulse: Pulse::new(now),
             stalled_since: None,
         }
     }
@@ -214,11 +210,11 @@ impl<'a> Connection<'a> {
                     return Err(None);
                 }
                 Incoming::Violation(reason) => {
-                    self.report(Violation::BadFrame);
+                    self.joined.client().report(Violation::BadFrame, self.shared);
                     return Err(Some(reason));
                 }
                 Incoming::Alive => {
-                    self.heard(now);
+                    self.pulse.heard(now);
                     self.spend(Class::Control, 1, now);
                 }
                 Incoming::Text(text) => self.message(text.as_bytes(), now),
@@ -236,7 +232,7 @@ impl<'a> Connection<'a> {
 
     /// Answers a ping, refuses what is no JSON, and gives everything else to the handler.
     fn message(&mut self, bytes: &[u8], now: Instant) {
-        self.heard(now);
+        self.pulse.heard(now);
         self.spend(Class::Control, 1, now);
         self.shared.metrics.messages_in.inc();
         self.shared.metrics.bytes_in.add(bytes.len() as u64);
@@ -253,33 +249,26 @@ impl<'a> Connection<'a> {
 
     fn refuse(&mut self, code: &'static str) {
         self.shared.metrics.frames_refused.inc(code);
-        self.report(Violation::HostileMessage);
-        let request = &self.joined.request;
+        let client = self.joined.client();
+        client.report(Violation::HostileMessage, self.shared);
         log::warn!(
-            event = "frame_refused", connection = request.session.0,
-            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
-            user = self.user(), code = code;
+            event = "frame_refused", connection = client.session.0,
+            correlation_id = client.correlation.as_str(), room = client.room.as_str(),
+            user = client.user(), code = code;
             "connection {}: a message of {} to {} was refused: {code}",
-            request.session.0, self.user(), request.room
+            client.session.0, client.user(), client.room
         );
         let answer = ServerControl::Error {
             code,
             message: "The message is not understood",
-            correlation_id: request.correlation.as_str(),
-            room_id: Some(request.room.as_str()),
+            correlation_id: client.correlation.as_str(),
+            room_id: Some(client.room.as_str()),
         };
         self.socket.queue(ws_frame::text(&answer.to_json()));
     }
 
-    fn heard(&mut self, now: Instant) {
-        self.heard_at = now;
-        self.pinged = false;
-    }
-
     fn next_deadline(&self) -> Instant {
-        let limits = &self.shared.config.limits;
-        let ping = self.heard_at + Duration::from_secs(limits.ping_interval);
-        let life = if self.pinged { ping + Duration::from_secs(limits.pong_timeout) } else { ping };
+        let life = self.pulse.next_deadline(&self.shared.config);
         let stall = self.stalled_since.map(|since| since + HANDLER_STALL);
         let expiry = self.time_left().map(|left| Instant::now() + left);
         let soon = [stall, expiry, self.rates.next_deadline()].into_iter().flatten().min();
@@ -290,12 +279,10 @@ impl<'a> Connection<'a> {
     /// How long the token still holds; a host may have prolonged or shortened it.
     fn time_left(&self) -> Option<Duration> {
         let Joined { identity, watched, .. } = self.joined;
-        let at_ms = match watched {
+        time_left(match watched {
             Some(watched) => watched.standing().expires_at_ms(),
             None => identity.expires_at_ms,
-        }?;
-        // Bounded so that a token for the year 9999 does not overflow the clock.
-        Some(Duration::from_millis(at_ms.saturating_sub(unix_ms()).min(365 * 86_400_000)))
+        })
     }
 
     /// Does what is due because time has passed.
@@ -312,21 +299,12 @@ impl<'a> Connection<'a> {
         }
         if self.rates.is_empty() || self.stalled_since.is_some() {
             // It cannot be heard because we do not listen.
-            self.heard(now);
+            self.pulse.heard(now);
         }
-        let (limits, cleanup) =
-            (&self.shared.config.limits, &self.shared.config.connection_cleanup);
-        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
-        if cleanup.enabled {
-            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
-        }
-        let silent = now.duration_since(self.heard_at);
-        if silent >= silence_max {
-            return Some(CloseReason::Dead);
-        }
-        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
-            self.pinged = true;
-            self.socket.queue(ws_frame::ping());
+        match self.pulse.beat(&self.shared.config, now, None) {
+            Beat::Dead => return Some(CloseReason::Dead),
+            Beat::Ping => self.socket.queue(ws_frame::ping()),
+            Beat::Nothing => {}
         }
         None
     }
@@ -338,80 +316,20 @@ impl<'a> Connection<'a> {
         }
         self.shared.metrics.throttled.inc(class.name());
         if !std::mem::replace(&mut self.was_throttled, true) {
-            let request = &self.joined.request;
-            log::info!(
-                event = "throttled", connection = request.session.0,
-                correlation_id = request.correlation.as_str(), address:% = request.address,
-                user = self.user(), room = request.room.as_str(), class = class.name();
-                "connection {}: {} sends {} faster than it may and is slowed down",
-                request.session.0, self.user(), class.name()
-            );
+            self.joined.client().log_throttled(class);
         }
     }
 
     /// Warns or ends a client that stays ahead of its rate.
     fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
         let step = self.rates.escalate(now)?;
-        let rate = self.shared.config.rate_limiting.messages_per_second;
-        let reason = CloseReason::RateLimit(rate);
-        let request = &self.joined.request;
-        log::warn!(
-            event = "rate_limited", connection = request.session.0,
-            correlation_id = request.correlation.as_str(), address:% = request.address,
-            user = self.user(), room = request.room.as_str(),
-            step = if step == Step::Notice { "notice" } else { "close" }, count = rate;
-            "connection {}: {} stays ahead of {rate} messages per second",
-            request.session.0, self.user()
-        );
-        self.report(Violation::RateLimit);
+        let reason = self.joined.client().stays_ahead(step, self.shared);
         if step == Step::Close {
             return Some(reason);
         }
-        self.shared.metrics.rate_notices.inc();
-        let notice = ServerControl::Notice {
-            code: RATE_LIMIT_EXCEEDED,
-            level: Level::Warning,
-            message: &reason.message(),
-            correlation_id: request.correlation.as_str(),
-        };
+        let message = reason.message();
+        let notice = rate_notice(&message, &self.joined.request.correlation);
         self.socket.queue(ws_frame::text(&notice.to_json()));
         None
-    }
-
-    fn report(&self, violation: Violation) {
-        let Joined { request, identity, .. } = self.joined;
-        let user = Some(identity.user_id.as_str());
-        self.shared.security.report(violation, request.address, user, &request.correlation);
-    }
-
-    /// The user's id, fit for a log.
-    fn user(&self) -> String {
-        self.joined.identity.user_id.escape_debug().take(64).collect()
-    }
-}
-
-impl Joined {
-    fn log_connected(&self) {
-        let Self { request, identity, .. } = self;
-        let user = identity.user_id.as_str();
-        log::info!(
-            event = "client_connected", connection = request.session.0,
-            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
-            address:% = request.address, user = user;
-            "connection {}: {} joined {}", request.session.0, user.escape_debug(), request.room
-        );
-    }
-
-    fn log_disconnected(&self, reason: Option<&CloseReason>, after: Duration) {
-        let Self { request, identity, .. } = self;
-        let user = identity.user_id.as_str();
-        let code = reason.map_or("CLIENT_LEFT", CloseReason::code);
-        let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        log::info!(
-            event = "client_disconnected", connection = request.session.0,
-            correlation_id = request.correlation.as_str(), room = request.room.as_str(),
-            user = user, code = code, duration_ms = duration_ms;
-            "connection {}: {} left {}: {code}", request.session.0, user.escape_debug(), request.room
-        );
     }
 }

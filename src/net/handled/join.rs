@@ -16,6 +16,7 @@ use crate::{
     ids::{ConnectionId, RoomId, SessionId},
     net::{
         Shared,
+        client::Client,
         head::Head,
         join::JoinRequest,
         places::Place,
@@ -50,6 +51,19 @@ pub(super) struct Joined {
     pub watched: Option<Watched>,
     pub inbox: Inbox,
     pub ending: Arc<Ending>,
+}
+
+impl Joined {
+    /// Who it is, for log lines and reports.
+    pub(super) fn client(&self) -> Client<'_> {
+        Client {
+            session: self.request.session,
+            correlation: &self.request.correlation,
+            address: self.request.address,
+            user_id: &self.identity.user_id,
+            room: &self.request.room,
+        }
+    }
 }
 
 impl HandledRequest {

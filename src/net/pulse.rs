@@ -1,0 +1,104 @@
+//! Whether a peer is alive: what is heard of it, and the pings in between.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{config::Config, time::unix_ms};
+
+/// When a peer was heard last.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    heard_at: Instant,
+    pinged: bool,
+}
+
+/// What is due about a peer that says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    Nothing,
+    Ping,
+    /// It is gone.
+    Dead,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { heard_at: now, pinged: false }
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        *self = Self::new(now);
+    }
+
+    /// When something of this has to be looked at again.
+    pub(super) fn next_deadline(&self, config: &Config) -> Instant {
+        let ping = self.heard_at + Duration::from_secs(config.limits.ping_interval);
+        if self.pinged { ping + Duration::from_secs(config.limits.pong_timeout) } else { ping }
+    }
+
+    /// What is due by now of a peer that was alive at `alive_at`, if not heard later.
+    pub(super) fn beat(
+        &mut self,
+        config: &Config,
+        now: Instant,
+        alive_at: Option<Instant>,
+    ) -> Beat {
+        let (limits, cleanup) = (&config.limits, &config.connection_cleanup);
+        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
+        if cleanup.enabled {
+            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
+        }
+        let alive_at = alive_at.map_or(self.heard_at, |at| at.max(self.heard_at));
+        let silent = now.duration_since(alive_at);
+        if silent >= silence_max {
+            return Beat::Dead;
+        }
+        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
+            self.pinged = true;
+            return Beat::Ping;
+        }
+        Beat::Nothing
+    }
+}
+
+/// How long a token holds until its time is over; `None` = not known.
+pub(super) fn time_left(expires_at_ms: Option<u64>) -> Option<Duration> {
+    // Bounded so that a token for the year 9999 does not overflow the clock.
+    let left_ms = expires_at_ms?.saturating_sub(unix_ms()).min(365 * 86_400_000);
+    Some(Duration::from_millis(left_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_asked_about_once_and_then_ends_it() {
+        let mut config = Config::default();
+        (config.limits.ping_interval, config.limits.pong_timeout) = (30, 10);
+        config.connection_cleanup.enabled = false;
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(start);
+        assert_eq!(pulse.next_deadline(&config), at(30));
+        assert_eq!(pulse.beat(&config, at(29), None), Beat::Nothing);
+        assert_eq!(pulse.beat(&config, at(30), None), Beat::Ping);
+        assert_eq!(pulse.next_deadline(&config), at(40));
+        assert_eq!(pulse.beat(&config, at(31), None), Beat::Nothing);
+        assert_eq!(
+            pulse.beat(&config, at(40), Some(at(39))),
+            Beat::Nothing,
+            "it takes what is written"
+        );
+        assert_eq!(pulse.beat(&config, at(40), None), Beat::Dead);
+        pulse.heard(at(39));
+        assert_eq!(pulse.beat(&config, at(69), None), Beat::Ping);
+    }
+
+    #[test]
+    fn a_far_end_does_not_overflow() {
+        assert_eq!(time_left(Some(u64::MAX)), Some(Duration::from_hours(365 * 24)));
+        assert_eq!((time_left(Some(0)), time_left(None)), (Some(Duration::ZERO), None));
+    }
+}
