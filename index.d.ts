@@ -221,7 +221,10 @@ export declare class RealtimeServer {
   setRecordManager(records: CivicRecordManager): void;
   /** Inside CivicPress: who keeps drafts. */
   setDatabaseService(database: CivicDatabaseService): void;
-  /** Says who serves the rooms of a type, from the next connection on; replaces another one of the type. */
+  /**
+   * Says who serves the rooms of a type, from the next connection on; replaces another one of the type.
+   * `records` are the engine's own: a handler for them is kept and not called.
+   */
   registerRoomTypeHandler(handler: RoomTypeHandler): void;
   getHandlerRegistry(): HandlerRegistry;
   getRoomManager(): RoomManager;
