@@ -92,6 +92,9 @@ impl HostError {
     }
 }
 
+/// The [`RecordText::source`] of drafts.
+pub const DRAFT: &str = "draft";
+
 /// A record's text as its source holds it: the whole file, front matter included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordText {

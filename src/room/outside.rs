@@ -10,7 +10,7 @@ use super::{
     document::{Document, DocumentError},
 };
 use crate::{
-    host::RecordText,
+    host::{DRAFT, RecordText},
     limits::{EXCHANGED_BYTES_MAX, EXCHANGED_TEXTS_MAX},
     markdown::Past,
     time::unix_ms,
@@ -21,7 +21,7 @@ const VIEW_AGE_MAX: Duration = Duration::from_secs(15);
 /// Time between two marks in the log.
 const MARK_GAP: Duration = Duration::from_secs(1);
 /// Longest look into the log; without it a view of the room is merged as a change.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Who a text exchanged with the source is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Actor {
     /// write-back goes on with [`WriteBackStep::LookedBack`].
     pub(super) async fn take_in(&mut self, theirs: &RecordText) -> Result<bool, Ended> {
         let views_from = self.write_back.history.views_from(Instant::now());
-        let Some(from_seq) = views_from.filter(|_| self.is_same_source(theirs)) else {
+        let Some(from_seq) = views_from.filter(|_| self.may_be_a_view(theirs)) else {
             self.merge_outside(theirs.clone(), Vec::new()).await?;
             return Ok(true);
         };
@@ -95,6 +95,12 @@ impl Actor {
             WriteBackStep::LookedBack { current: theirs, views: views.unwrap_or_default() }
         });
         Ok(false)
+    }
+
+    /// Whether somebody's form may have saved what it showed a while ago. Of drafts only: who puts an earlier
+    /// text of a file or a published record back, means to.
+    fn may_be_a_view(&self, theirs: &RecordText) -> bool {
+        theirs.source == DRAFT && self.is_same_source(theirs)
     }
 
     /// A draft that was published or discarded is a change from the draft, not of what somebody saw.
@@ -118,7 +124,7 @@ impl Actor {
         let body = |text: &str| self.context.split(text).1.to_owned();
         let bodies = (body(&base.text), body(&theirs.text));
         let mut past = Past { exchanged: Vec::new(), room: views };
-        if is_same_source {
+        if self.may_be_a_view(&theirs) {
             let exchanged = &self.write_back.history.exchanged;
             past.exchanged = exchanged.iter().map(|(_, text)| body(text)).collect();
         }

@@ -137,6 +137,21 @@ fn shutdown_writes_back_and_a_restart_finds_every_character() {
     assert_eq!(xml(&back), expected);
 }
 
+/// As by Git: what was written back a moment ago is undone on purpose.
+#[test]
+fn a_record_that_is_put_back_to_an_earlier_text_is_put_back() {
+    let server = server_with(TEXT);
+    let mut ada = Client::join(&server.url("records/a"), EDITOR);
+    type_into(&mut ada, 1, 0, "Typed. ");
+    eventually("applied", || server.engine().metrics().updates_applied.get() == 1);
+    snapshot(&server);
+    assert!(server.host.record("a").contains("Typed. First."));
+    server.host.change("a", TEXT);
+    while xml(&ada).contains("Typed.") {
+        ada.next();
+    }
+}
+
 #[test]
 fn an_outside_change_reaches_the_live_room_and_nobodys_typing_is_undone() {
     let server = server_with(TEXT);

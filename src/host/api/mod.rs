@@ -20,7 +20,8 @@ use self::{
 pub use user::ApiUser;
 
 use super::{
-    Grant, Hook, Host, HostError, HostStatus, Identity, RecordSummary, RecordText, SaveOutcome,
+    DRAFT, Grant, Hook, Host, HostError, HostStatus, Identity, RecordSummary, RecordText,
+    SaveOutcome,
 };
 use crate::{
     config::{Config, HostApi},
@@ -163,7 +164,7 @@ impl ApiHost {
         let path = format!("records/{}/draft", segment(room));
         let answer = self.call(Method::PUT, path, &self.service, &present.draft_with(text)).await?;
         match answer.status {
-            status if status.is_success() => Ok(SaveOutcome::Saved(record::DRAFT)),
+            status if status.is_success() => Ok(SaveOutcome::Saved(DRAFT)),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(service_refused(HostError::Denied))
             }

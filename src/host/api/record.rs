@@ -2,10 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::host::{HostError, RecordText};
+use crate::host::{DRAFT, HostError, RecordText};
 
-/// Name of a draft's text as a source.
-pub(super) const DRAFT: &str = "draft";
 /// Name of a record's text as a source.
 const RECORD: &str = "record";
 /// The API's code for a record that does not exist, or not for who asks.
