@@ -20,6 +20,8 @@ use crate::{
 const VIEW_AGE_MAX: Duration = Duration::from_secs(15);
 /// Time between two marks in the log.
 const MARK_GAP: Duration = Duration::from_secs(1);
+/// Time for what somebody typed before saving to arrive and to be committed, so that the look finds it.
+const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// Longest look into the log; without it a view of the room is merged as a change.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -86,6 +88,7 @@ impl Actor {
         };
         let (context, room, theirs) = (self.context.clone(), self.room.clone(), theirs.clone());
         self.tell_self(async move {
+            tokio::time::sleep(SETTLE_TIME).await;
             let look = async {
                 let stored = context.store.load(&room).await.ok().flatten()?;
                 let replay = move || Document::replay(stored, from_seq);
