@@ -28,7 +28,7 @@ use crate::{
         settings,
     },
     config::{AuthMode, Config},
-    engine::{self, Engine, HealthStatus},
+    engine::{self, Engine, health::HealthStatus},
     error::EngineError,
     host::Host,
     limits::SHUTDOWN_PHASE,

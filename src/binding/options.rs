@@ -10,7 +10,10 @@ use napi_derive::napi;
 use crate::{
     binding::rooms::RoomCallbacks,
     config::Rooms,
-    engine::{Counts, HealthStatus, SnapshotReport},
+    engine::{
+        SnapshotReport,
+        health::{Counts, HealthStatus},
+    },
     room::registry::Life,
 };
 

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    engine,
+    engine::health::health,
     error::EngineError,
     host::{HostError, Identity},
     ids::{RoomId, RoomIdError},
@@ -83,7 +83,7 @@ async fn read(request: &Request<Incoming>, path: &str, peer: IpAddr, shared: &Sh
         return answer;
     }
     match path {
-        "/health" => json(StatusCode::OK, &engine::health(shared)),
+        "/health" => json(StatusCode::OK, &health(shared)),
         "/ready" => ready(shared),
         "/metrics" => metrics(request, peer, shared),
         _ if path.starts_with("/api/v1/") => {

@@ -3,70 +3,42 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  AuthenticationFailedError,
-  ConnectionLimitExceededError,
-  ControlEvent,
-  createHandlerRegistry,
-  createRealtimeServer,
-  DatabaseSnapshotStorage,
-  DefaultHandlerRegistry,
-  FilesystemSnapshotStorage,
-  InvalidYjsUpdateError,
-  MAX_SNAPSHOT_BYTES,
-  MAX_SNAPSHOT_VERSIONS_PER_ROOM,
-  MessageType,
-  PermissionDeniedError,
-  PresenceEvent,
-  RealtimeConfigManager,
-  RealtimeError,
-  RealtimeServer,
-  RecordRoomHandler,
-  registerRealtimeServices,
-  RoomManager,
-  RoomNotFoundError,
-  SESSION_REVOKED_HOOK,
-  SNAPSHOT_FORMAT_V1,
-  SNAPSHOT_TTL_MS,
-  SnapshotHookBus,
-  SnapshotManager,
-  version,
-} from '@civicpress/realtime';
+import * as realtime from '@civicpress/realtime';
 import * as commands from '@civicpress/realtime/cli';
 import * as services from '@civicpress/realtime/realtime-services';
 import WebSocket from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 
-const NAMED = {
-  AuthenticationFailedError,
-  ConnectionLimitExceededError,
-  ControlEvent,
-  createHandlerRegistry,
-  createRealtimeServer,
-  DatabaseSnapshotStorage,
-  DefaultHandlerRegistry,
-  FilesystemSnapshotStorage,
-  InvalidYjsUpdateError,
-  MAX_SNAPSHOT_BYTES,
-  MAX_SNAPSHOT_VERSIONS_PER_ROOM,
-  MessageType,
-  PermissionDeniedError,
-  PresenceEvent,
-  RealtimeConfigManager,
-  RealtimeError,
-  RealtimeServer,
-  RecordRoomHandler,
-  registerRealtimeServices,
-  RoomManager,
-  RoomNotFoundError,
-  SESSION_REVOKED_HOOK,
-  SNAPSHOT_FORMAT_V1,
-  SNAPSHOT_TTL_MS,
-  SnapshotHookBus,
-  SnapshotManager,
-  version,
-};
+const NAMES = [
+  'AuthenticationFailedError',
+  'ConnectionLimitExceededError',
+  'ControlEvent',
+  'createHandlerRegistry',
+  'createRealtimeServer',
+  'DatabaseSnapshotStorage',
+  'DefaultHandlerRegistry',
+  'FilesystemSnapshotStorage',
+  'InvalidYjsUpdateError',
+  'MAX_SNAPSHOT_BYTES',
+  'MAX_SNAPSHOT_VERSIONS_PER_ROOM',
+  'MessageType',
+  'PermissionDeniedError',
+  'PresenceEvent',
+  'RealtimeConfigManager',
+  'RealtimeError',
+  'RealtimeServer',
+  'RecordRoomHandler',
+  'registerRealtimeServices',
+  'RoomManager',
+  'RoomNotFoundError',
+  'SESSION_REVOKED_HOOK',
+  'SNAPSHOT_FORMAT_V1',
+  'SNAPSHOT_TTL_MS',
+  'SnapshotHookBus',
+  'SnapshotManager',
+  'version',
+];
 
 /** Names of commands that a CLI like cac is given. */
 function commandsOf(register) {
@@ -84,7 +56,7 @@ async function edit(folder) {
   writeFileSync(join(systemDataDir, 'realtime.yml'), JSON.stringify({ realtime }));
   const record = { id: 'a', title: 'A', type: 'bylaw', status: 'published', content: 'Text.\n' };
   const drafts = new Map();
-  const server = createRealtimeServer(
+  const server = realtime.createRealtimeServer(
     {
       logger: { info() {}, warn() {}, error() {}, debug() {} },
       hookSystem: { emit: async () => {} },
@@ -127,7 +99,7 @@ async function edit(folder) {
 
 export async function use(folder = process.cwd()) {
   return {
-    missing: Object.entries(NAMED).flatMap(([name, value]) => (value === undefined ? [name] : [])),
+    missing: NAMES.filter((name) => realtime[name] === undefined),
     services: Object.keys(services).sort(),
     commands: commandsOf(commands.registerRealtimeCommands),
     draft: await edit(folder),

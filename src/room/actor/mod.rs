@@ -4,6 +4,7 @@
 //! acknowledgement waits for the log's commit. The actor never waits for a client: it only pushes into
 //! outboxes. It waits for the store's queue, and thereby makes senders wait.
 
+mod end;
 mod exchange;
 mod held;
 mod json;
@@ -36,14 +37,14 @@ use crate::{
     limits::{ROOM_BATCH_MAX, SNAPSHOT_IDLE, SNAPSHOT_TAIL_BYTES},
     markdown,
     room::{
-        JoinError, NewMember, RoomCommand, RoomContext,
+        JoinError, RoomCommand, RoomContext,
         awareness::AwarenessTable,
         document::Document,
         fan_out::FanOut,
         load::{LoadError, Loaded, load},
         member::Member,
         registry::{Activity, Registry},
-        write_back::{Hurry, WriteBack},
+        write_back::WriteBack,
     },
     store::{CommitWatch, StoreError},
     telemetry::metrics::Share,
@@ -230,34 +231,6 @@ impl Actor {
         }
     }
 
-    /// Ends a room whose document is lost. Its successor loads what is committed and goes on numbering from
-    /// there, so all that is queued for the log has to be there first. While the disk fails that may take long:
-    /// who wants to join is told to come back.
-    async fn end_failed(&mut self) {
-        self.document = Document::new(self.context.config.limits.document_bytes_max);
-        let watch = Arc::clone(&self.watch);
-        while watch.committed_seq() < self.last_seq {
-            self.store_backlog().await;
-            tokio::select! {
-                () = watch.advanced.notified() => {}
-                () = sleep_until(Instant::now() + unlogged::LOOK_AGAIN) => {}
-                command = self.mailbox.recv() => match command {
-                    Some(RoomCommand::Join { reply, .. }) => {
-                        drop(reply.send(Err(JoinError::Refused(CloseReason::RoomFailed))));
-                    }
-                    Some(RoomCommand::Shutdown { reply }) => {
-                        // The closing store commits what it can.
-                        let _ = reply.send(());
-                        break;
-                    }
-                    Some(_) => {}
-                    None => break,
-                },
-            }
-        }
-        self.leave_registry(|_| JoinError::Refused(CloseReason::RoomFailed)).await;
-    }
-
     async fn open(&mut self, loaded: Loaded) -> Result<(), Ended> {
         self.activity.vacant();
         self.leaves_at = Some(Instant::now() + self.stay());
@@ -437,33 +410,6 @@ impl Actor {
         next.max(now + Duration::from_millis(1))
     }
 
-    /// How long an empty room stays in memory.
-    pub(super) fn stay(&self) -> Duration {
-        let rooms = &self.context.config.rooms;
-        Duration::from_millis(rooms.grace_period_ms).min(Duration::from_secs(rooms.cleanup_timeout))
-    }
-
-    pub(in crate::room) fn leaving(&self, now: Instant) -> bool {
-        self.stopping || (self.members.is_empty() && self.leaves_at.is_some_and(|due| due <= now))
-    }
-
-    /// Everything is stored and nobody is here.
-    fn may_leave_memory(&self) -> bool {
-        let now = Instant::now();
-        self.leaving(now)
-            && !self.snapshotting
-            && self.write_back.is_over(self.hurry())
-            && self.watch.committed_seq() >= self.last_seq
-    }
-
-    fn hurry(&self) -> Hurry {
-        match (self.stopping, self.place_wanted) {
-            (true, _) => Hurry::Stopping,
-            (false, true) => Hurry::PlaceWanted,
-            (false, false) => Hurry::None,
-        }
-    }
-
     fn close_member(&mut self, session: SessionId, reason: CloseReason) {
         self.flush_fan_out();
         if let Some(member) = self.members.get(&session) {
@@ -471,57 +417,7 @@ impl Actor {
         }
     }
 
-    /// The document is lost: everybody reconnects to a room rebuilt from the log, but for the offender's
-    /// update, which never reached it.
-    pub(super) fn fail(&mut self, offender: Option<SessionId>) -> Ended {
-        self.flush_fan_out();
-        self.context.metrics.rooms_failed.inc();
-        log::error!(
-            event = "room_failed", room = self.room.as_str(), seq = self.last_seq;
-            "room {}: dropped after a fault, its last update being row {}; it is rebuilt from its log",
-            self.room,
-            self.last_seq
-        );
-        if let Some(session) = offender {
-            self.close_member(session, CloseReason::Policy(ROOM_FAULT.into()));
-        }
-        for member in self.members.values() {
-            member.outbox.close(CloseReason::RoomFailed);
-        }
-        Ended
-    }
-
-    /// Takes the room out of the registry, then answers who still asks. Nothing can be lost in between: what
-    /// was in the mailbox is answered here, what comes later meets a closed mailbox.
-    async fn leave_registry(&mut self, answer: impl Fn(Box<NewMember>) -> JoinError) {
-        if let Some(registry) = self.registry.upgrade() {
-            registry.remove(&self.room, self.generation);
-        }
-        self.mailbox.close();
-        while let Some(command) = self.mailbox.recv().await {
-            match command {
-                RoomCommand::Join { member, reply } => drop(reply.send(Err(answer(member)))),
-                RoomCommand::Shutdown { reply } => {
-                    let _ = reply.send(());
-                }
-                _ => {}
-            }
-        }
-    }
-
     pub(super) fn hook(&self, name: &'static str, data: serde_json::Value) {
         self.context.host.emit_hook(Hook { name, data });
-    }
-}
-
-impl Drop for Actor {
-    /// Also runs when the task panicked or the runtime stopped: nobody stays behind in a dead room.
-    fn drop(&mut self) {
-        for member in self.members.values() {
-            member.outbox.close(CloseReason::RoomFailed);
-        }
-        if let Some(registry) = self.registry.upgrade() {
-            registry.remove(&self.room, self.generation);
-        }
     }
 }

@@ -20,9 +20,8 @@ impl Actor {
         let Some(seed) = seed.map(|seed| self.context.split(seed).1.to_owned()) else {
             return Ok(update);
         };
-        let (reunited, update) = self
-            .on_document(true, move |document| (document.reunite(&update, &seed), update))
-            .await?;
+        let (reunited, update) =
+            self.for_peer(true, move |document| (document.reunite(&update, &seed), update)).await?;
         let reunion = match reunited {
             Ok(Some(reunion)) => reunion,
             // What is refused is refused again by whoever applies it, and told.

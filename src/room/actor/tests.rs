@@ -17,6 +17,7 @@ use crate::{
     },
     protocol::guard::{Bounds, admit},
     room::{
+        NewMember,
         document::fault::BREAKS,
         member::AckMode,
         outbox::Outbox,

@@ -230,7 +230,7 @@ impl Actor {
     }
 
     /// [`Actor::on_document`] for work whose length a peer's bytes decide.
-    async fn for_peer<T: Send + 'static>(
+    pub(super) async fn for_peer<T: Send + 'static>(
         &mut self,
         heavy: bool,
         work: impl FnOnce(&mut Document) -> T + Send + 'static,
