@@ -181,6 +181,16 @@ export function decodeFrame(frame: Uint8Array): Frame {
   }
 }
 
+/** The entries of an awareness frame's body; a client that left has `null`. */
+export function statesOf(body: Uint8Array): { client: number; clock: number; state: unknown }[] {
+  const decoder = decoding.createDecoder(body);
+  return Array.from({ length: decoding.readVarUint(decoder) }, () => ({
+    client: decoding.readVarUint(decoder),
+    clock: decoding.readVarUint(decoder),
+    state: JSON.parse(decoding.readVarString(decoder)),
+  }));
+}
+
 export function syncFrame(kind: 'step1' | 'step2' | 'update', body: Uint8Array): Uint8Array {
   const encoder = encoding.createEncoder();
   encoding.writeVarUint(encoder, 0);
