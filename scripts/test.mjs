@@ -5,7 +5,9 @@
  * node scripts/test.mjs [--profile dev|release|dist] [--only lint,crates,rust,…]
  */
 
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { asan } from './asan.mjs';
@@ -69,30 +71,55 @@ const STEPS = {
   },
 };
 
+/** Lines of a failed step that are shown again at the end, where they are found. */
+const LINES_AGAIN = 80;
+
+/** Runs a step in a process of its own, shows what it prints, and resolves with whether it passed and its last lines. */
+function runApart(name) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [fileURLToPath(import.meta.url), '--step', name], {
+      stdio: ['inherit', 'pipe', 'pipe'],
+    });
+    let tail = '';
+    for (const [from, to] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
+      from.setEncoding('utf8').on('data', (text) => {
+        to.write(text);
+        tail = (tail + text).split('\n').slice(-LINES_AGAIN).join('\n');
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ passed: code === 0, tail }));
+  });
+}
+
+async function runAll(names) {
+  const since = Date.now();
+  const passed = [];
+  const failed = [];
+  for (const name of names) {
+    const { title, skip } = STEPS[name];
+    if (skip?.()) continue;
+    const result = await runApart(name);
+    (result.passed ? passed : failed).push({ title, tail: result.tail });
+  }
+  const titles = (steps) => steps.map(({ title }) => title).join('; ');
+  for (const { title, tail } of failed) process.stderr.write(`\n[realtime] The end of: ${title}\n${tail}\n`);
+  if (failed.length > 0) throw new StepFailed(`FAILED after ${elapsed(since)}: ${titles(failed)}`);
+  say(`ALL TESTS PASSED in ${elapsed(since)}: ${titles(passed)}`);
+}
+
 await main(async (args) => {
   const { values } = parseArgs({
     args,
-    options: { profile: { type: 'string' }, only: { type: 'string' } },
+    options: { profile: { type: 'string' }, only: { type: 'string' }, step: { type: 'string' } },
   });
+  if (values.step) return step(STEPS[values.step].title, STEPS[values.step].work);
   const names = values.only?.split(',') ?? Object.keys(STEPS);
   const unknown = names.filter((name) => !Object.hasOwn(STEPS, name));
   if (unknown.length > 0) throw new StepFailed(`--only takes ${Object.keys(STEPS).join(', ')}`);
-
-  const since = Date.now();
   await build(values.profile === undefined ? {} : { profile: values.profile });
-  const failed = [];
-  const passed = [];
-  for (const { title, skip, work } of names.map((name) => STEPS[name])) {
-    if (skip?.()) continue;
-    try {
-      await step(title, work);
-      passed.push(title);
-    } catch (error) {
-      if (!(error instanceof StepFailed)) throw error;
-      process.stderr.write(`[realtime] ${error.message}\n`);
-      failed.push(title);
-    }
-  }
-  if (failed.length > 0) throw new StepFailed(`FAILED after ${elapsed(since)}: ${failed.join('; ')}`);
-  say(`ALL TESTS PASSED in ${elapsed(since)}: ${passed.join('; ')}`);
+  await runAll(names);
 });

@@ -16,8 +16,8 @@ const people = Array.from({ length: count }, () => {
     disableBc: true,
     protocols: [`auth.${token}`],
   });
-  const person = { doc, provider, closes: 0 };
-  provider.on('connection-close', (event) => (person.closes += event ? 1 : 0));
+  const person = { doc, provider, closes: [] };
+  provider.on('connection-close', (event) => event && person.closes.push(`${event.code} ${event.reason}`));
   return person;
 });
 const until = async (check) => {
@@ -66,7 +66,7 @@ process.on('message', async (message) => {
       createHash('sha256').update(doc.getText('t').toString()).digest('hex'),
       JSON.stringify([...Y.decodeStateVector(Y.encodeStateVector(doc))].sort()),
     ]);
-    process.send({ states, closes: people.reduce((sum, { closes }) => sum + closes, 0) });
+    process.send({ states, closes: people.flatMap(({ closes }) => closes) });
   } else {
     for (const { provider, doc } of people) {
       provider.destroy();

@@ -1,4 +1,4 @@
-/** Fifty people type in one room for a minute (FIFTY_SECONDS), twice; the server gives the memory back. */
+/** Fifty people type in one room for a minute (FIFTY_SECONDS), again and again; the server gives the memory back. */
 
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -87,7 +87,7 @@ async function round(port: number, room: string): Promise<void> {
   expect(typed).toHaveLength(PROCESSES * PEOPLE);
   const edits = typed.reduce((sum, [, count]) => sum + count, 0);
   expect(edits).toBeGreaterThan(PROCESSES * PEOPLE * SECONDS * EDITS_PER_SECOND * 0.5);
-  const told = await all<{ states: [string, string][]; closes: number }>({
+  const told = await all<{ states: [string, string][]; closes: string[] }>({
     do: 'compare',
     typed: Object.fromEntries(typed),
   });
@@ -95,7 +95,7 @@ async function round(port: number, room: string): Promise<void> {
   expect(states).toHaveLength(PROCESSES * PEOPLE);
   expect(new Set(states).size).toBe(1);
   // Honest typing is never cut.
-  expect(told.map(({ closes }) => closes)).toEqual(told.map(() => 0));
+  expect(told.flatMap(({ closes }) => closes)).toEqual([]);
   const left = crowds.map((crowd) => once(crowd, 'exit'));
   for (const crowd of crowds) crowd.send({ do: 'leave' });
   await Promise.all(left);
@@ -103,7 +103,7 @@ async function round(port: number, room: string): Promise<void> {
 
 it(
   'a room of fifty converges, and leaves nothing behind',
-  { timeout: 180_000 + SECONDS * 4_000 },
+  { timeout: 180_000 + SECONDS * 10_000 },
   async () => {
     const { child, port, health } = await startServer();
     const pid = child.process.pid!;
@@ -114,16 +114,20 @@ it(
       });
       return residentBytes(pid);
     };
-    const start = residentBytes(pid);
-    await round(port, 'first');
-    const first = await evicted();
-    await round(port, 'second');
-    const second = await evicted();
-    const mib = (bytes: number): string => `${(bytes / MIB).toFixed(1)} MiB`;
+    const sizes = [residentBytes(pid)];
+    const play = async (): Promise<void> => {
+      await round(port, `round-${sizes.length}`);
+      sizes.push(await evicted());
+    };
+    await play();
+    await play();
+    // How much the allocator keeps depends on how far the server lagged; what is leaked grows with each round.
+    const grows = (): boolean => sizes.at(-1)! > Math.max(sizes.at(-2)! * 1.2, sizes.at(-2)! + 16 * MIB);
+    while (grows() && sizes.length < 5) await play();
     console.log(
-      `server memory: ${mib(start)} at its start, ${mib(first)} after one round, ${mib(second)} after two`,
+      `server memory, MiB, at its start and after each round: ${sizes.map((size) => (size / MIB).toFixed(1)).join(', ')}`,
     );
-    expect(second).toBeLessThan(Math.max(first * 1.2, first + 16 * MIB));
+    expect(grows()).toBe(false);
     child.process.kill('SIGTERM');
     expect((await child.ended).code).toBe(0);
   },
