@@ -369,6 +369,8 @@ impl<'a> Connection<'a> {
     }
 
     async fn command(&mut self, command: RoomCommand, now: Instant) {
+        // It answers our step 1 and has asked nothing before: a client that asks does so first of all.
+        let is_mute = !self.stepped && matches!(command, RoomCommand::Update { answer: true, .. });
         match &command {
             RoomCommand::SyncStep1 { state_vector, .. } => {
                 self.stepped = true;
@@ -380,6 +382,15 @@ impl<'a> Connection<'a> {
             _ => {}
         }
         self.send(command).await;
+        if is_mute {
+            self.give_state().await;
+        }
+    }
+
+    /// Sends the whole state to a client that does not ask for it.
+    pub(super) async fn give_state(&mut self) {
+        self.stepped = true;
+        self.send(RoomCommand::GiveState { session: self.joined.session }).await;
     }
 
     fn say(&mut self, message: &ServerControl<'_>) {

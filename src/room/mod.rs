@@ -154,8 +154,8 @@ pub enum RoomCommand {
         /// Its state vector, guarded.
         state_vector: Bytes,
     },
-    /// A session did not ask in time; it gets the whole state.
-    FirstStepOverdue {
+    /// A session does not ask for the state; it gets the whole of it.
+    GiveState {
         /// The session.
         session: SessionId,
     },
