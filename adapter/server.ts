@@ -102,9 +102,7 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   getHealthStatus(): HealthStatus {
     const { heapUsed, heapTotal, external } = process.memoryUsage();
-    const health = this.#engine.getHealthStatus();
-    const rooms = { ...health.rooms, total: health.rooms.total + this.#rooms.heldCount };
-    return { ...health, rooms, memory: { heapUsed, heapTotal, external } };
+    return { ...this.#engine.getHealthStatus(), memory: { heapUsed, heapTotal, external } };
   }
 
   async triggerRecordSnapshot(recordId: string): Promise<SnapshotReport> {

@@ -410,13 +410,63 @@ it('revokes a user at once and leaves devices alone', async () => {
 });
 
 it('keeps rooms to rooms.max_rooms, whoever made them', async () => {
-  const { server, port } = await start(undefined, { rooms: { max_rooms: 1 } });
-  await join(port);
+  const config = { rooms: { max_rooms: 1, grace_period_ms: 0 } };
+  const { server, port } = await start(undefined, config);
+  const first = await join(port);
   const second = device(port, 'device-8', 'devices/8a');
   expect(await second.next()).toMatchObject({ error: { code: 'ROOM_LIMIT_REACHED' } });
   expect((await second.closed).code).toBe(4503);
+  expect(await outcome(connect(port, 'records:a', 'editor'))).toMatchObject({ code: 4503 });
   await join(port, 'device-9');
-  expect(server.getHealthStatus().rooms).toMatchObject({ total: 1, maxRooms: 1 });
+  expect(server.getHealthStatus()).toMatchObject({ status: 'unhealthy', rooms: { total: 1, maxRooms: 1 } });
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  expect(metrics).toContain('\ncivicpress_realtime_rooms 1\n');
+
+  for (const connection of server.connections.values()) connection.close();
+  await first.closed;
+  await until(() => server.getHealthStatus().rooms.total === 0);
+  const record = connect(port, 'records:a', 'editor');
+  expect(await outcome(record)).toBe('synced');
+  const late = device(port, 'device-7');
+  expect(await late.next()).toMatchObject({ error: { code: 'ROOM_LIMIT_REACHED' } });
+});
+
+/** Revokes `user` as soon as the engine counts a connection, in the same turn: this thread has heard of nothing. */
+async function revokeMeanwhile(server: InstanceType<typeof RealtimeServer>, user: string): Promise<void> {
+  // By then the answer that is on its way is with the engine.
+  for (let hop = 0; hop < 100; hop += 1) await null;
+  while (server.getHealthStatus().connections.total === 0);
+  expect(server.revokeUserConnections(user)).toBe(1);
+}
+
+it('never shows who is revoked while the maps are about to be told', async () => {
+  const { host } = memoryHost();
+  const { authorize } = host;
+  class Watched extends DeviceHandler {
+    override async onConnect(context: ConnectionContext): Promise<AuthResult> {
+      void revokeMeanwhile(server, '7');
+      return super.onConnect(context);
+    }
+  }
+  host.authorize = (caller, room) => {
+    void revokeMeanwhile(server, 'editor');
+    return authorize(caller, room);
+  };
+  const server = makeServer({ host });
+  const made = rooms(server);
+  const handler = new Watched();
+  server.registerRoomTypeHandler(handler);
+  const { port } = await server.initialize();
+  const shown = vi.spyOn(server.connections, 'set');
+  const record = connect(port!, 'records:a', 'editor');
+  record.provider.shouldConnect = false;
+  expect(await outcome(record)).toMatchObject({ code: 4001 });
+  await until(() => server.getHealthStatus().connections.total === 0);
+  const watching = device(port!, 'user-7');
+  expect(await watching.next()).toMatchObject({ event: 'session.revoked' });
+  expect((await watching.closed).code).toBe(4001);
+  expect(shown).not.toHaveBeenCalled();
+  expect({ made, calls: handler.calls }).toEqual({ made: [], calls: ['onConnect'] });
 });
 
 it('ends connections and rooms with the server, and serves again', async () => {

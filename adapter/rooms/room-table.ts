@@ -35,6 +35,8 @@ export class RoomTable {
   finalize: (room: Public.Room) => Promise<void> = async () => {};
   /** Milliseconds an empty room is kept. */
   gracePeriodMs: () => number = () => 300_000;
+  /** Told how many rooms JavaScript has made, at each change. */
+  counted: (held: number) => void = () => {};
   readonly #server: RoomServer;
   readonly #held = new Map<string, Held>();
 
@@ -58,6 +60,7 @@ export class RoomTable {
     }
     const room = factory.createRoom(roomId, { roomId, roomType, ...config });
     this.#held.set(roomId, { room });
+    this.counted(this.#held.size);
     this.#emit('realtime:room:created', { roomId, roomType, timestamp: Date.now() });
     return room;
   }
@@ -94,6 +97,7 @@ export class RoomTable {
     if (!held) return this.documents?.get(roomId)?.destroy();
     clearTimeout(held.grace);
     this.#held.delete(roomId);
+    this.counted(this.#held.size);
     await held.room.destroy();
     this.#emit('realtime:room:destroyed', { roomId, timestamp: Date.now() });
   }
