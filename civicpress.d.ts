@@ -360,6 +360,21 @@ export declare class RoomManager {
   cleanupEmptyRooms(): Promise<void>;
 }
 
+/** The room of a document. The engine has it; this shows it, while it is open. */
+export declare class YjsRoom implements Room {
+  constructor(roomId: string, config: Partial<RoomConfig>, logger: any, server: any);
+  readonly roomId: string;
+  readonly roomType: string;
+  /** Without effect: who is in it is the engine's to say. */
+  addClient(): void;
+  /** Without effect. */
+  removeClient(): void;
+  broadcast(message: any, excludeClientId?: string): void;
+  getState(): RoomState;
+  /** Writes the document back now; the room leaves memory by itself, once nobody is there. */
+  destroy(): Promise<void>;
+}
+
 /** Handlers by type. */
 export declare class DefaultHandlerRegistry implements HandlerRegistry {
   registerRoomTypeHandler(handler: RoomTypeHandler): void;

@@ -53,7 +53,7 @@ export class Rooms {
     this.#logger = logger;
     this.#server = server;
     this.#rooms = roomsOf(server);
-    this.#rooms.documents = new DocumentRooms(engine, this.#table);
+    this.#rooms.documents = new DocumentRooms(server, engine, this.#table);
     this.#rooms.occupied = (roomId) => this.#table.inRoom(roomId).length > 0;
     this.#rooms.counted = (held) => engine.setRoomsHeld(held);
     this.#rooms.gracePeriodMs = () => engine.roomLimits().gracePeriodMs;

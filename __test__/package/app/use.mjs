@@ -38,6 +38,7 @@ const NAMES = [
   'SnapshotHookBus',
   'SnapshotManager',
   'version',
+  'YjsRoom',
 ];
 
 /** Names of commands that a CLI like cac is given. */
