@@ -54,6 +54,7 @@ pub(crate) fn run(
         let id = request.connection;
         let correlation = request.correlation.clone();
         let room = request.target.as_ref().ok().cloned();
+        let spelled = request.spelled.clone();
         let mut json = request.json.is_some();
         let mut half_open = Some(place);
         // On the heap for their short time, so that the connection's long life carries neither.
@@ -86,7 +87,9 @@ pub(crate) fn run(
         };
         if let Some(reason) = reason {
             shared.metrics.closes.inc(reason.code());
-            let about = close::About { correlation: &correlation, room: room.as_ref(), json };
+            let ours = room.as_ref().map(RoomId::as_str);
+            let room = spelled.as_deref().filter(|_| json).or(ours);
+            let about = close::About { correlation: &correlation, room, json };
             Box::pin(close::close(&mut socket, &reason, &about)).await;
         }
         shared.metrics.bytes_out.add(socket.bytes_out());

@@ -214,12 +214,27 @@ async fn an_api_that_is_not_there_fails_and_may_come_later() {
 #[tokio::test]
 async fn the_service_users_rights_are_no_verdict_on_a_user() {
     let api = Arc::new(Api::with_record("minutes/2026-03", "# Minutes"));
-    let mut config = config(&api.serve().await);
-    config.host_api.token = Some("viewer:weak".into());
-    let host = ApiHost::new(&config).unwrap();
-    let failed = host.save_record(&room(), "# One", Some("# Minutes")).await;
-    assert!(matches!(&failed, Err(HostError::Failed(why)) if why.contains("host_api.token")));
-    assert!(!format!("{host:?} {config:?} {failed:?}").contains("viewer:weak"));
+    let url = api.serve().await;
+    // One that may not write, and one that nobody knows any more.
+    for (token, may_read) in [("viewer:weak", true), ("expired", false)] {
+        let mut config = config(&url);
+        config.host_api.token = Some(token.into());
+        let host = ApiHost::new(&config).unwrap();
+        let saved = host.save_record(&room(), "# One", Some("# Minutes")).await.map(drop);
+        let loaded = host.load_record(&room()).await.map(drop);
+        assert_eq!(loaded.is_ok(), may_read);
+        let refused = if may_read { vec![saved] } else { vec![saved, loaded] };
+        for outcome in refused {
+            assert!(
+                matches!(&outcome, Err(HostError::Failed(why)) if why.contains("host_api.token"))
+            );
+            assert!(!format!("{host:?} {config:?} {outcome:?}").contains(token));
+        }
+        // A user is judged by the user's own token all the same.
+        let ada = user(&host, "editor:ada").await;
+        assert!(host.authorize(&ada, &room()).await.unwrap().can_edit);
+        assert_eq!(host.status().degraded, None, "it answers");
+    }
 }
 
 #[tokio::test]
