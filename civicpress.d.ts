@@ -166,6 +166,9 @@ export interface RealtimeConfig {
     interval: number;
     max_updates: number;
     storage: 'database' | 'filesystem' | 'api';
+    keep_versions?: number;
+    ttl_hours?: number;
+    max_bytes_warning?: number;
     [key: string]: unknown;
   };
   rate_limiting: {
