@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use civicpress_realtime::{
-    config::{Config, HostApi},
-    host::{Host, HostError, Identity, RecordText, SaveOutcome, api::ApiHost},
+    config::{Config, HostApi, SnapshotStorage},
+    host::{CopyInfo, Host, HostCopy, HostError, Identity, RecordText, SaveOutcome, api::ApiHost},
     ids::RoomId,
 };
 
@@ -119,6 +120,77 @@ async fn texts_go_both_ways_and_never_over_somebody_elses() {
                 (&"T".into(), &"Point".into())
             );
         }
+    }
+}
+
+/// An API that keeps copies, and a host that gives it some.
+async fn copying(token: &str) -> (Arc<Api>, ApiHost) {
+    let api = Arc::new(Api::with_record("minutes/2026-03", "# Minutes"));
+    let mut config = config(&api.serve().await);
+    config.host_api.token = Some(token.into());
+    config.snapshots.storage = SnapshotStorage::Api;
+    (Arc::clone(&api), ApiHost::new(&config).unwrap())
+}
+
+#[tokio::test]
+async fn copies_go_both_ways_with_their_hash() {
+    assert!(api().await.1.copies().is_none(), "only if the configuration says so");
+    let (api, host) = copying(SERVICE).await;
+    let copies = host.copies().unwrap();
+    assert_eq!(copies.load(&room()).await, Ok(HostCopy::Missing));
+    for version in 1..=2 {
+        let state = Bytes::from(vec![0, version]);
+        let saved = copies.save(&room(), state.clone()).await;
+        let created_at_ms = 1_700_000_000_000;
+        assert_eq!(saved, Ok(CopyInfo { version: version.into(), created_at_ms }));
+        assert_eq!(copies.load(&room()).await, Ok(HostCopy::Sound(state)));
+    }
+    let (method, path, token, body) = api.requests.lock()[1].clone();
+    assert_eq!(
+        (&*method, &*path, &*token),
+        ("POST", "records/minutes%2F2026-03/collab-snapshot", SERVICE)
+    );
+    assert_eq!(
+        (&body["roomId"], &body["byteSize"]),
+        (&"records:minutes/2026-03".into(), &2.into())
+    );
+    api.copies.lock().get_mut("minutes/2026-03").unwrap()[1]["integrityHash"] = "rotten".into();
+    assert!(matches!(copies.load(&room()).await, Ok(HostCopy::Damaged(_))));
+    assert_eq!(copies.expire(0, vec![room()]).await, Ok(0));
+}
+
+#[tokio::test]
+async fn copies_bear_an_api_that_misbehaves() {
+    for fault in PASSING {
+        let (api, host) = copying(SERVICE).await;
+        api.misbehave(fault, 2);
+        let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+        assert!(saved.is_ok(), "{fault:?} {saved:?}");
+        api.misbehave(fault, 2);
+        let loaded = host.copies().unwrap().load(&room()).await;
+        assert_eq!(loaded, Ok(HostCopy::Sound(Bytes::from_static(b"x"))), "{fault:?}");
+    }
+    for fault in
+        [Fault::NoJson, Fault::BrokenJson, Fault::Huge, Fault::Redirect, Fault::Status(418)]
+    {
+        let (api, host) = copying(SERVICE).await;
+        api.misbehave(fault, 2);
+        let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+        let loaded = host.copies().unwrap().load(&room()).await;
+        let failed =
+            matches!((&saved, &loaded), (Err(HostError::Failed(_)), Err(HostError::Failed(_))));
+        assert!(failed, "{fault:?} {saved:?} {loaded:?}");
+    }
+    let (api, host) = copying(SERVICE).await;
+    api.misbehave(Fault::WrongShape, 1);
+    let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+    assert!(matches!(saved, Err(HostError::Failed(_))), "{saved:?}");
+    // One that may not: a fault of the configuration.
+    let (_, weak) = copying("viewer:weak").await;
+    let copies = weak.copies().unwrap();
+    let saved = copies.save(&room(), Bytes::from_static(b"x")).await.map(drop);
+    for outcome in [saved, copies.load(&room()).await.map(drop)] {
+        assert!(matches!(&outcome, Err(HostError::Failed(why)) if why.contains("host_api.token")));
     }
 }
 
