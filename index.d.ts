@@ -245,7 +245,7 @@ export declare class RealtimeServer {
   getUserConnections(): ReadonlyMap<string, ReadonlySet<string>>;
   /** Tells the host a fact, fire and forget. */
   emitHook(name: string, data: Record<string, unknown>): void;
-  /** Writes a room back. Never rejects: hook and log tell. */
+  /** Writes a document back, or has a room's handler take its snapshot. Never rejects: hook and log tell. */
   finalizeRoomSnapshot(room: { roomId: string }): Promise<void>;
   /**
    * Ends a user's sessions in an open room (`records:<id>`) with close code 4403 and keeps them out of it for a

@@ -123,6 +123,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   async finalizeRoomSnapshot({ roomId }: { roomId: string }): Promise<void> {
+    if (await this.#rooms.finalize(roomId)) return;
     await this.#engine.triggerSnapshot(roomId).catch(() => {});
   }
 

@@ -370,6 +370,45 @@ it('closes whom a hanging onConnect keeps waiting, and nobody else', async () =>
   expect(server.connections.size).toBe(1);
 });
 
+it('has the handler take a snapshot of a room on request, before its end, and at the stop', async () => {
+  const taken: { room: unknown; destroyed: boolean }[] = [];
+  class Keeper extends DeviceHandler {
+    async snapshot(room: DeviceRoom): Promise<void> {
+      taken.push({ room, destroyed: room.destroyed });
+      throw new Error('on purpose: snapshot');
+    }
+  }
+  const { server, made, port } = await start(new Keeper(), { rooms: { grace_period_ms: 0 } });
+  const client = await join(port);
+  await server.finalizeRoomSnapshot({ roomId: 'device:7f' });
+  expect(taken).toEqual([{ room: made[0], destroyed: false }]);
+  client.socket.close();
+  await until(() => server.getRoomManager().getRoom('device:7f') === null);
+  expect(taken).toHaveLength(2);
+  expect(made[0]?.destroyed).toBe(true);
+  await join(port);
+  await server.shutdown();
+  expect(taken.at(-1)).toEqual({ room: made[1], destroyed: false });
+  expect(taken).toHaveLength(3);
+});
+
+it('closes whom its room cannot be made for, and nobody else', async () => {
+  const { server, port } = await start();
+  server.getRoomManager().registerRoomType('device', {
+    createRoom: (roomId, config) => {
+      if (roomId === 'device:bad') throw new Error('on purpose: createRoom');
+      return new DeviceRoom(roomId, config, server);
+    },
+    supportsRoomType: (roomType) => roomType === 'device',
+  });
+  const refused = device(port, 'device-1', 'devices/bad');
+  expect(await refused.next()).toMatchObject({ event: 'error', error: { code: 'HANDLER_FAILED' } });
+  expect((await refused.closed).code).toBe(4500);
+  expect(server.connections.size + server.getConnectionCounts().size + server.clientToDevice.size).toBe(0);
+  await join(port);
+  expect(server.getHealthStatus().connections.total).toBe(1);
+});
+
 it('passes messages on to the room and to one client', async () => {
   class Relay extends DeviceHandler {
     override async onMessage({ message, clientId, broadcastToRoom, sendToClient }: MessageContext) {

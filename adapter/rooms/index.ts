@@ -96,6 +96,13 @@ export class Rooms {
     return ended;
   }
 
+  /** Has the handler of a room that JavaScript made take its snapshot; `false` = it made no such room. */
+  async finalize(roomId: string): Promise<boolean> {
+    const room = this.#rooms.held(roomId);
+    if (room) await this.#finalize(room);
+    return room !== undefined;
+  }
+
   /** What the engine is to call. */
   callbacks(followsDocuments: boolean): RoomCallbacks {
     return {

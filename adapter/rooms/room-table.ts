@@ -44,8 +44,13 @@ export class RoomTable {
     this.#server = server;
   }
 
+  /** The room of this name, if JavaScript made it. */
+  held(roomId: string): Public.Room | undefined {
+    return this.#held.get(roomId)?.room;
+  }
+
   get(roomId: string): Public.Room | null {
-    return this.#held.get(roomId)?.room ?? this.documents?.get(roomId) ?? null;
+    return this.held(roomId) ?? this.documents?.get(roomId) ?? null;
   }
 
   /** Throws `ROOM_NOT_FOUND` for a type that nobody makes rooms of, and what a factory throws. */
