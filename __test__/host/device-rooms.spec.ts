@@ -2,7 +2,14 @@
 
 import { expect, it, vi } from 'vitest';
 
-import type { AuthResult, ConnectionContext, MessageContext, RoomTypeHandler } from '../../index.js';
+import type {
+  AuthResult,
+  ClientData,
+  ConnectionContext,
+  DisconnectContext,
+  MessageContext,
+  RoomTypeHandler,
+} from '../../index.js';
 import { connect, makeServer, memoryHost, outcome, RealtimeServer, until } from '../support.js';
 import { device, DeviceHandler, DeviceRoom } from './devices.js';
 
@@ -89,6 +96,70 @@ it('calls a handler in order and speaks JSON text both ways', async () => {
   ]);
   const about = { clientId: client.clientId, roomId: 'device:7f', roomType: 'device' };
   expect(hooks[1]?.data).toMatchObject(about);
+});
+
+it('goes through maps, room, acknowledgement, handler and hook in this order, and back', async () => {
+  const steps: string[] = [];
+  /** What whoever is called finds. */
+  const note = (step: string, clientId: string): void => {
+    const inMaps = server.connections.has(clientId) && server.clientToDevice.has(clientId);
+    const inRoom = made[0]?.clients.has(clientId) === true;
+    steps.push(`${step}: ${inMaps ? 'in the maps' : 'not in the maps'}, ${inRoom ? 'in the room' : 'not'}`);
+  };
+  class Telling extends DeviceRoom {
+    override addClient(clientId: string, data: ClientData): void {
+      note('addClient', clientId);
+      // Takes the way of all frames: what is sent here comes before the acknowledgement.
+      server.connections.get(clientId)?.send('{"type":"from addClient"}');
+      super.addClient(clientId, data);
+    }
+    override removeClient(clientId: string): void {
+      note('removeClient', clientId);
+      super.removeClient(clientId);
+    }
+  }
+  class Noting extends DeviceHandler {
+    override async onConnect(context: ConnectionContext): Promise<AuthResult> {
+      note('onConnect', context.clientId);
+      return super.onConnect(context);
+    }
+    override async onPostConnect(context: ConnectionContext): Promise<void> {
+      note('onPostConnect', context.clientId);
+      context.ws.send('{"type":"from onPostConnect"}');
+      throw new Error('on purpose: onPostConnect');
+    }
+    override onDisconnect(context: DisconnectContext): void {
+      note('onDisconnect', context.clientId);
+    }
+  }
+  const { host } = memoryHost();
+  host.emitHook = (name) => void (name.includes(':client:') && steps.push(name));
+  const server = makeServer({ host });
+  const made: DeviceRoom[] = [];
+  server.getRoomManager().registerRoomType('device', {
+    createRoom: (roomId, config) => (made[0] = new Telling(roomId, config, server)),
+    supportsRoomType: () => true,
+  });
+  server.registerRoomTypeHandler(new Noting());
+  const { port } = await server.initialize();
+  const client = device(port!, 'device-7');
+  const came = [await client.next(), await client.next(), await client.next()];
+  expect(came.map(({ type, event }) => event ?? type)).toEqual([
+    'from addClient',
+    'connection.ack',
+    'from onPostConnect',
+  ]);
+  client.socket.close();
+  await until(() => steps.includes('realtime:client:disconnected'));
+  expect(steps).toEqual([
+    'onConnect: not in the maps, not',
+    'addClient: in the maps, not',
+    'onPostConnect: in the maps, in the room',
+    'realtime:client:connected',
+    'onDisconnect: not in the maps, in the room',
+    'removeClient: not in the maps, in the room',
+    'realtime:client:disconnected',
+  ]);
 });
 
 it('shows connections and devices in maps that are clean after them', async () => {
