@@ -39,6 +39,8 @@ export declare class RealtimeEngine {
   notifyRoom(room: string, message: string, level: 'info' | 'warning' | 'error'): Promise<number>
   /** Replaces the room types that `callbacks.rooms` handles; counts from the next connection on. */
   setRoomTypes(types: Array<HandledRoomType>): void
+  /** Says how many rooms JavaScript holds; they count towards `rooms.max_rooms`. */
+  setRoomsHeld(count: number): void
   /** The open document room of this name, without waiting for it; `null` = not open. */
   roomLife(room: string): RoomLife | null
   /** What rooms are kept to, as configured. */

@@ -166,6 +166,9 @@ export interface RealtimeConfig {
     interval: number;
     max_updates: number;
     storage: 'database' | 'filesystem' | 'api';
+    keep_versions?: number;
+    ttl_hours?: number;
+    max_bytes_warning?: number;
     [key: string]: unknown;
   };
   rate_limiting: {
@@ -358,6 +361,21 @@ export declare class RoomManager {
   /** Ends a room; one of a document is written back, and leaves memory once nobody is there. */
   removeRoom(roomId: string): Promise<void>;
   cleanupEmptyRooms(): Promise<void>;
+}
+
+/** The room of a document. The engine has it; this shows it, while it is open. */
+export declare class YjsRoom implements Room {
+  constructor(roomId: string, config: Partial<RoomConfig>, logger: any, server: any);
+  readonly roomId: string;
+  readonly roomType: string;
+  /** Without effect: who is in it is the engine's to say. */
+  addClient(): void;
+  /** Without effect. */
+  removeClient(): void;
+  broadcast(message: any, excludeClientId?: string): void;
+  getState(): RoomState;
+  /** Writes the document back now; the room leaves memory by itself, once nobody is there. */
+  destroy(): Promise<void>;
 }
 
 /** Handlers by type. */

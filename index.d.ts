@@ -245,7 +245,7 @@ export declare class RealtimeServer {
   getUserConnections(): ReadonlyMap<string, ReadonlySet<string>>;
   /** Tells the host a fact, fire and forget. */
   emitHook(name: string, data: Record<string, unknown>): void;
-  /** Writes a room back. Never rejects: hook and log tell. */
+  /** Writes a document back, or has a room's handler take its snapshot. Never rejects: hook and log tell. */
   finalizeRoomSnapshot(room: { roomId: string }): Promise<void>;
   /**
    * Ends a user's sessions in an open room (`records:<id>`) with close code 4403 and keeps them out of it for a
@@ -312,7 +312,7 @@ export interface SnapshotStorage {
 /** What becomes of copies; the names are hooks of the host's, too. */
 export interface SnapshotEvents {
   'realtime:snapshot:saved': { roomId: string; version: number; byteSize: number; timestamp: number };
-  /** It is larger than {@link MAX_SNAPSHOT_BYTES}, and kept all the same. */
+  /** It is larger than `cap`, and kept all the same. */
   'realtime:snapshot:oversize': { roomId: string; byteSize: number; cap: number; timestamp: number };
   'realtime:snapshot:integrity-failed': {
     roomId: string;
@@ -343,10 +343,23 @@ export interface SnapshotDatabase {
   getAdapter?(): unknown;
 }
 
+/** What copies are kept to. */
+export interface SnapshotLimits {
+  /** Versions kept per room; {@link MAX_SNAPSHOT_VERSIONS_PER_ROOM} when missing. */
+  keepVersions?: number | undefined;
+  /** Size above which a copy is told, in bytes; {@link MAX_SNAPSHOT_BYTES} when missing. */
+  bytesMax?: number | undefined;
+}
+
 /** Copies of rooms, for the host and whoever looks into its data. */
 export declare class SnapshotManager {
-  constructor(logger: SnapshotLogger, storage: SnapshotStorage, bus?: SnapshotHookBus);
-  /** Stores a copy as the room's newest version, and drops all but the newest three. */
+  constructor(
+    logger: SnapshotLogger,
+    storage: SnapshotStorage,
+    bus?: SnapshotHookBus,
+    limits?: SnapshotLimits,
+  );
+  /** Stores a copy as the room's newest version, and drops those that are too many. */
   persist(copy: { roomId: string; blob: Uint8Array }): Promise<void>;
   /** The newest row as it is stored, sound or not. */
   loadLatest(roomId: string): Promise<SnapshotRow | null>;

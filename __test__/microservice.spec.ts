@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
 import { expect, it } from 'vitest';
+import { applyUpdate, encodeStateAsUpdate } from 'yjs';
 
 import { afterwards, CLI, connect, environment, node, outcome, temporaryFolder, until } from './support.js';
 
@@ -19,6 +20,8 @@ const PERMISSIONS: Record<string, string[]> = {
 class Api {
   record = 'First.';
   draft: string | undefined;
+  /** Copies of the room, as they were given. */
+  copies: { state: string; integrityHash: string; formatVersion: number }[] = [];
   /** Answers nothing but 503. */
   down = false;
   #server = createServer((request, response) => void this.#answer(request, response));
@@ -49,16 +52,24 @@ class Api {
       return send(200, { success: true, data: { isDraft, markdownBody: present, content: present } });
     }
     if (route === 'POST records/budget/collab-snapshot' && token === SERVICE) {
-      const { markdown, expected } = JSON.parse(body) as { markdown: string; expected: string };
+      const { markdown, expected, ...copy } = JSON.parse(body);
+      if (copy.state !== undefined) {
+        const version = this.copies.push(copy);
+        return send(200, { success: true, data: { version, timestamp: Date.now() } });
+      }
       if (expected !== present) return send(409, { error: { code: 'CHANGED' } });
       this.draft = markdown;
       return send(200, { success: true, data: { source: 'draft' } });
+    }
+    const copy = this.copies.at(-1);
+    if (route === 'GET records/budget/collab-snapshot' && token === SERVICE && copy) {
+      return send(200, { success: true, data: copy });
     }
     send(404, { error: { code: 'RECORD_NOT_FOUND' } });
   }
 }
 
-async function start(api: number) {
+async function start(api: number, env: Record<string, string> = {}) {
   const folder = temporaryFolder();
   const child = node([CLI, 'start', '--port', '0', '--log-format', 'json'], {
     cwd: folder,
@@ -66,6 +77,7 @@ async function start(api: number) {
       ...environment(folder),
       CIVIC_REALTIME_HOST_API__URL: `http://127.0.0.1:${api}`,
       CIVIC_REALTIME_HOST_API__TOKEN: SERVICE,
+      ...env,
     },
   });
   const printed = await child.printed('Ctrl+C');
@@ -96,6 +108,34 @@ it('two people edit a record of the API, which gets the text as a draft', async 
   expect(await child.ended).toMatchObject({ code: 0 });
   expect(api.draft?.trim()).toBe('First. Second.');
   expect(api.record).toBe('First.');
+});
+
+it('an engine whose disk is lost begins with the copy that the API keeps: nothing is there twice', async () => {
+  const api = new Api();
+  const address = await api.listen();
+  const first = await start(address, { CIVIC_REALTIME_SNAPSHOTS__STORAGE: 'api' });
+  const ada = connect(first.port, 'records:budget', 'editor');
+  const vi = connect(first.port, 'records:budget', 'viewer');
+  await Promise.all([ada.synced, vi.synced]);
+  const shown = (client: typeof ada): string => client.doc.getXmlFragment('default').toString();
+  const [paragraph] = ada.doc.getXmlFragment('default').toArray() as import('yjs').XmlElement[];
+  (paragraph?.get(0) as import('yjs').XmlText).insert(6, ' Second.');
+  await until(() => shown(vi).includes('Second.'));
+  for (const { provider } of [ada, vi]) provider.shouldConnect = false;
+  first.child.process.kill('SIGTERM');
+  expect(await first.child.ended).toMatchObject({ code: 0 });
+  expect(api.copies.at(-1)).toMatchObject({ formatVersion: 1 });
+
+  api.draft = `${api.draft?.trim()}\n\nBy form.`;
+  const second = await start(address, { CIVIC_REALTIME_SNAPSHOTS__STORAGE: 'api' });
+  const bob = connect(second.port, 'records:budget', 'editor');
+  await bob.synced;
+  await until(() => shown(bob).includes('By form.'));
+  // Who still has the document of before brings nothing that is not there.
+  const before = shown(bob);
+  applyUpdate(bob.doc, encodeStateAsUpdate(ada.doc));
+  expect(shown(bob)).toBe(before);
+  expect(before.match(/First\. Second\./g)).toHaveLength(1);
 });
 
 it('an API that is down degrades the health, and people go on editing', async () => {

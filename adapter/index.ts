@@ -22,6 +22,7 @@ export {
   RealtimeError,
   RoomNotFoundError,
 } from './errors.js';
+export { YjsRoom } from './rooms/document-rooms.js';
 export { DefaultHandlerRegistry, createHandlerRegistry } from './rooms/registry.js';
 export { RoomManager } from './rooms/room-manager.js';
 export { RealtimeServer } from './server.js';

@@ -49,21 +49,26 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   async initialize(): Promise<ServerAddress> {
     const { host, logger } = this.#embedding;
-    const address = await this.#attempt('initialize', {}, async () => {
-      await this.#embedding.open?.();
-      return await this.#engine.initialize({
-        sources: this.#embedding.sources(),
-        log: logCallback(logger),
-        // A standalone server's joins do not wait for this thread.
-        rooms: this.#rooms.callbacks(host !== undefined),
-        ...(host === undefined ? {} : { host: hostCallbacks(host, logger) }),
+    try {
+      return await this.#attempt('initialize', {}, async () => {
+        await this.#embedding.open?.();
+        // Before anybody can be in. Taken off first: initialize() may be called again while it runs.
+        host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+        host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+        return await this.#engine.initialize({
+          sources: this.#embedding.sources(),
+          log: logCallback(logger),
+          // A standalone server's joins do not wait for this thread.
+          rooms: this.#rooms.callbacks(host !== undefined),
+          ...(host === undefined ? {} : { host: hostCallbacks(host, logger) }),
+        });
       });
-    });
-    if (address.port === null) this.#embedding.close?.();
-    // Taken off first: initialize() may be called again while it runs.
-    host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
-    if (address.port !== null) host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
-    return address;
+    } finally {
+      if (!this.#engine.getHealthStatus().server.listening) {
+        host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+        this.#embedding.close?.();
+      }
+    }
   }
 
   async shutdown(): Promise<void> {
@@ -102,9 +107,7 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   getHealthStatus(): HealthStatus {
     const { heapUsed, heapTotal, external } = process.memoryUsage();
-    const health = this.#engine.getHealthStatus();
-    const rooms = { ...health.rooms, total: health.rooms.total + this.#rooms.heldCount };
-    return { ...health, rooms, memory: { heapUsed, heapTotal, external } };
+    return { ...this.#engine.getHealthStatus(), memory: { heapUsed, heapTotal, external } };
   }
 
   async triggerRecordSnapshot(recordId: string): Promise<SnapshotReport> {
@@ -120,6 +123,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   }
 
   async finalizeRoomSnapshot({ roomId }: { roomId: string }): Promise<void> {
+    if (await this.#rooms.finalize(roomId)) return;
     await this.#engine.triggerSnapshot(roomId).catch(() => {});
   }
 

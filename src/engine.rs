@@ -126,6 +126,7 @@ impl Engine {
             quarantine: Quarantine::new(quarantine::folder(&config.system_data_dir)),
             broker: Arc::new(SingleNode),
             unlogged_bytes: Arc::default(),
+            held_elsewhere: handlers.rooms_held(),
         });
         let (accepting, accepts) = watch::channel(true);
         let (stopped, stops) = watch::channel(false);

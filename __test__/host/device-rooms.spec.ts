@@ -2,7 +2,14 @@
 
 import { expect, it, vi } from 'vitest';
 
-import type { AuthResult, ConnectionContext, MessageContext, RoomTypeHandler } from '../../index.js';
+import type {
+  AuthResult,
+  ClientData,
+  ConnectionContext,
+  DisconnectContext,
+  MessageContext,
+  RoomTypeHandler,
+} from '../../index.js';
 import { connect, makeServer, memoryHost, outcome, RealtimeServer, until } from '../support.js';
 import { device, DeviceHandler, DeviceRoom } from './devices.js';
 
@@ -89,6 +96,70 @@ it('calls a handler in order and speaks JSON text both ways', async () => {
   ]);
   const about = { clientId: client.clientId, roomId: 'device:7f', roomType: 'device' };
   expect(hooks[1]?.data).toMatchObject(about);
+});
+
+it('goes through maps, room, acknowledgement, handler and hook in this order, and back', async () => {
+  const steps: string[] = [];
+  /** What whoever is called finds. */
+  const note = (step: string, clientId: string): void => {
+    const inMaps = server.connections.has(clientId) && server.clientToDevice.has(clientId);
+    const inRoom = made[0]?.clients.has(clientId) === true;
+    steps.push(`${step}: ${inMaps ? 'in the maps' : 'not in the maps'}, ${inRoom ? 'in the room' : 'not'}`);
+  };
+  class Telling extends DeviceRoom {
+    override addClient(clientId: string, data: ClientData): void {
+      note('addClient', clientId);
+      // Takes the way of all frames: what is sent here comes before the acknowledgement.
+      server.connections.get(clientId)?.send('{"type":"from addClient"}');
+      super.addClient(clientId, data);
+    }
+    override removeClient(clientId: string): void {
+      note('removeClient', clientId);
+      super.removeClient(clientId);
+    }
+  }
+  class Noting extends DeviceHandler {
+    override async onConnect(context: ConnectionContext): Promise<AuthResult> {
+      note('onConnect', context.clientId);
+      return super.onConnect(context);
+    }
+    override async onPostConnect(context: ConnectionContext): Promise<void> {
+      note('onPostConnect', context.clientId);
+      context.ws.send('{"type":"from onPostConnect"}');
+      throw new Error('on purpose: onPostConnect');
+    }
+    override onDisconnect(context: DisconnectContext): void {
+      note('onDisconnect', context.clientId);
+    }
+  }
+  const { host } = memoryHost();
+  host.emitHook = (name) => void (name.includes(':client:') && steps.push(name));
+  const server = makeServer({ host });
+  const made: DeviceRoom[] = [];
+  server.getRoomManager().registerRoomType('device', {
+    createRoom: (roomId, config) => (made[0] = new Telling(roomId, config, server)),
+    supportsRoomType: () => true,
+  });
+  server.registerRoomTypeHandler(new Noting());
+  const { port } = await server.initialize();
+  const client = device(port!, 'device-7');
+  const came = [await client.next(), await client.next(), await client.next()];
+  expect(came.map(({ type, event }) => event ?? type)).toEqual([
+    'from addClient',
+    'connection.ack',
+    'from onPostConnect',
+  ]);
+  client.socket.close();
+  await until(() => steps.includes('realtime:client:disconnected'));
+  expect(steps).toEqual([
+    'onConnect: not in the maps, not',
+    'addClient: in the maps, not',
+    'onPostConnect: in the maps, in the room',
+    'realtime:client:connected',
+    'onDisconnect: not in the maps, in the room',
+    'removeClient: not in the maps, in the room',
+    'realtime:client:disconnected',
+  ]);
 });
 
 it('shows connections and devices in maps that are clean after them', async () => {
@@ -370,6 +441,45 @@ it('closes whom a hanging onConnect keeps waiting, and nobody else', async () =>
   expect(server.connections.size).toBe(1);
 });
 
+it('has the handler take a snapshot of a room on request, before its end, and at the stop', async () => {
+  const taken: { room: unknown; destroyed: boolean }[] = [];
+  class Keeper extends DeviceHandler {
+    async snapshot(room: DeviceRoom): Promise<void> {
+      taken.push({ room, destroyed: room.destroyed });
+      throw new Error('on purpose: snapshot');
+    }
+  }
+  const { server, made, port } = await start(new Keeper(), { rooms: { grace_period_ms: 0 } });
+  const client = await join(port);
+  await server.finalizeRoomSnapshot({ roomId: 'device:7f' });
+  expect(taken).toEqual([{ room: made[0], destroyed: false }]);
+  client.socket.close();
+  await until(() => server.getRoomManager().getRoom('device:7f') === null);
+  expect(taken).toHaveLength(2);
+  expect(made[0]?.destroyed).toBe(true);
+  await join(port);
+  await server.shutdown();
+  expect(taken.at(-1)).toEqual({ room: made[1], destroyed: false });
+  expect(taken).toHaveLength(3);
+});
+
+it('closes whom its room cannot be made for, and nobody else', async () => {
+  const { server, port } = await start();
+  server.getRoomManager().registerRoomType('device', {
+    createRoom: (roomId, config) => {
+      if (roomId === 'device:bad') throw new Error('on purpose: createRoom');
+      return new DeviceRoom(roomId, config, server);
+    },
+    supportsRoomType: (roomType) => roomType === 'device',
+  });
+  const refused = device(port, 'device-1', 'devices/bad');
+  expect(await refused.next()).toMatchObject({ event: 'error', error: { code: 'HANDLER_FAILED' } });
+  expect((await refused.closed).code).toBe(4500);
+  expect(server.connections.size + server.getConnectionCounts().size + server.clientToDevice.size).toBe(0);
+  await join(port);
+  expect(server.getHealthStatus().connections.total).toBe(1);
+});
+
 it('passes messages on to the room and to one client', async () => {
   class Relay extends DeviceHandler {
     override async onMessage({ message, clientId, broadcastToRoom, sendToClient }: MessageContext) {
@@ -410,13 +520,63 @@ it('revokes a user at once and leaves devices alone', async () => {
 });
 
 it('keeps rooms to rooms.max_rooms, whoever made them', async () => {
-  const { server, port } = await start(undefined, { rooms: { max_rooms: 1 } });
-  await join(port);
+  const config = { rooms: { max_rooms: 1, grace_period_ms: 0 } };
+  const { server, port } = await start(undefined, config);
+  const first = await join(port);
   const second = device(port, 'device-8', 'devices/8a');
   expect(await second.next()).toMatchObject({ error: { code: 'ROOM_LIMIT_REACHED' } });
   expect((await second.closed).code).toBe(4503);
+  expect(await outcome(connect(port, 'records:a', 'editor'))).toMatchObject({ code: 4503 });
   await join(port, 'device-9');
-  expect(server.getHealthStatus().rooms).toMatchObject({ total: 1, maxRooms: 1 });
+  expect(server.getHealthStatus()).toMatchObject({ status: 'unhealthy', rooms: { total: 1, maxRooms: 1 } });
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  expect(metrics).toContain('\ncivicpress_realtime_rooms 1\n');
+
+  for (const connection of server.connections.values()) connection.close();
+  await first.closed;
+  await until(() => server.getHealthStatus().rooms.total === 0);
+  const record = connect(port, 'records:a', 'editor');
+  expect(await outcome(record)).toBe('synced');
+  const late = device(port, 'device-7');
+  expect(await late.next()).toMatchObject({ error: { code: 'ROOM_LIMIT_REACHED' } });
+});
+
+/** Revokes `user` as soon as the engine counts a connection, in the same turn: this thread has heard of nothing. */
+async function revokeMeanwhile(server: InstanceType<typeof RealtimeServer>, user: string): Promise<void> {
+  // By then the answer that is on its way is with the engine.
+  for (let hop = 0; hop < 100; hop += 1) await null;
+  while (server.getHealthStatus().connections.total === 0);
+  expect(server.revokeUserConnections(user)).toBe(1);
+}
+
+it('never shows who is revoked while the maps are about to be told', async () => {
+  const { host } = memoryHost();
+  const { authorize } = host;
+  class Watched extends DeviceHandler {
+    override async onConnect(context: ConnectionContext): Promise<AuthResult> {
+      void revokeMeanwhile(server, '7');
+      return super.onConnect(context);
+    }
+  }
+  host.authorize = (caller, room) => {
+    void revokeMeanwhile(server, 'editor');
+    return authorize(caller, room);
+  };
+  const server = makeServer({ host });
+  const made = rooms(server);
+  const handler = new Watched();
+  server.registerRoomTypeHandler(handler);
+  const { port } = await server.initialize();
+  const shown = vi.spyOn(server.connections, 'set');
+  const record = connect(port!, 'records:a', 'editor');
+  record.provider.shouldConnect = false;
+  expect(await outcome(record)).toMatchObject({ code: 4001 });
+  await until(() => server.getHealthStatus().connections.total === 0);
+  const watching = device(port!, 'user-7');
+  expect(await watching.next()).toMatchObject({ event: 'session.revoked' });
+  expect((await watching.closed).code).toBe(4001);
+  expect(shown).not.toHaveBeenCalled();
+  expect({ made, calls: handler.calls }).toEqual({ made: [], calls: ['onConnect'] });
 });
 
 it('ends connections and rooms with the server, and serves again', async () => {

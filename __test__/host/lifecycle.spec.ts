@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { afterwards, ENTRY, temporaryFolder } from '../support.js';
 import { makeCivic, startCivic } from './civic.js';
@@ -100,6 +100,21 @@ it('listens to revoked sessions while it runs, with one function', async () => {
   expect(hooks.listeners(REVOKED)).toBe(1);
   await server.shutdown();
   expect(hooks.listeners(REVOKED)).toBe(0);
+});
+
+it('listens to revoked sessions before anybody can be in, and not after a start that failed', async () => {
+  const { hooks, server } = await makeCivic();
+  const register = vi.spyOn(hooks, 'registerHook').mockImplementationOnce((...given) => {
+    expect(server.getHealthStatus().server.listening).toBe(false);
+    hooks.registerHook(...given);
+  });
+  await server.initialize();
+  expect(register).toHaveBeenCalled();
+  expect(hooks.listeners(REVOKED)).toBe(1);
+  const other = await makeCivic({ config: { port: server.getHealthStatus().server.port } });
+  await expect(other.server.initialize()).rejects.toMatchObject({ code: 'REALTIME_BIND_FAILED' });
+  expect(other.hooks.listeners(REVOKED)).toBe(0);
+  expect(other.server.getSnapshotManager()).toBeNull();
 });
 
 it('runs with a hook bus that only emits', async () => {

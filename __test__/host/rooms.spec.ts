@@ -2,9 +2,10 @@
 
 import { expect, it } from 'vitest';
 
-import { until } from '../support.js';
+import { ENTRY, until } from '../support.js';
 import { startCivic, type Civic } from './civic.js';
 
+const realtime = (await import(ENTRY.href)) as typeof import('../../index.js');
 const ROOM = 'records:a';
 
 interface Rooms {
@@ -26,6 +27,25 @@ it('the room manager of the container holds the rooms, even if it is asked for l
   expect(rooms.getRoom(ROOM)).toMatchObject({ roomId: ROOM, roomType: 'records' });
   expect(rooms.getRoom(ROOM)).toBe(rooms.getRoom(ROOM));
   expect(rooms.getRoom('records:none')).toBeNull();
+});
+
+it('the room of a document is a YjsRoom, also where one is made by hand', async () => {
+  const civic = await startCivic();
+  civic.publish({ id: 'a', content: 'First.\n' });
+  const config = { roomId: ROOM, roomType: 'records' };
+  const room = new realtime.YjsRoom(ROOM, config, {}, civic.server);
+  expect(room.getState()).toMatchObject({ roomType: 'records', participants: [], version: 0 });
+  const ada = civic.edit('a');
+  await ada.synced;
+  await until(() => roomsOf(civic).getRoom(ROOM) !== null);
+  expect(roomsOf(civic).getRoom(ROOM)).toBeInstanceOf(realtime.YjsRoom);
+  const later = new realtime.YjsRoom(ROOM, config, {}, civic.server);
+  expect(later.getState()).toMatchObject({ participants: [{ userId: '1', username: 'ada' }], version: 1 });
+  ada.addParagraph('Second.');
+  await until(() => later.getState().version > 1);
+  await later.destroy();
+  expect(await civic.draft('a')).toBe('First.\n\nSecond.');
+  expect(() => new realtime.YjsRoom(ROOM, config, {}, {})).toThrow('needs its RealtimeServer');
 });
 
 it('who returns within the grace finds the same room', async () => {

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
 import type * as Public from '../../index.js';
-import { afterwards, ENTRY, silent, temporaryFolder } from '../support.js';
+import { afterwards, ENTRY, silent, temporaryFolder, until } from '../support.js';
+import { startCivic } from './civic.js';
 import { DatabaseService } from './database.js';
 
 const { DatabaseSnapshotStorage, SnapshotManager } = (await import(ENTRY.href)) as typeof Public;
@@ -93,4 +94,20 @@ it('a database that fails costs no copy that is stored, and says so', async () =
   const down = { query: () => Promise.reject(new Error('down')) };
   const nowhere = new SnapshotManager(silent, new DatabaseSnapshotStorage(down, silent));
   await expect(nowhere.persist({ roomId: ROOM, blob: new Uint8Array([1]) })).rejects.toThrow('down');
+});
+
+it('keeps as many as the configuration says, and tells what it calls large', async () => {
+  const civic = await startCivic({ config: { snapshots: { keep_versions: 2, max_bytes_warning: 10 } } });
+  civic.publish({ id: 'a', content: 'First.\n' });
+  await civic.edit('a').synced;
+  for (let version = 1; version <= 3; version += 1) {
+    expect(await civic.server.triggerRecordSnapshot('a')).toMatchObject({ version });
+  }
+  expect(await civic.database.query('SELECT version FROM realtime_snapshots ORDER BY version')).toEqual([
+    { version: 2 },
+    { version: 3 },
+  ]);
+  await until(() => civic.hooks.named('realtime:snapshot:oversize').length === 3);
+  expect(civic.hooks.named('realtime:snapshot:oversize')[0]).toMatchObject({ roomId: ROOM, cap: 10 });
+  expect(civic.hooks.named('realtime:snapshot:pruned')).toMatchObject([{ version: 1, keep: 2 }]);
 });

@@ -9,6 +9,7 @@ import type {
   RoomCopies,
   SnapshotDatabase,
   SnapshotEvents,
+  SnapshotLimits,
   SnapshotLogger,
   SnapshotRow,
   SnapshotStorage,
@@ -71,16 +72,24 @@ export class SnapshotManager implements Public.SnapshotManager {
   readonly #logger: SnapshotLogger;
   readonly #storage: SnapshotStorage;
   readonly #bus: SnapshotHookBus;
+  readonly #limits: { keepVersions: number; bytesMax: number };
   /** Per room the save that runs: versions are given out one after the other. */
   readonly #saving = new Map<string, Promise<unknown>>();
 
-  constructor(logger: SnapshotLogger, storage: SnapshotStorage, bus = new SnapshotHookBus()) {
+  constructor(
+    logger: SnapshotLogger,
+    storage: SnapshotStorage,
+    bus = new SnapshotHookBus(),
+    limits: SnapshotLimits = {},
+  ) {
     this.#logger = logger;
     this.#storage = storage;
     this.#bus = bus;
+    const { keepVersions = MAX_SNAPSHOT_VERSIONS_PER_ROOM, bytesMax = MAX_SNAPSHOT_BYTES } = limits;
+    this.#limits = { keepVersions, bytesMax };
   }
 
-  /** Stores a copy as the room's newest version and drops what is over {@link MAX_SNAPSHOT_VERSIONS_PER_ROOM}. */
+  /** Stores a copy as the room's newest version and drops those that are too many. */
   async persist(copy: { roomId: string; blob: Uint8Array }): Promise<void> {
     await this.save(copy.roomId, copy.blob);
   }
@@ -100,13 +109,13 @@ export class SnapshotManager implements Public.SnapshotManager {
   async #save(roomId: string, blob: Uint8Array): Promise<{ version: number; createdAt: number }> {
     const timestamp = Date.now();
     const byteSize = blob.byteLength;
-    if (byteSize > MAX_SNAPSHOT_BYTES) {
-      this.#logger.warn(`the copy of ${roomId} has ${byteSize} bytes, more than ${MAX_SNAPSHOT_BYTES}`, {
+    const cap = this.#limits.bytesMax;
+    if (byteSize > cap) {
+      this.#logger.warn(`the copy of ${roomId} has ${byteSize} bytes, more than ${cap}`, {
         operation: 'realtime:snapshot:oversize',
         roomId,
         byteSize,
       });
-      const cap = MAX_SNAPSHOT_BYTES;
       this.#bus.emit('realtime:snapshot:oversize', { roomId, byteSize, cap, timestamp });
     }
     const version = (await this.#latestVersion(roomId)) + 1;
@@ -184,7 +193,7 @@ export class SnapshotManager implements Public.SnapshotManager {
   }
 
   /** Drops all but the newest versions of a room; returns how many. */
-  async pruneVersions(roomId: string, keep = MAX_SNAPSHOT_VERSIONS_PER_ROOM): Promise<number> {
+  async pruneVersions(roomId: string, keep = this.#limits.keepVersions): Promise<number> {
     const old = (await this.#storage.listVersions(roomId)).slice(keep);
     // The oldest first, as they came.
     for (const version of old.reverse()) {
@@ -212,7 +221,7 @@ export function roomCopies(manager: SnapshotManager): RoomCopies {
  * off, or there is no place for them at the host, and the engine keeps its own.
  */
 export async function openSnapshots(options: {
-  snapshots: { enabled: boolean; storage: string };
+  snapshots: Public.RealtimeConfig['snapshots'];
   databaseService?: SnapshotDatabase | null | undefined;
   /** The host's data folder. */
   dataDir: string;
@@ -244,5 +253,6 @@ export async function openSnapshots(options: {
       emitHook(name, { ...event, correlationId: randomUUID() }),
     );
   }
-  return new SnapshotManager(logger, storage, bus);
+  const { keep_versions: keepVersions, max_bytes_warning: bytesMax } = snapshots;
+  return new SnapshotManager(logger, storage, bus, { keepVersions, bytesMax });
 }

@@ -1,6 +1,7 @@
 import type { RoomLife } from '../../binding.js';
 import type * as Public from '../../index.js';
 import type { ConnectionTable } from './connection-table.js';
+import { roomsOf, type RoomServer } from './room-table.js';
 
 /** What of the engine the rooms of documents are made of. */
 export interface DocumentEngine {
@@ -20,48 +21,51 @@ const KEPT_MAX = 256;
  * asked is looked up.
  */
 export class DocumentRooms {
-  readonly #engine: DocumentEngine;
-  readonly #table: ConnectionTable;
-  readonly #known = new Map<string, DocumentRoom>();
+  readonly #server: RoomServer;
+  readonly engine: DocumentEngine;
+  readonly table: ConnectionTable;
+  readonly #known = new Map<string, YjsRoom>();
 
-  constructor(engine: DocumentEngine, table: ConnectionTable) {
-    this.#engine = engine;
-    this.#table = table;
+  constructor(server: RoomServer, engine: DocumentEngine, table: ConnectionTable) {
+    this.#server = server;
+    this.engine = engine;
+    this.table = table;
   }
 
   get(roomId: string): Public.Room | null {
-    const life = this.#engine.roomLife(roomId);
+    const life = this.engine.roomLife(roomId);
     return life && this.#of(roomId, life);
   }
 
   /** The room, also if the engine has not opened it yet; `null` for a type that is no document's. */
   getOrCreate(roomId: string, roomType: string): Public.Room | null {
-    return DOCUMENT_TYPES.includes(roomType) ? this.#of(roomId, this.#engine.roomLife(roomId)) : null;
+    return DOCUMENT_TYPES.includes(roomType) ? this.#of(roomId, this.engine.roomLife(roomId)) : null;
   }
 
   all(): Public.Room[] {
-    return this.#engine
+    return this.engine
       .rooms()
       .map((roomId) => this.get(roomId))
       .filter((room) => room !== null);
   }
 
-  #of(roomId: string, life: RoomLife | null): DocumentRoom {
+  #of(roomId: string, life: RoomLife | null): YjsRoom {
     const known = this.#known.get(roomId);
     if (known?.isOf(life)) return known;
     if (this.#known.size >= KEPT_MAX) this.#forget();
-    const room = new DocumentRoom(roomId, life, this.#engine, this.#table);
+    const room = new YjsRoom(roomId, {}, undefined, this.#server);
     this.#known.set(roomId, room);
     return room;
   }
 
   #forget(): void {
-    const open = new Set(this.#engine.rooms());
+    const open = new Set(this.engine.rooms());
     for (const roomId of this.#known.keys()) if (!open.has(roomId)) this.#known.delete(roomId);
   }
 }
 
-class DocumentRoom implements Public.Room {
+/** The room of a document: the engine has it, this shows it. */
+export class YjsRoom implements Public.YjsRoom {
   readonly roomId: string;
   readonly roomType: string;
   readonly #engine: DocumentEngine;
@@ -69,12 +73,20 @@ class DocumentRoom implements Public.Room {
   readonly #madeAt = Date.now();
   #life: RoomLife | null;
 
-  constructor(roomId: string, life: RoomLife | null, engine: DocumentEngine, table: ConnectionTable) {
+  constructor(
+    roomId: string,
+    { roomType = roomId.slice(0, roomId.indexOf(':')) }: Partial<Public.RoomConfig>,
+    _logger: unknown,
+    server: RoomServer,
+  ) {
+    const { documents } = roomsOf(server);
+    if (!documents) throw new TypeError('a room of a document needs its RealtimeServer');
+    const { engine, table } = documents;
     this.roomId = roomId;
-    this.roomType = roomId.slice(0, roomId.indexOf(':'));
-    this.#life = life;
+    this.roomType = roomType;
     this.#engine = engine;
     this.#table = table;
+    this.#life = engine.roomLife(roomId);
   }
 
   /** Whether it is the room of this life; one that was asked for before it opened becomes it. */

@@ -19,6 +19,7 @@ import { roomsOf, type RoomServer, type RoomTable } from './room-table.js';
 export interface RoomEngine extends DocumentEngine {
   setRoomTypes(types: HandledRoomType[]): void;
   roomLimits(): RoomLimits;
+  setRoomsHeld(count: number): void;
   revokeUser(userId: string, reason: string): number;
 }
 
@@ -52,8 +53,9 @@ export class Rooms {
     this.#logger = logger;
     this.#server = server;
     this.#rooms = roomsOf(server);
-    this.#rooms.documents = new DocumentRooms(engine, this.#table);
+    this.#rooms.documents = new DocumentRooms(server, engine, this.#table);
     this.#rooms.occupied = (roomId) => this.#table.inRoom(roomId).length > 0;
+    this.#rooms.counted = (held) => engine.setRoomsHeld(held);
     this.#rooms.gracePeriodMs = () => engine.roomLimits().gracePeriodMs;
     this.#rooms.finalize = (room) => this.#finalize(room);
     this.manager = new RoomManager(logger, server);
@@ -87,16 +89,18 @@ export class Rooms {
     return this.#table.users;
   }
 
-  /** Rooms that JavaScript made; the engine counts the others. */
-  get heldCount(): number {
-    return this.#rooms.heldCount;
-  }
-
   /** Ends a user's connections. The maps are clean when it returns, and the handlers have been told. */
   revoke(userId: string, reason: string): number {
     const ended = this.#engine.revokeUser(userId, reason);
     for (const clientId of [...(this.#table.users.get(userId) ?? [])]) this.#remove(clientId);
     return ended;
+  }
+
+  /** Has the handler of a room that JavaScript made take its snapshot; `false` = it made no such room. */
+  async finalize(roomId: string): Promise<boolean> {
+    const room = this.#rooms.held(roomId);
+    if (room) await this.#finalize(room);
+    return room !== undefined;
   }
 
   /** What the engine is to call. */
@@ -135,8 +139,8 @@ export class Rooms {
 
   #admitted(peer: RoomPeer, admission: PeerAdmission): PeerAnswer {
     const { clientId } = peer;
-    // Who waited too long for this thread is gone by now.
-    if (peer.readyState === 3) return { ok: false, refusal: 'unavailable' };
+    // Gone or revoked while it waited for this thread: the maps must not show it again.
+    if (peer.readyState !== 1) return { ok: false, refusal: 'unavailable' };
     if (admission.document) {
       this.#table.add(documentMember(peer, admission));
       return { ok: true };

@@ -35,6 +35,8 @@ export class RoomTable {
   finalize: (room: Public.Room) => Promise<void> = async () => {};
   /** Milliseconds an empty room is kept. */
   gracePeriodMs: () => number = () => 300_000;
+  /** Told how many rooms JavaScript has made, at each change. */
+  counted: (held: number) => void = () => {};
   readonly #server: RoomServer;
   readonly #held = new Map<string, Held>();
 
@@ -42,8 +44,13 @@ export class RoomTable {
     this.#server = server;
   }
 
+  /** The room of this name, if JavaScript made it. */
+  held(roomId: string): Public.Room | undefined {
+    return this.#held.get(roomId)?.room;
+  }
+
   get(roomId: string): Public.Room | null {
-    return this.#held.get(roomId)?.room ?? this.documents?.get(roomId) ?? null;
+    return this.held(roomId) ?? this.documents?.get(roomId) ?? null;
   }
 
   /** Throws `ROOM_NOT_FOUND` for a type that nobody makes rooms of, and what a factory throws. */
@@ -58,6 +65,7 @@ export class RoomTable {
     }
     const room = factory.createRoom(roomId, { roomId, roomType, ...config });
     this.#held.set(roomId, { room });
+    this.counted(this.#held.size);
     this.#emit('realtime:room:created', { roomId, roomType, timestamp: Date.now() });
     return room;
   }
@@ -94,6 +102,7 @@ export class RoomTable {
     if (!held) return this.documents?.get(roomId)?.destroy();
     clearTimeout(held.grace);
     this.#held.delete(roomId);
+    this.counted(this.#held.size);
     await held.room.destroy();
     this.#emit('realtime:room:destroyed', { roomId, timestamp: Date.now() });
   }

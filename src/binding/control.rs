@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     thread,
     time::Duration,
 };
@@ -104,6 +104,8 @@ pub struct Control {
     gone: watch::Sender<bool>,
     /// The room types JavaScript handles at present.
     pub room_types: HandledTypes,
+    /// How many rooms JavaScript holds.
+    pub rooms_held: Arc<AtomicUsize>,
 }
 
 impl Control {
@@ -118,6 +120,7 @@ impl Control {
             config: Mutex::new(Config::default()),
             gone: watch::Sender::new(false),
             room_types: HandledTypes::default(),
+            rooms_held: Arc::default(),
         })
     }
 
@@ -308,7 +311,8 @@ impl Control {
         match callbacks {
             Some(callbacks) => {
                 let types = Arc::clone(&self.room_types);
-                Arc::new(JsHandlers::new(callbacks, types, self.gone.subscribe()))
+                let held = Arc::clone(&self.rooms_held);
+                Arc::new(JsHandlers::new(callbacks, types, held, self.gone.subscribe()))
             }
             None => Arc::new(NoHandlers),
         }

@@ -193,6 +193,12 @@ impl RealtimeEngine {
         rooms::set_types(&self.control.room_types, types);
     }
 
+    /// Says how many rooms JavaScript holds; they count towards `rooms.max_rooms`.
+    #[napi(catch_unwind)]
+    pub fn set_rooms_held(&self, count: u32) {
+        self.control.rooms_held.store(count as usize, Ordering::Relaxed);
+    }
+
     /// The open document room of this name, without waiting for it; `null` = not open.
     #[napi(catch_unwind)]
     pub fn room_life(&self, room: String) -> Option<RoomLife> {

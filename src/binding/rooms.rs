@@ -1,6 +1,10 @@
 //! Room types that JavaScript handles: [`Handlers`] by callbacks, and connections as objects it may write to.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use bytes::Bytes;
 use napi::{
@@ -204,6 +208,7 @@ impl Callbacks {
 pub struct JsHandlers {
     callbacks: Callbacks,
     types: HandledTypes,
+    rooms_held: Arc<AtomicUsize>,
     /// Calls the JavaScript thread has not begun with.
     calls: Semaphore,
     /// Turns true when the JavaScript thread goes away: whoever waits for it would wait for nothing.
@@ -212,8 +217,13 @@ pub struct JsHandlers {
 
 impl JsHandlers {
     /// Handlers that fail at once when `gone` turns true.
-    pub fn new(callbacks: Callbacks, types: HandledTypes, gone: watch::Receiver<bool>) -> Self {
-        Self { callbacks, types, calls: Semaphore::new(HOST_CALLS_MAX), gone }
+    pub fn new(
+        callbacks: Callbacks,
+        types: HandledTypes,
+        rooms_held: Arc<AtomicUsize>,
+        gone: watch::Receiver<bool>,
+    ) -> Self {
+        Self { callbacks, types, rooms_held, calls: Semaphore::new(HOST_CALLS_MAX), gone }
     }
 
     /// Calls a function and returns what it returns. A promise is not awaited, so a handler that hangs keeps no
@@ -316,6 +326,10 @@ impl Handlers for JsHandlers {
 
     fn follows_documents(&self) -> bool {
         self.callbacks.follows_documents
+    }
+
+    fn rooms_held(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.rooms_held)
     }
 
     fn connect(&self, opening: Opening) -> BoxFuture<'_, Result<Identity, Refusal>> {

@@ -54,6 +54,12 @@ pub(super) fn across(
     if !text("host_api.url").is_empty() || text("auth.mode") == "api" {
         errors.extend(microservice(standalone, &text, &source_of));
     }
+    let is_microservice =
+        standalone && !text("host_api.url").is_empty() && matches!(text("auth.mode"), "" | "api");
+    if text("snapshots.storage") == "api" && !is_microservice {
+        let problem = "needs the CivicPress API as the host (host_api.url)";
+        errors.push(refuse("snapshots.storage", problem, "database, filesystem"));
+    }
     if standalone && text("auth.mode") == "host" {
         errors.push(refuse(
             "auth.mode",

@@ -114,7 +114,7 @@ static TABLE: &[Key] = keys! {
     "snapshots.enabled": Bool, "true" => Built(|c, v| c.snapshots.enabled = v.bool()), "whether copies are made for host and operator";
     "snapshots.interval": Float { min: 0.0, max: 31_536_000.0, unit: "seconds" }, "300" => Built(|c, v| c.snapshots.interval = v.f64()), "seconds between write-backs of a changed room; 0 = no timer";
     "snapshots.max_updates": int(0, 1_000_000_000), "100" => Built(|c, v| c.snapshots.max_updates = v.u64()), "updates after which a write-back is due; 0 = never by count";
-    "snapshots.storage": Kind::Choice { choices: &["database", "filesystem"], later: &["api"] }, "database" => Built(|c, v| c.snapshots.storage = storage(v.str())), "where the copy goes";
+    "snapshots.storage": one_of(&["database", "filesystem", "api"]), "database" => Built(|c, v| c.snapshots.storage = storage(v.str())), "where the copy goes; api: to the CivicPress API (host_api.url)";
     "snapshots.compression": one_of(&["zstd", "gzip", "none"]), "zstd" => Built(|c, v| c.snapshots.compression = compression(v.str())), "how stored states are compressed";
     "snapshots.keep_versions": int(1, 100_000), "3" => Built(|c, v| c.snapshots.keep_versions = v.usize()), "copies kept per room";
     "snapshots.ttl_hours": Kind::Int { min: 1, max: 876_000, unit: "hours" }, "48" => Built(|c, v| c.snapshots.ttl_hours = v.u64()), "age after which copies of unused rooms go, in hours";
@@ -247,7 +247,11 @@ fn log_format(name: &str) -> LogFormat {
 }
 
 fn storage(name: &str) -> SnapshotStorage {
-    if name == "filesystem" { SnapshotStorage::Filesystem } else { SnapshotStorage::Database }
+    match name {
+        "filesystem" => SnapshotStorage::Filesystem,
+        "api" => SnapshotStorage::Api,
+        _ => SnapshotStorage::Database,
+    }
 }
 
 fn compression(name: &str) -> Compression {

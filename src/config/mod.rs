@@ -126,6 +126,8 @@ pub enum SnapshotStorage {
     Database,
     /// Files below the system data folder.
     Filesystem,
+    /// The CivicPress API, in microservice mode.
+    Api,
 }
 
 /// How stored states are compressed.

@@ -176,7 +176,7 @@ fn wrong_values_name_key_value_allowed_and_source() {
         ("snapshots: { interval: -1 }", &["snapshots.interval: -1 is out of range"]),
         (
             "snapshots: { storage: disk }",
-            &["snapshots.storage: \"disk\" is not known; allowed: database, filesystem"],
+            &["snapshots.storage: \"disk\" is not known; allowed: database, filesystem, api"],
         ),
         ("snapshots: { enabled: maybe }", &["snapshots.enabled: \"maybe\"", "true or false"]),
         ("path: realtime", &["path: \"realtime\"", "/realtime"]),
@@ -214,7 +214,6 @@ fn what_is_not_built_yet_says_so() {
     for (text, path) in [
         ("broker: { enabled: true, type: redis }", "broker.type"),
         ("redis: { enabled: true }", "redis.enabled"),
-        ("snapshots: { storage: api }", "snapshots.storage"),
         ("markdown: { schema: tiptap }", "markdown.schema"),
         ("auth: { jwt: { jwks_file: a.json } }", "auth.jwt.jwks_file"),
         ("store: { url: 'postgres://u:hunter2@db/x' }", "store.url"),
@@ -569,6 +568,15 @@ fn an_api_for_a_host_needs_address_and_token() {
         let text = shown(&standalone(dir.path(), &variables));
         assert!(text.contains(missing) && !text.contains("hunter2"), "{text}");
     }
+    let copies = ("CIVIC_REALTIME_SNAPSHOTS__STORAGE", "api");
+    let loaded = standalone(dir.path(), &[url, token, copies]).unwrap();
+    assert_eq!(loaded.config.snapshots.storage, SnapshotStorage::Api);
+    let jwt = ("CIVIC_REALTIME_AUTH__MODE", "jwt");
+    for variables in [vec![copies], vec![copies, url, token, jwt]] {
+        let text = shown(&standalone(dir.path(), &variables));
+        assert!(text.contains("snapshots.storage: \"api\" needs the CivicPress API"), "{text}");
+    }
+    assert!(from_env(&[copies]).unwrap_err().to_string().contains("snapshots.storage"));
     let jwt = standalone(dir.path(), &[url, ("CIVIC_REALTIME_AUTH__MODE", "jwt")]).unwrap();
     assert_eq!(jwt.config.auth.mode, AuthMode::Jwt);
     let embedded = from_env(&[mode, url, token]).unwrap_err().to_string();

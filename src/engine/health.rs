@@ -138,7 +138,8 @@ impl HealthStatus {
 /// Health of a running engine; see [`Engine::health`].
 pub(crate) fn health(shared: &Shared) -> HealthStatus {
     let (connections, users, addresses) = shared.sessions.counts();
-    let rooms = shared.registry.len();
+    let documents = shared.registry.len();
+    let rooms = documents + shared.registry.held_elsewhere();
     let config = &shared.config;
     let listening = !shared.is_draining();
     let StoreStatus { degraded: failing, damage, .. } = shared.store.status();
@@ -165,7 +166,7 @@ pub(crate) fn health(shared: &Shared) -> HealthStatus {
         rooms: RoomHealth {
             total: rooms,
             max_rooms: config.rooms.max_rooms,
-            average_size: shared.metrics.room_size(rooms),
+            average_size: shared.metrics.room_size(documents),
             document_bytes: shared.metrics.document_bytes.get(),
         },
         counts: counts(&shared.metrics),

@@ -54,6 +54,7 @@ pub(crate) fn run(
         let id = request.connection;
         let correlation = request.correlation.clone();
         let room = request.target.as_ref().ok().cloned();
+        let spelled = request.spelled.clone();
         let mut json = request.json.is_some();
         let mut half_open = Some(place);
         // On the heap for their short time, so that the connection's long life carries neither.
@@ -86,7 +87,9 @@ pub(crate) fn run(
         };
         if let Some(reason) = reason {
             shared.metrics.closes.inc(reason.code());
-            let about = close::About { correlation: &correlation, room: room.as_ref(), json };
+            let ours = room.as_ref().map(RoomId::as_str);
+            let room = spelled.as_deref().filter(|_| json).or(ours);
+            let about = close::About { correlation: &correlation, room, json };
             Box::pin(close::close(&mut socket, &reason, &about)).await;
         }
         shared.metrics.bytes_out.add(socket.bytes_out());
@@ -369,6 +372,8 @@ impl<'a> Connection<'a> {
     }
 
     async fn command(&mut self, command: RoomCommand, now: Instant) {
+        // It answers our step 1 and has asked nothing before: a client that asks does so first of all.
+        let is_mute = !self.stepped && matches!(command, RoomCommand::Update { answer: true, .. });
         match &command {
             RoomCommand::SyncStep1 { state_vector, .. } => {
                 self.stepped = true;
@@ -380,6 +385,15 @@ impl<'a> Connection<'a> {
             _ => {}
         }
         self.send(command).await;
+        if is_mute {
+            self.give_state().await;
+        }
+    }
+
+    /// Sends the whole state to a client that does not ask for it.
+    pub(super) async fn give_state(&mut self) {
+        self.stepped = true;
+        self.send(RoomCommand::GiveState { session: self.joined.session }).await;
     }
 
     fn say(&mut self, message: &ServerControl<'_>) {

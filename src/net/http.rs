@@ -140,6 +140,7 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         resident_bytes: performance::resident_bytes().unwrap_or_default(),
         connections_max: shared.config.limits.max_connections,
         rooms: shared.registry.len(),
+        rooms_held: shared.registry.held_elsewhere(),
         queued_bytes: shared.registry.context().queued.bytes(),
         rooms_max: shared.config.rooms.max_rooms,
         store_queued: store.queued,

@@ -20,7 +20,10 @@ pub mod types;
 mod voice;
 pub mod write_back;
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize},
+};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -69,6 +72,8 @@ pub struct RoomContext {
     pub broker: Arc<dyn Broker>,
     /// Bytes all rooms have applied and not committed.
     pub unlogged_bytes: Arc<AtomicU64>,
+    /// Rooms without a document that somebody else holds; they count, too.
+    pub held_elsewhere: Arc<AtomicUsize>,
 }
 
 impl RoomContext {
@@ -154,8 +159,8 @@ pub enum RoomCommand {
         /// Its state vector, guarded.
         state_vector: Bytes,
     },
-    /// A session did not ask in time; it gets the whole state.
-    FirstStepOverdue {
+    /// A session does not ask for the state; it gets the whole of it.
+    GiveState {
         /// The session.
         session: SessionId,
     },

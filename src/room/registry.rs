@@ -176,6 +176,11 @@ impl Registry {
         self.rooms.lock().len()
     }
 
+    /// Number of rooms without a document that somebody else holds.
+    pub fn held_elsewhere(&self) -> usize {
+        self.context.held_elsewhere.load(Ordering::Relaxed)
+    }
+
     /// Whether no room is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -251,7 +256,7 @@ impl Registry {
             if !entry.commands.is_closed() {
                 return Ok(entry.commands.clone());
             }
-        } else if rooms.len() >= self.context.config.rooms.max_rooms {
+        } else if rooms.len() + self.held_elsewhere() >= self.context.config.rooms.max_rooms {
             return Err(EngineError::RoomLimit(self.context.config.rooms.max_rooms));
         }
         let (commands, mailbox) = mpsc::channel(ROOM_MAILBOX_MAX);

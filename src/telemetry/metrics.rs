@@ -182,8 +182,10 @@ pub struct Gauges {
     pub addresses: usize,
     /// Memory of the whole process, in bytes; 0 = not known.
     pub resident_bytes: u64,
-    /// Open rooms.
+    /// Open rooms with a document.
     pub rooms: usize,
+    /// Rooms that somebody else holds.
+    pub rooms_held: usize,
     /// Bytes that wait for clients.
     pub queued_bytes: usize,
     /// `rooms.max_rooms`.
@@ -215,7 +217,7 @@ impl Metrics {
         text.gauge("connections_max", "limits.max_connections.", gauges.connections_max as u64);
         text.gauge("users", "Distinct users with a connection.", gauges.users as u64);
         text.gauge("addresses", "Distinct addresses with a connection.", gauges.addresses as u64);
-        text.gauge("rooms", "Open rooms.", gauges.rooms as u64);
+        text.gauge("rooms", "Open rooms.", (gauges.rooms + gauges.rooms_held) as u64);
         text.gauge("room_members", "Sessions in rooms.", self.room_members.get());
         text.average("room_size_average", "Sessions per open room.", self.room_size(gauges.rooms));
         text.gauge(

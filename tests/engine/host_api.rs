@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use civicpress_realtime::{
-    config::{Config, HostApi},
-    host::{Host, HostError, Identity, RecordText, SaveOutcome, api::ApiHost},
+    config::{Config, HostApi, SnapshotStorage},
+    host::{CopyInfo, Host, HostCopy, HostError, Identity, RecordText, SaveOutcome, api::ApiHost},
     ids::RoomId,
 };
 
@@ -122,6 +123,77 @@ async fn texts_go_both_ways_and_never_over_somebody_elses() {
     }
 }
 
+/// An API that keeps copies, and a host that gives it some.
+async fn copying(token: &str) -> (Arc<Api>, ApiHost) {
+    let api = Arc::new(Api::with_record("minutes/2026-03", "# Minutes"));
+    let mut config = config(&api.serve().await);
+    config.host_api.token = Some(token.into());
+    config.snapshots.storage = SnapshotStorage::Api;
+    (Arc::clone(&api), ApiHost::new(&config).unwrap())
+}
+
+#[tokio::test]
+async fn copies_go_both_ways_with_their_hash() {
+    assert!(api().await.1.copies().is_none(), "only if the configuration says so");
+    let (api, host) = copying(SERVICE).await;
+    let copies = host.copies().unwrap();
+    assert_eq!(copies.load(&room()).await, Ok(HostCopy::Missing));
+    for version in 1..=2 {
+        let state = Bytes::from(vec![0, version]);
+        let saved = copies.save(&room(), state.clone()).await;
+        let created_at_ms = 1_700_000_000_000;
+        assert_eq!(saved, Ok(CopyInfo { version: version.into(), created_at_ms }));
+        assert_eq!(copies.load(&room()).await, Ok(HostCopy::Sound(state)));
+    }
+    let (method, path, token, body) = api.requests.lock()[1].clone();
+    assert_eq!(
+        (&*method, &*path, &*token),
+        ("POST", "records/minutes%2F2026-03/collab-snapshot", SERVICE)
+    );
+    assert_eq!(
+        (&body["roomId"], &body["byteSize"]),
+        (&"records:minutes/2026-03".into(), &2.into())
+    );
+    api.copies.lock().get_mut("minutes/2026-03").unwrap()[1]["integrityHash"] = "rotten".into();
+    assert!(matches!(copies.load(&room()).await, Ok(HostCopy::Damaged(_))));
+    assert_eq!(copies.expire(0, vec![room()]).await, Ok(0));
+}
+
+#[tokio::test]
+async fn copies_bear_an_api_that_misbehaves() {
+    for fault in PASSING {
+        let (api, host) = copying(SERVICE).await;
+        api.misbehave(fault, 2);
+        let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+        assert!(saved.is_ok(), "{fault:?} {saved:?}");
+        api.misbehave(fault, 2);
+        let loaded = host.copies().unwrap().load(&room()).await;
+        assert_eq!(loaded, Ok(HostCopy::Sound(Bytes::from_static(b"x"))), "{fault:?}");
+    }
+    for fault in
+        [Fault::NoJson, Fault::BrokenJson, Fault::Huge, Fault::Redirect, Fault::Status(418)]
+    {
+        let (api, host) = copying(SERVICE).await;
+        api.misbehave(fault, 2);
+        let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+        let loaded = host.copies().unwrap().load(&room()).await;
+        let failed =
+            matches!((&saved, &loaded), (Err(HostError::Failed(_)), Err(HostError::Failed(_))));
+        assert!(failed, "{fault:?} {saved:?} {loaded:?}");
+    }
+    let (api, host) = copying(SERVICE).await;
+    api.misbehave(Fault::WrongShape, 1);
+    let saved = host.copies().unwrap().save(&room(), Bytes::from_static(b"x")).await;
+    assert!(matches!(saved, Err(HostError::Failed(_))), "{saved:?}");
+    // One that may not: a fault of the configuration.
+    let (_, weak) = copying("viewer:weak").await;
+    let copies = weak.copies().unwrap();
+    let saved = copies.save(&room(), Bytes::from_static(b"x")).await.map(drop);
+    for outcome in [saved, copies.load(&room()).await.map(drop)] {
+        assert!(matches!(&outcome, Err(HostError::Failed(why)) if why.contains("host_api.token")));
+    }
+}
+
 #[tokio::test]
 async fn a_save_whose_answer_was_lost_is_known_for_done() {
     let (api, host) = api().await;
@@ -214,12 +286,27 @@ async fn an_api_that_is_not_there_fails_and_may_come_later() {
 #[tokio::test]
 async fn the_service_users_rights_are_no_verdict_on_a_user() {
     let api = Arc::new(Api::with_record("minutes/2026-03", "# Minutes"));
-    let mut config = config(&api.serve().await);
-    config.host_api.token = Some("viewer:weak".into());
-    let host = ApiHost::new(&config).unwrap();
-    let failed = host.save_record(&room(), "# One", Some("# Minutes")).await;
-    assert!(matches!(&failed, Err(HostError::Failed(why)) if why.contains("host_api.token")));
-    assert!(!format!("{host:?} {config:?} {failed:?}").contains("viewer:weak"));
+    let url = api.serve().await;
+    // One that may not write, and one that nobody knows any more.
+    for (token, may_read) in [("viewer:weak", true), ("expired", false)] {
+        let mut config = config(&url);
+        config.host_api.token = Some(token.into());
+        let host = ApiHost::new(&config).unwrap();
+        let saved = host.save_record(&room(), "# One", Some("# Minutes")).await.map(drop);
+        let loaded = host.load_record(&room()).await.map(drop);
+        assert_eq!(loaded.is_ok(), may_read);
+        let refused = if may_read { vec![saved] } else { vec![saved, loaded] };
+        for outcome in refused {
+            assert!(
+                matches!(&outcome, Err(HostError::Failed(why)) if why.contains("host_api.token"))
+            );
+            assert!(!format!("{host:?} {config:?} {outcome:?}").contains(token));
+        }
+        // A user is judged by the user's own token all the same.
+        let ada = user(&host, "editor:ada").await;
+        assert!(host.authorize(&ada, &room()).await.unwrap().can_edit);
+        assert_eq!(host.status().degraded, None, "it answers");
+    }
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ fn a_client_starts_from_the_rooms_state() {
 #[test]
 fn a_client_is_known_by_its_first_words() {
     let host = FakeHost::with_record("a", "# Title\n");
-    let server = Server::with(config(), host);
+    let mut server = Server::with(config(), host);
     let mut ada = JsonClient::connect(&server.url("record/a"), &[], "editor:ada");
     ada.say(&json!({ "type": "presence", "event": "joined", "user": { "color": "#3b82f6" } }));
     let state = ada.until_event("room_state");
@@ -81,6 +81,29 @@ fn a_client_is_known_by_its_first_words() {
     assert_eq!(state["room"]["participants"][0]["color"], "#3b82f6");
     ada.type_text("beside the record");
     bo.until_text("beside the record");
+    let mut cy = JsonClient::connect(&server.url("record/a"), &[], "editor:cy");
+    cy.type_text("");
+    assert_eq!(cy.until_event("room_state")["room"]["id"], "record:a");
+    assert_eq!(server.engine().revoke_user("cy", ""), 1);
+    cy.until_event("session.revoked");
+    server.stop();
+    let told = ada.until_event("error");
+    assert_eq!(told["error"]["context"]["roomId"], "record:a", "to the end");
+    let told = bo.until_event("error");
+    assert_eq!(told["error"]["context"]["roomId"], "records:a");
+}
+
+#[test]
+fn cursors_of_json_clients_coalesce_and_the_newest_wins() {
+    let server = Server::start();
+    let url = server.url("notes/a");
+    let (mut ada, mut bo) = (JsonClient::join(&url, ADA), JsonClient::join(&url, "editor:bo"));
+    for position in 1..=500 {
+        ada.say(&cursor(position));
+    }
+    bo.until(|message| message["cursor"]["position"] == 500);
+    let told = bo.seen.iter().filter(|message| message["event"] == "cursor").count();
+    assert!(told < 250, "{told} messages for 500 moves");
 }
 
 #[test]

@@ -80,6 +80,7 @@ async fn nothing_applies_after_a_revocation_returned() {
         quarantine: Quarantine::new(quarantine::folder(&config.system_data_dir)),
         broker: Arc::new(SingleNode),
         unlogged_bytes: Arc::default(),
+        held_elsewhere: Arc::default(),
         config: Arc::clone(&config),
     });
     let sessions = Arc::new(Sessions::new(&config));

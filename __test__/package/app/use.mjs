@@ -38,6 +38,7 @@ const NAMES = [
   'SnapshotHookBus',
   'SnapshotManager',
   'version',
+  'YjsRoom',
 ];
 
 /** Names of commands that a CLI like cac is given. */
@@ -52,8 +53,8 @@ function commandsOf(register) {
 async function edit(folder) {
   const systemDataDir = join(folder, 'system');
   mkdirSync(systemDataDir, { recursive: true });
-  const realtime = { host: '127.0.0.1', port: 0 };
-  writeFileSync(join(systemDataDir, 'realtime.yml'), JSON.stringify({ realtime }));
+  const keys = { host: '127.0.0.1', port: 0 };
+  writeFileSync(join(systemDataDir, 'realtime.yml'), JSON.stringify({ realtime: keys }));
   const record = { id: 'a', title: 'A', type: 'bylaw', status: 'published', content: 'Text.\n' };
   const drafts = new Map();
   const server = realtime.createRealtimeServer(

@@ -3,6 +3,7 @@
 
 mod breaker;
 mod client;
+mod copies;
 mod record;
 mod user;
 
@@ -20,11 +21,11 @@ use self::{
 pub use user::ApiUser;
 
 use super::{
-    DRAFT, Grant, Hook, Host, HostError, HostStatus, Identity, RecordSummary, RecordText,
-    SaveOutcome,
+    DRAFT, Grant, Hook, Host, HostCopies, HostError, HostStatus, Identity, RecordSummary,
+    RecordText, SaveOutcome,
 };
 use crate::{
-    config::{Config, HostApi},
+    config::{Config, HostApi, SnapshotStorage},
     future::BoxFuture,
     ids::RoomId,
     room::RECORDS,
@@ -39,6 +40,8 @@ pub struct ApiHost {
     client: Client,
     service: HeaderValue,
     open_types: Vec<String>,
+    /// The API keeps copies of rooms, too.
+    keeps_copies: bool,
 }
 
 impl ApiHost {
@@ -52,6 +55,7 @@ impl ApiHost {
                 .map_err(|error| format!("host_api.url: {error}"))?,
             service: bearer(token).ok_or("host_api.token holds what no token may")?,
             open_types: config.rooms.open_types.clone(),
+            keeps_copies: config.snapshots.storage == SnapshotStorage::Api,
         })
     }
 
@@ -123,9 +127,8 @@ impl ApiHost {
         if room.kind() != RECORDS {
             return Err(HostError::Failed(format!("rooms of type {} have no record", room.kind())));
         }
-        let path = format!("records/{}/collab-snapshot", segment(room));
         let body = json!({ "roomId": room.as_str(), "markdown": text, "expected": expected });
-        let answer = self.call(Method::POST, path, &self.service, &body).await?;
+        let answer = self.call(Method::POST, collab_snapshot(room), &self.service, &body).await?;
         match answer.status {
             status if status.is_success() => Ok(SaveOutcome::Saved(record::saved_as(&answer.json))),
             StatusCode::CONFLICT => match self.load(room).await? {
@@ -187,6 +190,10 @@ fn segment(room: &RoomId) -> String {
     utf8_percent_encode(room.id(), SEGMENT).to_string()
 }
 
+fn collab_snapshot(room: &RoomId) -> String {
+    format!("records/{}/collab-snapshot", segment(room))
+}
+
 fn unexpected(what: &str, status: StatusCode) -> HostError {
     HostError::Failed(format!("the CivicPress API answered {status} for {what}"))
 }
@@ -245,5 +252,9 @@ impl Host for ApiHost {
 
     fn status(&self) -> HostStatus {
         self.client.status()
+    }
+
+    fn copies(&self) -> Option<&dyn HostCopies> {
+        self.keeps_copies.then_some(self)
     }
 }

@@ -83,8 +83,7 @@ impl Connection<'_> {
             Beat::Nothing => {}
         }
         if !self.stepped && self.opened_at + FIRST_STEP_TIMEOUT <= now {
-            self.stepped = true;
-            self.send(RoomCommand::FirstStepOverdue { session: self.joined.session }).await;
+            self.give_state().await;
         }
         let keeps_alive = self.speech != Speech::Json && self.sent_at + KEEP_ALIVE <= now;
         if keeps_alive && self.socket.is_drained() {

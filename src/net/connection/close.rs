@@ -2,7 +2,6 @@
 
 use crate::{
     error::CloseReason,
-    ids::RoomId,
     net::socket::Socket,
     protocol::{control::ServerControl, sync, ws_frame},
     telemetry::correlation::CorrelationId,
@@ -12,8 +11,8 @@ use crate::{
 pub(in crate::net) struct About<'a> {
     /// What it is called in log lines and hooks.
     pub correlation: &'a CorrelationId,
-    /// The room it asked for, if that is one.
-    pub room: Option<&'a RoomId>,
+    /// The room it asked for, if that is one, as the client calls it.
+    pub room: Option<&'a str>,
     /// The client speaks JSON, or its room is handled outside of the engine.
     pub json: bool,
 }
@@ -44,7 +43,7 @@ pub(in crate::net) async fn close(socket: &mut Socket, reason: &CloseReason, abo
                 code: reason.told_code(),
                 message: &message,
                 correlation_id,
-                room_id: about.room.map(RoomId::as_str),
+                room_id: about.room,
             },
         };
         socket.queue(if about.json {

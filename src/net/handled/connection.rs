@@ -77,7 +77,8 @@ pub(in crate::net) async fn run(
     peer.end();
     if let Some(reason) = reason {
         shared.metrics.closes.inc(reason.code());
-        let about = close::About { correlation: &correlation, room: Some(&room), json: true };
+        let about =
+            close::About { correlation: &correlation, room: Some(room.as_str()), json: true };
         Box::pin(close::close(&mut socket, &reason, &about)).await;
     }
     shared.metrics.bytes_out.add(socket.bytes_out());

@@ -8,7 +8,10 @@ mod join;
 mod mirror;
 mod peer;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use bytes::Bytes;
 
@@ -89,6 +92,11 @@ pub trait Handlers: Send + Sync + 'static {
 
     /// Whether connections to document rooms are told too, by `admitted` and `closed`.
     fn follows_documents(&self) -> bool;
+
+    /// How many rooms it holds by itself; they count towards `rooms.max_rooms`.
+    fn rooms_held(&self) -> Arc<AtomicUsize> {
+        Arc::default()
+    }
 
     /// Whether a connection may be, and who it is.
     fn connect(&self, opening: Opening) -> BoxFuture<'_, Result<Identity, Refusal>>;

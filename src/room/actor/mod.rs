@@ -271,7 +271,7 @@ impl Actor {
             RoomCommand::SyncStep1 { session, state_vector } => {
                 self.answer_step1(session, &state_vector).await?;
             }
-            RoomCommand::FirstStepOverdue { session } => {
+            RoomCommand::GiveState { session } => {
                 if self.members.get(&session).is_some_and(|member| !member.synced) {
                     self.answer_step1(session, &[0]).await?;
                 }

@@ -64,6 +64,7 @@ fn registry(config: Config, store: Arc<dyn Store>) -> Arc<Registry> {
         metrics,
         broker: Arc::new(SingleNode),
         unlogged_bytes: Arc::default(),
+        held_elsewhere: Arc::default(),
     })
 }
 

@@ -43,7 +43,8 @@ impl SqliteOptions {
             Some(url) => file_of_url(url)?,
         };
         let copies = match config.snapshots.storage {
-            SnapshotStorage::Database => CopyTarget::Table,
+            // With the API as host the store is asked for none.
+            SnapshotStorage::Database | SnapshotStorage::Api => CopyTarget::Table,
             SnapshotStorage::Filesystem => CopyTarget::Folder(own.join("snapshots")),
         };
         Ok(Self {

@@ -42,6 +42,8 @@ pub struct Api {
     /// Published texts.
     pub records: Mutex<HashMap<String, String>>,
     pub drafts: Mutex<HashMap<String, String>>,
+    /// The bodies of the copies it was given, by record.
+    pub copies: Mutex<HashMap<String, Vec<Value>>>,
     /// Whether it has the route `collab-snapshot`, which CivicPress 0.3 has not.
     pub takes_snapshots: bool,
     /// For the next requests, one each.
@@ -116,7 +118,7 @@ impl Api {
         let record = self.records.lock().get(&*id).cloned();
         let present = draft.clone().or_else(|| record.clone());
         match (method.as_str(), rest, present) {
-            ("GET" | "PUT", _, None) => refuse(404, "RECORD_NOT_FOUND"),
+            ("GET" | "PUT", "?edit=true" | "/draft", None) => refuse(404, "RECORD_NOT_FOUND"),
             ("GET", "?edit=true", Some(text)) if draft.is_some() => {
                 ok(json!({ "isDraft": true, "markdownBody": text, "title": "T" }))
             }
@@ -124,8 +126,25 @@ impl Api {
                 "isDraft": false, "content": text, "markdownBody": text, "title": "T",
                 "type": "bylaw", "geography": { "type": "Point" },
             })),
-            ("POST", "/collab-snapshot", _) if !self.takes_snapshots => refuse(404, "NOT_FOUND"),
+            ("GET" | "POST", "/collab-snapshot", _) if !self.takes_snapshots => {
+                refuse(404, "NOT_FOUND")
+            }
             ("POST" | "PUT", ..) if !edits => refuse(403, "INSUFFICIENT_PERMISSIONS"),
+            ("GET", "/collab-snapshot", _) if role != "service" => {
+                refuse(403, "INSUFFICIENT_PERMISSIONS")
+            }
+            ("GET", "/collab-snapshot", _) => {
+                match self.copies.lock().get(&*id).and_then(|copies| copies.last()) {
+                    Some(copy) => ok(copy.clone()),
+                    None => refuse(404, "SNAPSHOT_NOT_FOUND"),
+                }
+            }
+            ("POST", "/collab-snapshot", _) if body["state"].is_string() => {
+                let mut copies = self.copies.lock();
+                let copies = copies.entry(id.into_owned()).or_default();
+                copies.push(body.clone());
+                ok(json!({ "version": copies.len(), "timestamp": 1_700_000_000_000_u64 }))
+            }
             ("POST", "/collab-snapshot", present) => {
                 if present.as_deref() != body["expected"].as_str() {
                     return refuse(409, "CHANGED");

@@ -2,18 +2,32 @@
 
 import type {
   AuthResult,
+  BaseMessage,
   ClientConnection,
+  ClientData,
   ConnectionContext,
+  ControlMessage,
   DisconnectContext,
   MessageContext,
+  PresenceMessage,
+  RealtimeConfig,
   RealtimeServer,
   Room,
   RoomConfig,
   RoomFactory,
+  RoomManager,
   RoomState,
   RoomTypeHandler,
+  SyncMessage,
 } from '@civicpress/realtime';
-import { createRealtimeServer, registerRealtimeServices } from '@civicpress/realtime';
+import {
+  ControlEvent,
+  createRealtimeServer,
+  MessageType,
+  PresenceEvent,
+  RealtimeConfigManager,
+  registerRealtimeServices,
+} from '@civicpress/realtime';
 
 export class DeviceRoom implements Room {
   public readonly roomId: string;
@@ -159,3 +173,48 @@ export const server: RealtimeServer = createRealtimeServer(
   },
   config,
 );
+
+/** As the device commands look up their room: the very class comes back. */
+export function roomOf(rooms: RoomManager, uuid: string): DeviceRoom {
+  return (rooms.getRoom(`device:${uuid}`) ??
+    rooms.getOrCreateRoom(`device:${uuid}`, 'device', {})) as DeviceRoom;
+}
+
+/** As the API's tests read a server. */
+export function counted(of: RealtimeServer): number {
+  const ids: Set<string>[] = [...of.getUserConnections().values()].map((each) => new Set(each));
+  const perAddress: number = of.getConnectionCounts().get('127.0.0.1') ?? 0;
+  return of.connections.size + of.clientToDevice.size + of.getConnections().size + ids.length + perAddress;
+}
+
+export class ObservedRoom extends DeviceRoom {
+  override addClient(clientId: string, data: ClientData & ClientConnection): void {
+    super.addClient(clientId, { ...data, lastActivity: Date.now() });
+  }
+}
+
+/** A configuration as CivicPress declares it, with none of our own keys. */
+const realtimeConfig: RealtimeConfig = {
+  enabled: true,
+  port: 3001,
+  host: '0.0.0.0',
+  path: '/realtime',
+  rooms: { max_rooms: 100, cleanup_timeout: 3600, grace_period_ms: 300_000 },
+  snapshots: { enabled: true, interval: 300, max_updates: 100, storage: 'database' },
+  rate_limiting: { messages_per_second: 10, connections_per_ip: 100, connections_per_user: 10 },
+};
+new RealtimeConfigManager('.system-data').validateConfig(realtimeConfig);
+
+const sync: SyncMessage = { type: MessageType.SYNC, update: 'AAA=', version: 1, from: '7' };
+const presence: PresenceMessage = {
+  type: MessageType.PRESENCE,
+  event: PresenceEvent.CURSOR,
+  user: { id: '7', name: 'Ada', color: '#3b82f6' },
+  cursor: { position: 1, selection: { start: 1, end: 2 } },
+};
+const control: ControlMessage = {
+  type: MessageType.CONTROL,
+  event: ControlEvent.ROOM_STATE,
+  room: { id: 'record:a', participants: [], yjsState: 'AAA=', version: 1 },
+};
+export const messages: BaseMessage[] = [sync, presence, control];
