@@ -208,11 +208,9 @@ fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), 
     if !head.path.starts_with(&shared.config.path) {
         return refuse(401, "no WebSocket is served at this path", "path", "");
     }
-    if !origin::is_allowed(
-        head.header("origin"),
-        head.header("host"),
-        &shared.config.allowed_origins,
-    ) {
+    let host = head.header("host");
+    let is_allowed = |origin| origin::is_allowed(origin, host, &shared.config.allowed_origins);
+    if !head.values("origin").all(is_allowed) {
         return Err(Refusal {
             status: 403,
             why: "this origin is not allowed",
