@@ -37,7 +37,8 @@ async function answered<T>(what: string, work: () => T | Promise<T>): Promise<T 
 function authAnswer(user: RealtimeUser | null | undefined): AuthAnswer {
   if (user === null || user === undefined) return refusal('AUTH_FAILED', 'nobody has this token');
   const { id, name, role, expiresAt, rooms } = user;
-  if ((typeof id !== 'string' && typeof id !== 'number') || id === '') {
+  const isName = typeof id === 'string' ? id !== '' : Number.isFinite(id);
+  if (!isName) {
     return refusal('HOST_FAILED', 'authenticate: the user has no id');
   }
   return {

@@ -221,7 +221,7 @@ fn origin(config: &Config, questions: &Questions<'_>) -> Check {
     let host =
         questions.host.map_or_else(|| port::address(&config.host, config.port), str::to_owned);
     let shown = format!("{} towards {}", cut(origin), cut(&host));
-    if is_allowed(Some(origin), Some(&host), &config.allowed_origins) {
+    if is_allowed(origin, Some(&host), &config.allowed_origins) {
         Check::ok(NAME, format!("{shown} is allowed ({rule})"))
     } else {
         Check::fail(

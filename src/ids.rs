@@ -120,12 +120,17 @@ impl fmt::Debug for RoomId {
     }
 }
 
-/// Control characters break logs, `\` is a path separator elsewhere, and bidirectional or zero-width
-/// controls make two names look alike.
+/// Control characters break logs, `\` is a path separator elsewhere, and what nobody sees makes two names look
+/// alike: bidirectional and zero-width controls, soft hyphens, tags, noncharacters.
 fn is_refused(c: char) -> bool {
     c.is_control()
-        || c == '\\'
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\\' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}'
+        )
+        // The last two of each plane.
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]
@@ -168,6 +173,12 @@ mod tests {
             "a\r\nb",
             "a\\b",
             "\u{202e}a",
+            "a\u{ad}",
+            "a\u{61c}b",
+            "a\u{2060}b",
+            "a\u{fffe}",
+            "a\u{1ffff}",
+            "a\u{e0041}",
             &long,
         ] {
             assert!(RoomId::new("records", id).is_err(), "{id:?}");

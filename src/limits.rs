@@ -21,6 +21,8 @@ pub const HANDSHAKES_MAX: usize = 1024;
 /// Of these, connections of one address (IPv6: of one /64), if `rate_limiting.connections_per_ip` allows as
 /// many: one address alone never locks the others out.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
+/// A connection that has not asked for anything in so long gives its place to a newcomer who finds none.
+pub const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
 /// Connections that speak plain HTTP, which have no session; half of them for one address as above.
 pub const HTTP_CONNECTIONS_MAX: usize = 1024;
 /// Longest `X-Forwarded-For` or `Forwarded` that is followed, in hops.

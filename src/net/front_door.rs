@@ -37,21 +37,15 @@ struct Caller {
 
 /// Serves one TCP connection of `peer`, which holds `place` until somebody is authenticated on it.
 pub async fn serve(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut place: Place) {
-    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
     let unknown = Caller { address: peer, correlation: CorrelationId::random() };
-    let Some(mut stream) = secure(tcp, &unknown, &shared, deadline).await else { return };
-    let mut bytes = Vec::with_capacity(1024);
-    let head = match timeout_at(deadline, Head::read(&mut stream, &mut bytes)).await {
-        Ok(Ok(head)) => head,
-        Ok(Err(error)) => return refuse_head(&mut stream, &unknown, &shared, &error).await,
-        Err(_) => {
-            // Browsers open sockets ahead of need and say nothing on them.
-            let violation = (!bytes.is_empty()).then_some(Violation::BadHandshake);
-            let why = "the request head did not arrive in time";
-            let late = Refusal { status: 408, why, label: "timeout", headers: "", violation };
-            return refuse(&mut stream, &unknown, &shared, &late).await;
-        }
+    let asked = tokio::select! {
+        asked = hear(tcp, &unknown, &shared) => asked,
+        () = place.lost() => return unknown.gave_way(&shared),
     };
+    let Some((mut stream, head)) = asked else { return };
+    if !place.keep() {
+        return unknown.gave_way(&shared);
+    }
     let address = shared.proxies.client(peer, &head);
     let caller = Caller { address, correlation: CorrelationId::new(|name| head.header(name)) };
     if place.belongs_to(address).is_err() {
@@ -72,9 +66,39 @@ pub async fn serve(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut place:
     }
 }
 
+/// Hears what a peer asks for, TLS first if the port speaks it, all within one time; `None` if it came to nothing.
+async fn hear(tcp: TcpStream, caller: &Caller, shared: &Shared) -> Option<(Stream, Head)> {
+    let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+    let mut stream = secure(tcp, caller, shared, deadline).await?;
+    let mut bytes = Vec::with_capacity(1024);
+    match timeout_at(deadline, Head::read(&mut stream, &mut bytes)).await {
+        Ok(Ok(head)) => return Some((stream, head)),
+        Ok(Err(error)) => refuse_head(&mut stream, caller, shared, &error).await,
+        Err(_) => {
+            // Browsers open sockets ahead of need and say nothing on them.
+            let violation = (!bytes.is_empty()).then_some(Violation::BadHandshake);
+            let why = "the request head did not arrive in time";
+            let late = Refusal { status: 408, why, label: "timeout", headers: "", violation };
+            refuse(&mut stream, caller, shared, &late).await;
+        }
+    }
+    None
+}
+
 impl Caller {
     fn did(&self, violation: Violation, shared: &Shared) {
         shared.security.report(violation, self.address, None, &self.correlation);
+    }
+
+    /// It was silent while others had no place.
+    fn gave_way(&self, shared: &Shared) {
+        let Self { address, correlation } = self;
+        shared.metrics.requests_refused.inc("gave_way");
+        log::debug!(
+            event = "handshake_failed", address:% = address, correlation_id = correlation.as_str(),
+            code = "gave_way";
+            "{address} asked for nothing while others had no place, and gave way"
+        );
     }
 
     /// Counts and logs that the request is refused, and gives the answer: it ends the connection.
@@ -208,11 +232,9 @@ fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), 
     if !head.path.starts_with(&shared.config.path) {
         return refuse(401, "no WebSocket is served at this path", "path", "");
     }
-    if !origin::is_allowed(
-        head.header("origin"),
-        head.header("host"),
-        &shared.config.allowed_origins,
-    ) {
+    let host = head.header("host");
+    let is_allowed = |origin| origin::is_allowed(origin, host, &shared.config.allowed_origins);
+    if !head.values("origin").all(is_allowed) {
         return Err(Refusal {
             status: 403,
             why: "this origin is not allowed",

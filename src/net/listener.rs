@@ -64,7 +64,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let peer = peer.ip().to_canonical();
     // Whose connection a proxy's is, its request will tell.
     let address = (!shared.proxies.contain(peer)).then_some(peer);
-    let Ok(place) = shared.half_open.take(address) else {
+    let Ok(place) = shared.half_open.take_silent(address) else {
         let refusal = front_door::turn_away(peer, shared);
         // Said if the kernel takes it at once; nobody waits for a flood to read its refusal.
         if shared.certificate.is_none()

@@ -1,13 +1,12 @@
 //! Which web pages may open a socket (RFC 6454). A browser sends the page's origin with each WebSocket
 //! request, and nothing else protects a server on a private address from any page its user visits.
 
-/// Whether a request with this `Origin` and `Host` may be upgraded. No `Origin` = not a browser.
+/// Whether a request with this `Origin` and `Host` may be upgraded. One without an `Origin` is no browser's.
 ///
 /// With no `allowed` list the origin's host name must equal the server's, whatever port and scheme (the
 /// host's pages come from another port), and loopback names equal each other. With a list only exact
 /// `scheme://host[:port]` entries and `scheme://*.domain` patterns count.
-pub fn is_allowed(origin: Option<&str>, host: Option<&str>, allowed: &[String]) -> bool {
-    let Some(origin) = origin else { return true };
+pub fn is_allowed(origin: &str, host: Option<&str>, allowed: &[String]) -> bool {
     let Some((scheme, origin_host, port)) = split(origin) else { return false };
     if !allowed.is_empty() {
         return allowed.iter().any(|entry| matches(entry, scheme, origin_host, port));
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn same_host_by_default() {
-        let ok = |origin, host| is_allowed(Some(origin), Some(host), &[]);
+        let ok = |origin, host| is_allowed(origin, Some(host), &[]);
         assert!(ok("http://localhost:3030", "localhost:3001"));
         assert!(ok("https://Records.example.org", "records.example.org"));
         assert!(ok("http://127.0.0.1:5173", "localhost:3001"));
@@ -106,14 +105,13 @@ mod tests {
         ] {
             assert!(!ok(evil, "localhost:3001"), "{evil}");
         }
-        assert!(is_allowed(None, Some("localhost"), &[]), "not a browser");
-        assert!(!is_allowed(Some("http://a"), None, &[]));
+        assert!(!is_allowed("http://a", None, &[]));
     }
 
     #[test]
     fn a_list_is_exact() {
         let list = ["https://app.example.org".to_owned(), "https://*.city.example".to_owned()];
-        let ok = |origin| is_allowed(Some(origin), Some("app.example.org"), &list);
+        let ok = |origin| is_allowed(origin, Some("app.example.org"), &list);
         assert!(ok("https://app.example.org"));
         assert!(ok("https://app.example.org:443"));
         assert!(ok("https://a.b.city.example"));

@@ -106,6 +106,7 @@ pub struct Document {
     /// Whether it was counted since the last change.
     counted: bool,
     broken: bool,
+    changes: u64,
 }
 
 impl Document {
@@ -121,6 +122,7 @@ impl Document {
             estimated_bytes: 0,
             counted: true,
             broken: false,
+            changes: 0,
         }
     }
 
@@ -266,6 +268,11 @@ impl Document {
         })
     }
 
+    /// Grows with each change: while it is the same, the same question has the same answer.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// The whole state as update v1.
     pub fn encode(&self) -> Result<Vec<u8>, DocumentError> {
         guarded(|| Ok(self.doc.transact().encode_diff_v1(&StateVector::default())))
@@ -334,6 +341,7 @@ impl Document {
         &mut self,
         change: impl FnOnce(&Doc) -> Result<T, DocumentError>,
     ) -> Result<T, DocumentError> {
+        self.changes += 1;
         let outcome = guarded(|| change(&self.doc));
         self.broken |= matches!(outcome, Err(DocumentError::Broken));
         outcome

@@ -2,7 +2,7 @@
 //! sockets share it, from its making until the last of them has written or dropped it.
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -27,6 +27,14 @@ impl Queued {
         Bytes::from_owner(Counted { frame, queued: Arc::clone(self) })
     }
 
+    /// The same of a frame that others may get too, for as long as somebody still has to write it.
+    pub fn share(self: &Arc<Self>, frame: Bytes) -> (Bytes, Shared) {
+        self.bytes.fetch_add(frame.len(), Relaxed);
+        let frame = Arc::new(Counted { frame, queued: Arc::clone(self) });
+        let shared = Shared(Arc::downgrade(&frame));
+        (Bytes::from_owner(Holder(frame)), shared)
+    }
+
     /// Bytes queued now.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
@@ -38,6 +46,26 @@ impl Queued {
     }
 }
 
+/// A frame that can be had once more while it is queued anyway. Keeps no bytes alive.
+#[derive(Debug)]
+pub struct Shared(Weak<Counted<Bytes>>);
+
+impl Shared {
+    /// The frame, if it is still there.
+    pub fn again(&self) -> Option<Bytes> {
+        self.0.upgrade().map(|frame| Bytes::from_owner(Holder(frame)))
+    }
+}
+
+struct Holder(Arc<Counted<Bytes>>);
+
+impl AsRef<[u8]> for Holder {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().as_ref()
+    }
+}
+
+#[derive(Debug)]
 struct Counted<T: AsRef<[u8]>> {
     frame: T,
     queued: Arc<Queued>,
@@ -70,6 +98,19 @@ mod tests {
         drop(shared);
         assert_eq!((queued.bytes(), &other[..]), (3, &b"abc"[..]));
         drop(other);
+        assert_eq!(queued.bytes(), 0);
+    }
+
+    #[test]
+    fn a_frame_can_be_had_again_while_somebody_holds_it() {
+        let queued = Queued::new(5);
+        let (first, shared) = queued.share(Bytes::from_static(b"abc"));
+        let again = shared.again().unwrap();
+        assert_eq!((queued.bytes(), &again[..]), (3, &b"abc"[..]));
+        drop(first);
+        assert_eq!(shared.again().unwrap(), again);
+        drop(again);
+        assert!(shared.again().is_none());
         assert_eq!(queued.bytes(), 0);
     }
 }

@@ -35,7 +35,10 @@ pub fn printable(text: &str, bytes_max: usize) -> String {
             break;
         }
         if character.is_control()
-            || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(
+                character,
+                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            )
         {
             line.extend(character.escape_default());
         } else {
@@ -136,8 +139,8 @@ mod tests {
     #[test]
     fn control_characters_are_escaped() {
         assert_eq!(
-            printable("a\r\nERROR forged\u{1b}[31m\u{202e}é", LOG_LINE_BYTES_MAX),
-            "a\\r\\nERROR forged\\u{1b}[31m\\u{202e}é"
+            printable("a\r\nERROR forged\u{1b}[31m\u{202e}\u{61c}é", LOG_LINE_BYTES_MAX),
+            "a\\r\\nERROR forged\\u{1b}[31m\\u{202e}\\u{61c}é"
         );
     }
 

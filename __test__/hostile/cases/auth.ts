@@ -94,6 +94,7 @@ export const auth: Case[] = [
   origin('A17e', 'file://', /^HTTP 403$/),
   origin('A17f', 'http://127.0.0.1:3030', /^open$/),
   origin('A17g', 'http://[', /^HTTP 403$/),
+  origin('A17h', 'http://127.0.0.1\r\nOrigin: https://evil.example', /^HTTP 403$/),
   {
     id: 'A18',
     what: 'the token is not echoed as a subprotocol',

@@ -43,6 +43,7 @@ use crate::{
         fan_out::FanOut,
         load::{LoadError, Loaded, load},
         member::Member,
+        queued,
         registry::{Activity, Registry},
         write_back::WriteBack,
     },
@@ -64,6 +65,16 @@ const INLINE_DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
 /// The room is over: its document broke, or it left memory.
 #[derive(Debug)]
 pub(super) struct Ended;
+
+/// What was answered last to a sync step 1.
+#[derive(Debug)]
+struct LastAnswer {
+    /// The state vector.
+    question: Vec<u8>,
+    /// [`Document::changes`] at that time.
+    changes: u64,
+    shared: queued::Shared,
+}
 
 /// Everything of one room.
 #[derive(Debug)]
@@ -94,6 +105,7 @@ pub(super) struct Actor {
     pub(super) last_seq: u64,
     pub(super) watch: Arc<CommitWatch>,
     unlogged: Unlogged,
+    last_answer: Option<LastAnswer>,
     tail_bytes: u64,
     /// Size of the last known full state, in bytes; also decides what is heavy work.
     pub(super) state_bytes: u64,
@@ -134,6 +146,7 @@ impl Actor {
             document_bytes: context.metrics.document_bytes.share(),
             document: Document::new(context.config.limits.document_bytes_max),
             unlogged: Unlogged::new(Arc::clone(&context.unlogged_bytes)),
+            last_answer: None,
             write_back: WriteBack::new(now),
             reseeded: None,
             room,

@@ -177,6 +177,44 @@ async fn a_panic_costs_the_offender_its_session_and_the_others_a_reconnect() {
     }
 }
 
+/// So a crowd of readers that stop costs a large document's bytes once, not each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_opens_a_document_shares_its_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+    let queued = Arc::clone(&registry.context().queued);
+    let room = RoomId::parse("notes:a").unwrap();
+    let author = Doc::new();
+    let handle = registry.join(&room, member(0, "ada").0).await.unwrap();
+    let size = 300_000;
+    for turn in 1..3 {
+        handle.send(edit(0, write(&author, &"x".repeat(size)))).await.unwrap();
+        let mut frames = Vec::new();
+        for session in turn * 10..turn * 10 + 5 {
+            let (reader, outbox) = member(session, "bo");
+            registry.join(&room, reader).await.unwrap();
+            let state_vector = Bytes::from_static(&[0]);
+            let session = SessionId(session);
+            handle.send(RoomCommand::SyncStep1 { session, state_vector }).await.unwrap();
+            let mut answers = 0;
+            eventually("answered", || {
+                let taken = outbox.take();
+                answers += taken.answers;
+                frames.extend(taken.frames.into_iter().filter(|frame| frame.len() > size));
+                answers == 1
+            })
+            .await;
+        }
+        assert_eq!(frames.len(), 5);
+        assert!(frames.windows(2).all(|two| two[0].as_ptr() == two[1].as_ptr()));
+        assert!(frames.iter().all(|frame| frame.len() > turn as usize * size), "as it is now");
+        // The earlier ones were sent the second edit, once.
+        let bytes_max = (turn as usize + 1) * size;
+        assert!(queued.bytes() < bytes_max + 10_000, "{} bytes", queued.bytes());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_does_not_load_closes_the_room_and_is_kept_aside() {
     let dir = tempfile::tempdir().unwrap();

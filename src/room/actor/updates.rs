@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX, ROOM_FAULT};
+use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX, LastAnswer, ROOM_FAULT};
 use crate::{
     broker::Published,
     error::CloseReason,
@@ -287,6 +287,9 @@ impl Actor {
             member.outbox.defer_answer();
             return Ok(());
         }
+        if let Some(answer) = self.same_answer(session, state_vector) {
+            return self.deliver_answer(session, answer);
+        }
         let known = state_vector.to_vec();
         let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
         let diff = match self.for_peer(heavy, move |document| document.diff(&known)).await? {
@@ -299,15 +302,35 @@ impl Actor {
         };
         let answer = match self.members.get(&session) {
             None => return Ok(()),
-            Some(member) if member.json.is_none() => ws_frame::binary(&sync::sync_step2(&diff)),
+            Some(member) if member.json.is_none() => {
+                let answer = ws_frame::binary(&sync::sync_step2(&diff));
+                let (answer, shared) = self.context.queued.share(answer);
+                let question = state_vector.to_vec();
+                self.last_answer =
+                    Some(LastAnswer { question, changes: self.document.changes(), shared });
+                return self.deliver_answer(session, answer);
+            }
             Some(member) if member.synced => {
                 let about = json::Sync { version: self.last_seq, from: None };
                 ws_frame::text(&json::sync(&diff, about))
             }
             Some(_) => self.room_state(session, &diff).unwrap_or_default(),
         };
+        self.deliver_answer(session, self.context.queued.count(answer))
+    }
+
+    /// What was answered to the same question, if nothing changed and somebody still has to write it. So a
+    /// crowd that opens a large document, or reads it slowly, costs its bytes once.
+    fn same_answer(&self, session: SessionId, question: &[u8]) -> Option<Bytes> {
+        let last = self.last_answer.as_ref()?;
+        let is_same = last.question == question && last.changes == self.document.changes();
+        let speaks_binary = self.members.get(&session)?.json.is_none();
+        if is_same && speaks_binary { last.shared.again() } else { None }
+    }
+
+    fn deliver_answer(&mut self, session: SessionId, answer: Bytes) -> Result<(), Ended> {
         let Some(member) = self.members.get_mut(&session) else { return Ok(()) };
-        member.outbox.push_answer(self.context.queued.count(answer));
+        member.outbox.push_answer(answer);
         if !member.synced {
             member.synced = true;
             if member.json.is_some() {
