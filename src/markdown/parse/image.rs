@@ -55,7 +55,7 @@ impl Image {
         self.node.map(|node| node.with("alt", alt))
     }
 
-    /// Escapes and entities are pieces of their own in markdown-it.
+    /// Escapes and entities are pieces of their own in markdown-it, and so is a backslash with what follows it.
     fn text(&mut self, text: &str, source: &str, at: &Range<usize>) {
         let verbatim = source.get(at.clone()) == Some(text);
         match &mut self.alt {
@@ -64,10 +64,21 @@ impl Image {
             Alt::Empty if at.start > self.label => {
                 self.alt = Alt::Done(text.chars().next().map(String::from));
             }
-            Alt::Empty => self.alt = Alt::Text(text.to_owned(), at.end),
+            Alt::Empty => {
+                let piece = first_piece(text);
+                self.alt = if piece.len() < text.len() {
+                    Alt::Done(Some(piece.to_owned()))
+                } else {
+                    Alt::Text(text.to_owned(), at.end)
+                };
+            }
             Alt::Text(alt, end) if verbatim && *end == at.start => {
-                alt.push_str(text);
+                let piece = text.find('\\').and_then(|at| text.get(..at)).unwrap_or(text);
+                alt.push_str(piece);
                 *end = at.end;
+                if piece.len() < text.len() {
+                    self.finish_alt();
+                }
             }
             Alt::Text(..) => self.finish_alt(),
             Alt::Done(_) => {}
@@ -81,4 +92,13 @@ impl Image {
             done @ Alt::Done(_) => done,
         };
     }
+}
+
+/// Text up to a backslash; one at the beginning is a piece together with the character it does not escape.
+fn first_piece(text: &str) -> &str {
+    let end = match text.find('\\') {
+        Some(0) => text.char_indices().nth(2).map(|(at, _)| at),
+        found => found,
+    };
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }

@@ -9,7 +9,7 @@ use pulldown_cmark::{
     Alignment, CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd,
 };
 
-use super::node::{Mark, Name, Node};
+use super::node::{Mark, Node};
 use super::{civic_ref, links, schema};
 use crate::limits::XML_DEPTH_MAX;
 use image::Image;
@@ -29,8 +29,11 @@ pub fn parse(markdown: &str) -> Node {
     builder.finish()
 }
 
-/// Line ends and NUL as markdown-it normalises them.
+/// Line ends and NUL as markdown-it normalises them. It has no last line of white space alone.
 fn normalize(markdown: &str) -> Cow<'_, str> {
+    let end = markdown.trim_end_matches([' ', '\t']);
+    let blank = end.is_empty() || end.ends_with(['\n', '\r']);
+    let markdown = if blank { end } else { markdown };
     if markdown.contains(['\r', '\0']) {
         markdown.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}").into()
     } else {
@@ -72,8 +75,8 @@ struct Builder<'a> {
     in_autolink: bool,
     /// Where the label of a refused link ends, as far as it has been read. Links do not nest.
     refused_end: usize,
-    /// Where the last text ended in the source.
-    text_end: usize,
+    /// Where the last inline content ended in the source.
+    inline_end: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -89,7 +92,7 @@ impl<'a> Builder<'a> {
             image: None,
             in_autolink: false,
             refused_end: 0,
-            text_end: 0,
+            inline_end: 0,
         }
     }
 
@@ -105,32 +108,36 @@ impl<'a> Builder<'a> {
             }
             return;
         }
+        let end = range.end;
+        let ends_inline = !matches!(event, Event::Start(_) | Event::SoftBreak | Event::HardBreak);
+        self.tell(event, range);
+        if ends_inline {
+            self.inline_end = end;
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
             Event::Start(tag) => self.start(tag, range),
             Event::End(tag) => self.end(tag, &range),
             Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
-                self.text_end = range.end;
                 if self.in_autolink {
                     self.text(&links::readable(&text));
+                } else if self.ends_heading(range.end) {
+                    self.text(text.trim_end_matches('\t'));
                 } else {
                     self.text(&text);
                 }
             }
-            Event::Code(text) => {
-                self.with_mark(Mark::plain("code"), |builder| builder.text(&text));
-            }
+            Event::Code(text) => self.code(&text),
             Event::InlineHtml(html) => {
                 self.begin_inline();
                 if let Some(node) = civic_ref::parse(&html) {
                     self.atom(node);
                 }
             }
-            Event::SoftBreak => {
-                self.tabs_before(range.start);
-                self.text(" ");
-            }
-            Event::HardBreak => self.atom(Node::new("hard_break")),
+            Event::SoftBreak | Event::HardBreak => self.line_break(range.start),
             Event::Rule => {
                 self.end_implied();
                 self.push(Node::new("horizontal_rule"));
@@ -210,14 +217,31 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// White space at the end of a line up to its last tab, which markdown-it keeps.
-    fn tabs_before(&mut self, line_end: usize) {
+    /// Whether nothing but white space, and the marks that may close a heading, follows in a heading's line.
+    fn ends_heading(&self, end: usize) -> bool {
+        self.top_is(&["heading"]) && {
+            let line = self.source.get(end..).and_then(|rest| rest.lines().next());
+            line.is_none_or(|rest| rest.bytes().all(|byte| b" \t#".contains(&byte)))
+        }
+    }
+
+    /// A line's end, as markdown-it reads it: hard after a backslash or two spaces, which go; other white
+    /// space stays, but for one space.
+    fn line_break(&mut self, start: usize) {
         let source = self.source;
-        let rest = source.get(self.text_end..).unwrap_or_default();
-        let space = rest.split('\n').next().unwrap_or_default().trim_end_matches(' ');
-        if self.text_end + space.len() <= line_end && space.bytes().all(|c| c == b' ' || c == b'\t')
-        {
-            self.text(space);
+        let length = source.get(start..).and_then(|rest| rest.find('\n')).unwrap_or(0);
+        let line = source.get(self.inline_end..start + length).unwrap_or_default();
+        let before = line.trim_end_matches([' ', '\t']);
+        if before.ends_with('\\') && before.len() == line.len() {
+            return self.atom(Node::new("hard_break"));
+        }
+        let space = line.get(before.len()..).unwrap_or_default();
+        let kept = space.trim_end_matches(' ');
+        self.text(kept);
+        if space.len() - kept.len() >= 2 {
+            self.atom(Node::new("hard_break"));
+        } else {
+            self.text(" ");
         }
     }
 
@@ -249,7 +273,7 @@ impl<'a> Builder<'a> {
 
     fn begin_link(&mut self, kind: LinkType, url: &str, title: &str, range: &Range<usize>) -> Open {
         let href = match kind {
-            LinkType::Email => format!("mailto:{}", links::normalize(url)),
+            LinkType::Email => links::normalize(&format!("mailto:{url}")),
             _ => links::normalize(url),
         };
         self.begin_inline();
@@ -259,7 +283,7 @@ impl<'a> Builder<'a> {
             self.refused_end = range.start + opening.len();
             return Open::Refused;
         }
-        self.in_autolink = matches!(kind, LinkType::Autolink);
+        self.in_autolink = matches!(kind, LinkType::Autolink | LinkType::Email);
         let mut link = Mark::plain("link");
         link.attrs.insert("href".to_owned(), href.into());
         link.attrs.insert("title".to_owned(), non_empty(title).into());
@@ -327,15 +351,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn with_mark(&mut self, mark: Mark, write: impl FnOnce(&mut Self)) {
+    fn code(&mut self, code: &str) {
         self.begin_inline();
-        let name: Name = mark.name.clone();
+        // markdown-it takes a space off each side of code that is nothing but spaces, too.
+        let spaces = code.len() > 2 && code.bytes().all(|byte| byte == b' ');
+        let code = if spaces { code.get(2..).unwrap_or_default() } else { code };
         if let Some(top) = self.frames.last_mut() {
-            schema::add_mark(&mut top.marks, mark);
-        }
-        write(self);
-        if let Some(top) = self.frames.last_mut() {
-            schema::remove_mark(&mut top.marks, &name);
+            let mut marks = top.marks.clone();
+            schema::add_mark(&mut marks, Mark::plain("code"));
+            top.node.push_text(code, &marks);
         }
     }
 

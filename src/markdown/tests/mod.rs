@@ -3,7 +3,6 @@
 mod conversion;
 mod late;
 mod merging;
-mod npm_chain;
 mod random_merges;
 mod unrelated;
 
