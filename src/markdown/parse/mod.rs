@@ -1,18 +1,23 @@
 //! Markdown to the document tree: pulldown-cmark's events, told in the editor's schema.
 
 mod image;
+mod inline;
+mod losses;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use pulldown_cmark::{
-    Alignment, CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd,
-};
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::node::{Mark, Node};
-use super::{civic_ref, links, schema};
+use super::{
+    civic_ref, links,
+    loss::{Kind, Loss},
+    schema,
+};
 use crate::limits::XML_DEPTH_MAX;
 use image::Image;
+use losses::Losses;
 
 /// Open nodes under which nothing deeper is begun: leaves room for a table or list and its text.
 const OPEN_MAX: usize = XML_DEPTH_MAX - 6;
@@ -21,10 +26,21 @@ const OPEN_MAX: usize = XML_DEPTH_MAX - 6;
 ///
 /// What is nested deeper than [`XML_DEPTH_MAX`] is kept, without its deepest quotes and lists.
 pub fn parse(markdown: &str) -> Node {
+    parse_with_losses(markdown).0
+}
+
+/// The same, with what of the text is not in the document, in its order.
+pub fn parse_with_losses(markdown: &str) -> (Node, Vec<Loss>) {
     let source = normalize(markdown);
     let mut builder = Builder::new(&source);
-    for (event, range) in Parser::new_ext(&source, Options::ENABLE_TABLES).into_offset_iter() {
+    let mut events = Parser::new_ext(&source, Options::ENABLE_TABLES).into_offset_iter();
+    for (event, range) in events.by_ref() {
         builder.event(event, range);
+    }
+    let mut definitions: Vec<_> = events.reference_definitions().iter().collect();
+    definitions.sort_unstable_by_key(|(_, definition)| definition.span.start);
+    for (label, definition) in definitions {
+        builder.losses.definition(label, definition.span.clone());
     }
     builder.finish()
 }
@@ -69,6 +85,8 @@ struct Builder<'a> {
     open: Vec<Open>,
     alignments: Vec<Alignment>,
     column: usize,
+    /// Where the last cell ended in the source.
+    cell_end: usize,
     in_head: bool,
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
@@ -77,6 +95,7 @@ struct Builder<'a> {
     refused_end: usize,
     /// Where the last inline content ended in the source.
     inline_end: usize,
+    losses: Losses<'a>,
 }
 
 impl<'a> Builder<'a> {
@@ -88,11 +107,13 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             alignments: Vec::new(),
             column: 0,
+            cell_end: 0,
             in_head: false,
             image: None,
             in_autolink: false,
             refused_end: 0,
             inline_end: 0,
+            losses: Losses::new(source),
         }
     }
 
@@ -102,8 +123,11 @@ impl<'a> Builder<'a> {
         }
         if let Some(image) = &mut self.image {
             if image.event(event, self.source, &range)
-                && let Some(node) = self.image.take().and_then(Image::finish)
+                && let Some((node, is_whole)) = self.image.take().and_then(Image::finish)
             {
+                if !is_whole {
+                    self.losses.add(Kind::Description, range);
+                }
                 self.atom(node);
             }
             return;
@@ -133,8 +157,14 @@ impl<'a> Builder<'a> {
             Event::Code(text) => self.code(&text),
             Event::InlineHtml(html) => {
                 self.begin_inline();
-                if let Some(node) = civic_ref::parse(&html) {
-                    self.atom(node);
+                match civic_ref::parse(&html) {
+                    Some(node) => {
+                        if !civic_ref::is_of_known_kind(&html, &node) {
+                            self.losses.add(Kind::UnknownReference, range);
+                        }
+                        self.atom(node);
+                    }
+                    None => self.losses.add(Kind::Html, range),
                 }
             }
             Event::SoftBreak | Event::HardBreak => self.line_break(range.start),
@@ -153,7 +183,7 @@ impl<'a> Builder<'a> {
             Tag::Heading { level, .. } => {
                 self.begin(Node::new("heading").with("level", level_number(level)))
             }
-            Tag::BlockQuote(_) => self.begin_nested("blockquote", |node| node),
+            Tag::BlockQuote(_) => self.begin_nested("blockquote", range.start, |node| node),
             Tag::CodeBlock(kind) => {
                 let params = match kind {
                     CodeBlockKind::Fenced(_) => self.fence_params(range.start),
@@ -161,15 +191,19 @@ impl<'a> Builder<'a> {
                 };
                 self.begin(Node::new("code_block").with("params", params))
             }
-            Tag::List(None) => self.begin_nested("bullet_list", |node| node),
-            // The editor reads a list's zero as "not given".
+            Tag::List(None) => self.begin_nested("bullet_list", range.start, |node| node),
             Tag::List(Some(first)) => {
-                self.begin_nested("ordered_list", |node| node.with("order", first.max(1)))
+                // The editor reads a list's zero as "not given".
+                if first == 0 {
+                    self.losses.add_line(Kind::Zero, range.start);
+                }
+                let start = range.start;
+                self.begin_nested("ordered_list", start, |node| node.with("order", first.max(1)))
             }
             Tag::Item => self.begin_within(&["bullet_list", "ordered_list"], "list_item"),
             Tag::Table(alignments) => {
                 self.alignments = alignments;
-                self.begin_nested("table", |node| node)
+                self.begin_nested("table", range.start, |node| node)
             }
             Tag::TableHead | Tag::TableRow => {
                 self.in_head = matches!(tag, Tag::TableHead);
@@ -179,14 +213,17 @@ impl<'a> Builder<'a> {
             Tag::TableCell => self.begin_cell(),
             Tag::Emphasis => self.begin_mark("em", Mark::plain("em")),
             Tag::Strong => self.begin_mark("strong", Mark::plain("strong")),
-            Tag::Link { link_type, dest_url, title, .. } => {
+            Tag::Link { link_type, dest_url, title, id } => {
+                self.losses.uses(link_type, &id);
                 self.begin_link(link_type, &dest_url, &title, &range)
             }
-            Tag::Image { dest_url, title, .. } => {
+            Tag::Image { link_type, dest_url, title, id } => {
+                self.losses.uses(link_type, &id);
                 return self.begin_image(&dest_url, &title, range);
             }
             _ => {
                 self.end_implied();
+                self.losses.add(Kind::Html, range);
                 Open::Html
             }
         };
@@ -194,6 +231,11 @@ impl<'a> Builder<'a> {
     }
 
     fn end(&mut self, tag: TagEnd, range: &Range<usize>) {
+        match tag {
+            TagEnd::TableCell => self.cell_end = range.end,
+            TagEnd::TableRow => self.losses.cells_after(self.cell_end..range.end),
+            _ => {}
+        }
         if matches!(tag, TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::List(_)) {
             self.end_implied();
         }
@@ -214,34 +256,6 @@ impl<'a> Builder<'a> {
                 self.text(rest);
             }
             Some(Open::Html | Open::Nothing) | None => {}
-        }
-    }
-
-    /// Whether nothing but white space, and the marks that may close a heading, follows in a heading's line.
-    fn ends_heading(&self, end: usize) -> bool {
-        self.top_is(&["heading"]) && {
-            let line = self.source.get(end..).and_then(|rest| rest.lines().next());
-            line.is_none_or(|rest| rest.bytes().all(|byte| b" \t#".contains(&byte)))
-        }
-    }
-
-    /// A line's end, as markdown-it reads it: hard after a backslash or two spaces, which go; other white
-    /// space stays, but for one space.
-    fn line_break(&mut self, start: usize) {
-        let source = self.source;
-        let length = source.get(start..).and_then(|rest| rest.find('\n')).unwrap_or(0);
-        let line = source.get(self.inline_end..start + length).unwrap_or_default();
-        let before = line.trim_end_matches([' ', '\t']);
-        if before.ends_with('\\') && before.len() == line.len() {
-            return self.atom(Node::new("hard_break"));
-        }
-        let space = line.get(before.len()..).unwrap_or_default();
-        let kept = space.trim_end_matches(' ');
-        self.text(kept);
-        if space.len() - kept.len() >= 2 {
-            self.atom(Node::new("hard_break"));
-        } else {
-            self.text(" ");
         }
     }
 
@@ -271,43 +285,16 @@ impl<'a> Builder<'a> {
         Open::Cell
     }
 
-    fn begin_link(&mut self, kind: LinkType, url: &str, title: &str, range: &Range<usize>) -> Open {
-        let href = match kind {
-            LinkType::Email => links::normalize(&format!("mailto:{url}")),
-            _ => links::normalize(url),
-        };
-        self.begin_inline();
-        if !links::is_safe(&href) {
-            let opening = if matches!(kind, LinkType::Autolink) { "<" } else { "[" };
-            self.text(opening);
-            self.refused_end = range.start + opening.len();
-            return Open::Refused;
-        }
-        self.in_autolink = matches!(kind, LinkType::Autolink | LinkType::Email);
-        let mut link = Mark::plain("link");
-        link.attrs.insert("href".to_owned(), href.into());
-        link.attrs.insert("title".to_owned(), non_empty(title).into());
-        self.begin_mark("link", link)
-    }
-
-    fn begin_image(&mut self, url: &str, title: &str, range: Range<usize>) {
-        self.begin_inline();
-        let src = links::normalize(url);
-        if links::is_safe(&src) {
-            let node = Node::new("image").with("src", src).with("title", non_empty(title));
-            self.image = Some(Image::new(Some(node), range.start));
-        } else {
-            // Its source stands as text, so the events of its label are swallowed.
-            let start = range.start;
-            self.text(self.source.get(range).unwrap_or_default());
-            self.image = Some(Image::new(None, start));
-        }
-    }
-
     /// Begins a quote, list or table, unless the document is already as deep as it may be.
-    fn begin_nested(&mut self, name: &'static str, with: impl FnOnce(Node) -> Node) -> Open {
+    fn begin_nested(
+        &mut self,
+        name: &'static str,
+        start: usize,
+        with: impl FnOnce(Node) -> Node,
+    ) -> Open {
         self.end_implied();
         if self.frames.len() >= OPEN_MAX {
+            self.losses.too_deep(start);
             return Open::Nothing;
         }
         self.begin(with(Node::new(name)))
@@ -325,56 +312,9 @@ impl<'a> Builder<'a> {
         Open::Node
     }
 
-    fn begin_mark(&mut self, name: &'static str, mark: Mark) -> Open {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            schema::add_mark(&mut top.marks, mark);
-        }
-        Open::Mark(name)
-    }
-
-    /// Inline content of a tight list item comes without a paragraph: begin one.
-    fn begin_inline(&mut self) {
-        let in_text = self.frames.last().is_some_and(|top| schema::is_textblock(&top.node.name));
-        if !in_text {
-            self.frames.push(Frame {
-                node: Node::new("paragraph"),
-                marks: Vec::new(),
-                implied: true,
-            });
-        }
-    }
-
     fn end_implied(&mut self) {
         if self.frames.last().is_some_and(|top| top.implied) {
             self.close();
-        }
-    }
-
-    fn code(&mut self, code: &str) {
-        self.begin_inline();
-        // markdown-it takes a space off each side of code that is nothing but spaces, too.
-        let spaces = code.len() > 2 && code.bytes().all(|byte| byte == b' ');
-        let code = if spaces { code.get(2..).unwrap_or_default() } else { code };
-        if let Some(top) = self.frames.last_mut() {
-            let mut marks = top.marks.clone();
-            schema::add_mark(&mut marks, Mark::plain("code"));
-            top.node.push_text(code, &marks);
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            top.node.push_text(text, &top.marks);
-        }
-    }
-
-    fn atom(&mut self, mut node: Node) {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            node.marks.clone_from(&top.marks);
-            top.node.push(node);
         }
     }
 
@@ -397,13 +337,13 @@ impl<'a> Builder<'a> {
         self.frames.last().is_some_and(|top| names.contains(&top.node.name.as_ref()))
     }
 
-    fn finish(mut self) -> Node {
+    fn finish(mut self) -> (Node, Vec<Loss>) {
         while self.frames.len() > 1 {
             self.close();
         }
         let mut doc = self.frames.pop().map_or_else(|| Node::new("doc"), |frame| frame.node);
         schema::fill_content(&mut doc);
-        doc
+        (doc, self.losses.finish())
     }
 }
 
@@ -419,8 +359,4 @@ fn drop_last_newline(node: &mut Node) {
 
 fn level_number(level: HeadingLevel) -> u8 {
     level as u8
-}
-
-fn non_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
 }
