@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Definition,
     Zero,
     Description,
+    LinkedImage,
     Depth,
     UnknownReference,
 }
@@ -49,6 +50,7 @@ impl Kind {
             Self::Definition => "a link definition that nothing uses",
             Self::Zero => "a list that begins with 0",
             Self::Description => "a part of an image's description",
+            Self::LinkedImage => "the link of an image or reference",
             Self::Depth => "quotes and lists nested too deep",
             Self::UnknownReference => "a reference of an unknown kind",
         }
@@ -147,6 +149,8 @@ mod tests {
                     (2, "a part of an image's description: ![d *e*](z)"),
                 ],
             ),
+            ("*a ![b](c) d*", vec![]),
+            ("[![b](c)](d)", vec![(1, "the link of an image or reference: ![b](c)")]),
         ];
         for (source, expected) in table {
             let expected: Vec<_> =

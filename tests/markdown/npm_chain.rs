@@ -168,6 +168,9 @@ impl Report {
                 write!(differences, "\n  {what}\n    ours {ours}\n    npm  {npm}").unwrap();
             }
         };
+        // Where it does not come to rest at once, neither does the editor.
+        let again = format!("{:?}", markdown::serialize(&markdown::parse(&case.written)));
+        check("read and written again", &again, &format!("{:?}", case.again));
         let theirs = shared_document();
         theirs.transact_mut().apply_update(Update::decode_v1(&case.update).unwrap()).unwrap();
         let read = within(&theirs, |txn, root| markdown::read_fragment(txn, root));
@@ -219,6 +222,11 @@ fn municipal_records_are_as_the_editor_has_them() {
 fn generated_texts_are_as_the_editor_has_them() {
     let kinds = ["noise", "markup", "written", "mutated"];
     Report::of(&["texts", "0", "2500"]).assert_none_but(&kinds);
+}
+
+#[test]
+fn documents_edited_in_real_editors_are_saved_as_the_editor_saves_them() {
+    Report::of(&["edits", "0", "400"]).assert_none_but(&["edits"]);
 }
 
 #[test]

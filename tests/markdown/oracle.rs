@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) tree: Value,
     /// What its serializer writes.
     pub(crate) written: String,
+    /// What it writes once that is read and written again.
+    pub(crate) again: String,
     /// What its serializer writes of what the shared document holds.
     pub(crate) shared: String,
     /// The shared document.
@@ -51,6 +53,7 @@ impl Case {
             name: text("name"),
             markdown: case["markdown"].as_str().map(str::to_owned),
             written: text("written"),
+            again: text("again"),
             shared: text("shared"),
             update: BASE64_STANDARD.decode(text("update")).unwrap(),
             tree: case["tree"].take(),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulldown_cmark::LinkType;
 
 use super::super::node::{Mark, Node};
-use super::super::{links, schema};
+use super::super::{links, loss::Kind, schema};
 use super::image::Image;
 use super::{Builder, Frame, Open};
 
@@ -114,6 +114,15 @@ impl Builder<'_> {
         if let Some(top) = self.frames.last_mut() {
             top.node.push_text(text, &top.marks);
         }
+    }
+
+    /// The same of one that may be linked. The shared document has no marks on atoms, as in y-prosemirror.
+    pub(super) fn atom_in_link(&mut self, node: Node, range: Range<usize>) {
+        let marks = self.frames.last().map(|top| top.marks.as_slice()).unwrap_or_default();
+        if marks.iter().any(|mark| mark.name == "link") {
+            self.losses.add(Kind::LinkedImage, range);
+        }
+        self.atom(node);
     }
 
     pub(super) fn atom(&mut self, mut node: Node) {

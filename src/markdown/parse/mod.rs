@@ -126,9 +126,9 @@ impl<'a> Builder<'a> {
                 && let Some((node, is_whole)) = self.image.take().and_then(Image::finish)
             {
                 if !is_whole {
-                    self.losses.add(Kind::Description, range);
+                    self.losses.add(Kind::Description, range.clone());
                 }
-                self.atom(node);
+                self.atom_in_link(node, range);
             }
             return;
         }
@@ -160,9 +160,9 @@ impl<'a> Builder<'a> {
                 match civic_ref::parse(&html) {
                     Some(node) => {
                         if !civic_ref::is_of_known_kind(&html, &node) {
-                            self.losses.add(Kind::UnknownReference, range);
+                            self.losses.add(Kind::UnknownReference, range.clone());
                         }
-                        self.atom(node);
+                        self.atom_in_link(node, range);
                     }
                     None => self.losses.add(Kind::Html, range),
                 }

@@ -4,6 +4,7 @@ mod conversion;
 mod late;
 mod merging;
 mod random_merges;
+mod random_texts;
 mod unrelated;
 
 use yrs::updates::decoder::Decode;

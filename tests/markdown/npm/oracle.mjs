@@ -1,15 +1,16 @@
 /**
  * What the npm chain makes of texts, one JSON object per line, for the tests in Rust to compare with.
  *
- * node oracle.mjs texts|trees [first seed] [count]
+ * node oracle.mjs specs|records|texts|trees|edits [first seed] [count]
  */
 
 import { readFileSync, readdirSync } from 'node:fs';
-import { prosemirrorToYDoc, yDocToProsemirrorJSON } from 'y-prosemirror';
+import { prosemirrorToYDoc, yDocToProsemirrorJSON, yXmlFragmentToProseMirrorRootNode } from 'y-prosemirror';
 import { Node } from 'prosemirror-model';
 import * as Y from 'yjs';
 
 import { parser, schema, serializer } from './chain.mjs';
+import { edited } from './edits.mjs';
 import { markup, mutated, noise, written } from './texts.mjs';
 import { tree } from './trees.mjs';
 
@@ -42,19 +43,31 @@ const SUITES = {
       })),
     );
   },
+  edits: (first, count) =>
+    Array.from({ length: count }, (_, at) => ({
+      name: `edits ${first + at}`,
+      ydoc: edited(schema, first + at),
+    })),
   trees: (first, count) =>
     Array.from({ length: count }, (_, at) => ({ name: `tree ${first + at}`, doc: tree(schema, first + at) })),
 };
 
-function expectation({ name, markdown, doc = parser.parse(markdown) }) {
-  const ydoc = prosemirrorToYDoc(doc, 'default');
+function expectation({ name, markdown, doc, ydoc }) {
+  if (ydoc !== undefined) {
+    // It deletes what concurrent edits left that the schema does not allow, as each editor does.
+    doc = yXmlFragmentToProseMirrorRootNode(ydoc.getXmlFragment('default'), schema);
+  }
+  doc ??= parser.parse(markdown);
+  ydoc ??= prosemirrorToYDoc(doc, 'default');
   // The shared document has no marks on inline atoms, so what is saved of a tree is what it reads back as.
   const shared = Node.fromJSON(schema, yDocToProsemirrorJSON(ydoc, 'default'));
+  const written = serializer.serialize(doc);
   return {
     name,
     markdown,
     tree: doc.toJSON(),
-    written: serializer.serialize(doc),
+    written,
+    again: serializer.serialize(parser.parse(written)),
     shared: serializer.serialize(shared),
     update: Buffer.from(Y.encodeStateAsUpdate(ydoc)).toString('base64'),
   };
@@ -62,5 +75,13 @@ function expectation({ name, markdown, doc = parser.parse(markdown) }) {
 
 const [suite, first = '0', count = '0'] = process.argv.slice(2);
 for (const one of SUITES[suite](Number(first), Number(count))) {
-  process.stdout.write(`${JSON.stringify(expectation(one))}\n`);
+  let expected;
+  try {
+    expected = expectation(one);
+  } catch (error) {
+    // A table within a table's cell: the editor cannot save such a document at all.
+    if (!/^Token type `table` not supported/.test(error.message)) throw error;
+    continue;
+  }
+  process.stdout.write(`${JSON.stringify(expected)}\n`);
 }
