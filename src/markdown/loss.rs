@@ -38,6 +38,8 @@ pub(super) enum Kind {
     Zero,
     Description,
     LinkedImage,
+    EmptyLink,
+    OuterLink,
     Depth,
     UnknownReference,
 }
@@ -51,6 +53,8 @@ impl Kind {
             Self::Zero => "a list that begins with 0",
             Self::Description => "a part of an image's description",
             Self::LinkedImage => "the link of an image or reference",
+            Self::EmptyLink => "a link without a text",
+            Self::OuterLink => "a link around another",
             Self::Depth => "quotes and lists nested too deep",
             Self::UnknownReference => "a reference of an unknown kind",
         }
@@ -150,6 +154,8 @@ mod tests {
                 ],
             ),
             ("*a ![b](c) d*", vec![]),
+            ("[a](b) [](c)", vec![(1, "a link without a text: [](c)")]),
+            ("[a <http://b>](c)", vec![(1, "a link around another: <http://b>")]),
             ("[![b](c)](d)", vec![(1, "the link of an image or reference: ![b](c)")]),
         ];
         for (source, expected) in table {

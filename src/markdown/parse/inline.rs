@@ -57,6 +57,10 @@ impl Builder<'_> {
             return Open::Refused;
         }
         self.in_autolink = matches!(kind, LinkType::Autolink | LinkType::Email);
+        self.link_shows = false;
+        if self.is_in_link() {
+            self.losses.add(Kind::OuterLink, range.clone());
+        }
         let mut link = Mark::plain("link");
         link.attrs.insert("href".to_owned(), href.into());
         link.attrs.insert("title".to_owned(), non_empty(title).into());
@@ -102,6 +106,7 @@ impl Builder<'_> {
         // markdown-it takes a space off each side of code that is nothing but spaces, too.
         let spaces = code.len() > 2 && code.bytes().all(|byte| byte == b' ');
         let code = if spaces { code.get(2..).unwrap_or_default() } else { code };
+        self.link_shows = true;
         if let Some(top) = self.frames.last_mut() {
             let mut marks = top.marks.clone();
             schema::add_mark(&mut marks, Mark::plain("code"));
@@ -111,15 +116,19 @@ impl Builder<'_> {
 
     pub(super) fn text(&mut self, text: &str) {
         self.begin_inline();
+        self.link_shows |= !text.is_empty();
         if let Some(top) = self.frames.last_mut() {
             top.node.push_text(text, &top.marks);
         }
     }
 
+    fn is_in_link(&self) -> bool {
+        self.frames.last().is_some_and(|top| top.marks.iter().any(|mark| mark.name == "link"))
+    }
+
     /// The same of one that may be linked. The shared document has no marks on atoms, as in y-prosemirror.
     pub(super) fn atom_in_link(&mut self, node: Node, range: Range<usize>) {
-        let marks = self.frames.last().map(|top| top.marks.as_slice()).unwrap_or_default();
-        if marks.iter().any(|mark| mark.name == "link") {
+        if self.is_in_link() {
             self.losses.add(Kind::LinkedImage, range);
         }
         self.atom(node);
@@ -127,6 +136,7 @@ impl Builder<'_> {
 
     pub(super) fn atom(&mut self, mut node: Node) {
         self.begin_inline();
+        self.link_shows = true;
         if let Some(top) = self.frames.last_mut() {
             node.marks.clone_from(&top.marks);
             top.node.push(node);

@@ -91,6 +91,8 @@ struct Builder<'a> {
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
     in_autolink: bool,
+    /// Whether anything stands in the link that was begun last.
+    link_shows: bool,
     /// Where the label of a refused link ends, as far as it has been read. Links do not nest.
     refused_end: usize,
     /// Where the last inline content ended in the source.
@@ -111,6 +113,7 @@ impl<'a> Builder<'a> {
             in_head: false,
             image: None,
             in_autolink: false,
+            link_shows: false,
             refused_end: 0,
             inline_end: 0,
             losses: Losses::new(source),
@@ -247,6 +250,9 @@ impl<'a> Builder<'a> {
             }
             Some(Open::Mark(name)) => {
                 self.in_autolink = false;
+                if name == "link" && !self.link_shows {
+                    self.losses.add(Kind::EmptyLink, range.clone());
+                }
                 if let Some(top) = self.frames.last_mut() {
                     schema::remove_mark(&mut top.marks, name);
                 }
