@@ -188,7 +188,7 @@ for (const claims of [
 }
 seed('tokens', Buffer.from('eyJhbGciOiJub25lIn0.e30.'));
 
-const snippets = JSON.parse(readFileSync(join(ROOT, 'tests/fixtures/markdown/snippets.json'), 'utf8'));
+const snippets = JSON.parse(readFileSync(join(ROOT, 'tests/markdown/specs/snippets.json'), 'utf8'));
 for (const text of snippets) if (text.length < 512) seed('markdown', Buffer.from(text));
 seed('markdown', Buffer.from('---\ntitle: A\n---\n# A\n\ntext\n\u0001# A\n\ntext changed\n\nmore\n'));
 seed(

@@ -30,6 +30,9 @@ pub enum EngineError {
     /// The store has no such room or version.
     #[error("{0}")]
     VersionNotFound(String),
+    /// A text holds what the editor's document cannot; says where.
+    #[error("{0}")]
+    Lossy(String),
     /// Too many rooms are open (`rooms.max_rooms`).
     #[error("Room limit reached ({0}); cannot create another room")]
     RoomLimit(usize),
@@ -55,6 +58,7 @@ impl EngineError {
             Self::RoomId(_) => "INVALID_ROOM_ID",
             Self::RoomNotFound(_) => "ROOM_NOT_FOUND",
             Self::VersionNotFound(_) => "VERSION_NOT_FOUND",
+            Self::Lossy(_) => "RECORD_LOSSY",
             Self::RoomLimit(_) => "ROOM_LIMIT_REACHED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::NotRunning => "REALTIME_NOT_RUNNING",
@@ -66,6 +70,7 @@ impl EngineError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::RoomId(_) => 400,
+            Self::Lossy(_) => 422,
             Self::RoomNotFound(_) | Self::VersionNotFound(_) => 404,
             Self::RoomLimit(_) | Self::ShuttingDown | Self::NotRunning => 503,
             Self::Host(error) => error.http_status(),

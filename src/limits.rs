@@ -273,3 +273,6 @@ pub const WATCH_QUEUE_MAX: usize = 1024;
 
 /// Time for each phase of a shutdown.
 pub const SHUTDOWN_PHASE: Duration = Duration::from_secs(8);
+
+/// Things a record would lose that the hook names; it says how many there are.
+pub const LOSSES_TOLD_MAX: usize = 50;

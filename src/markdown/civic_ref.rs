@@ -22,6 +22,12 @@ pub(super) fn parse(html: &str) -> Option<Node> {
     Some(Node::new("civicRef").with("refType", *known).with("id", id).with("label", label))
 }
 
+/// Whether a comment's reference is of a kind the editor knows, and so is said by its node.
+pub(super) fn is_of_known_kind(html: &str, node: &Node) -> bool {
+    let kind = html.split('"').nth(1).unwrap_or_default();
+    kind == node.str_attr("refType")
+}
+
 /// Writes a reference. A quote would end its attribute and two dashes the comment, so both are escaped.
 pub(super) fn serialize(node: &Node) -> String {
     let escaped = |key| node.str_attr(key).replace('"', "&quot;").replace("--", "&#45;&#45;");

@@ -50,7 +50,10 @@ pub(super) async fn seed(
 }
 
 /// The Markdown of a state that may be anything.
-async fn body_of(context: &RoomContext, state: Bytes) -> Result<Result<String, String>, LoadError> {
+pub(super) async fn body_of(
+    context: &RoomContext,
+    state: Bytes,
+) -> Result<Result<String, String>, LoadError> {
     let bound = context.config.limits.document_bytes_max;
     let read = move || {
         let document = Document::load(bound, Some(&state), std::iter::empty())

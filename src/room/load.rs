@@ -7,10 +7,11 @@ use crate::{
     error::CloseReason,
     host::{HostError, RecordText},
     ids::RoomId,
+    markdown::Loss,
     room::{
         RoomContext,
         document::{Document, DocumentError, LoadFault, Settled, seed_update},
-        host_copy,
+        host_copy, lossy,
     },
     store::{LoggedUpdate, OFFERED, RESEEDED, Seed, SeedOutcome, StoreError, StoredRoom},
 };
@@ -36,6 +37,8 @@ pub struct Loaded {
     pub reseeded: Option<String>,
     /// The document's text, if all of it gives way to `outside`.
     pub replaced: Option<RecordText>,
+    /// What the source's text holds and the document does not.
+    pub losses: Vec<Loss>,
 }
 
 /// Why a room could not be loaded. A failed load refuses its joiners; it never yields an empty room.
@@ -152,6 +155,7 @@ async fn from_store(
         outside: None,
         reseeded: None,
         replaced: None,
+        losses: Vec::new(),
     };
     if context.types.is_record(room) {
         read_sources(context, room, &mut loaded).await?;
@@ -207,10 +211,16 @@ async fn read_sources(
         Ok(Some(record)) => {
             let present = record.clone();
             let base = context.store.exchanged_text(room).await?;
+            let offered = context.store.source_text(room, OFFERED).await?;
+            let is_ours = offered.as_ref() == Some(&record.text);
             if base.as_deref() == Some(&record.text) {
+                if !is_ours {
+                    // Of what we wrote ourselves nothing was lost.
+                    let found = lossy::find(context, &record.text, &mut loaded.document).await?;
+                    loaded.losses = found?;
+                }
                 loaded.base = Some(record);
-            } else if context.store.source_text(room, OFFERED).await?.as_ref() == Some(&record.text)
-            {
+            } else if is_ours {
                 // It was written back just before the end of the process that wrote it.
                 let text = record.text.clone();
                 if let Err(error) = context.store.set_source_text(room, record.source, text).await {
@@ -257,5 +267,6 @@ fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
         outside: None,
         reseeded: None,
         replaced: None,
+        losses: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ pub mod export;
 mod fan_out;
 mod host_copy;
 pub mod load;
+mod lossy;
 pub mod member;
 pub mod outbox;
 mod outside;
@@ -284,6 +285,13 @@ pub enum WriteBackStep {
         current: RecordText,
         /// The room's Markdown bodies, the oldest first.
         views: Vec<String>,
+    },
+    /// The document was read and turned into Markdown.
+    Serialized {
+        /// The source's text that it is to follow; `None`: there is none.
+        current: Option<RecordText>,
+        /// The body if the source does not say the same already; or why there is none.
+        body: Result<Option<String>, HostError>,
     },
     /// The host has the text already, where its source does not show it.
     TakenBefore,

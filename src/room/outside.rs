@@ -151,6 +151,7 @@ impl Actor {
                 if !report.conflicts.is_empty() {
                     self.keep_conflict(&theirs);
                 }
+                self.look_for_losses(&theirs).await?;
                 self.exchanged(theirs, Author::Others);
                 // Whatever of theirs is not in the document, the source does not have what is.
                 self.write_back.differs();

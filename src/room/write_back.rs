@@ -15,8 +15,9 @@ use crate::{
     markdown,
     room::{
         RoomCommand, WriteBackStep,
-        actor::{Actor, Ended},
+        actor::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX},
         copies::{CopyError, Copying},
+        host_copy,
         outside::{Author, History},
     },
     store::{ELSEWHERE, OFFERED},
@@ -217,6 +218,11 @@ impl Actor {
                 self.merge_outside(current.clone(), views).await?;
                 self.write(Some(current)).await
             }
+            WriteBackStep::Serialized { current, body: Ok(body) } => self.save(current, body).await,
+            WriteBackStep::Serialized { body: Err(fault), .. } => {
+                self.hook_failed(Stage::Serialize, &fault);
+                Err(self.fail(None))
+            }
             WriteBackStep::TakenBefore => {
                 self.context.metrics.write_backs.inc("unchanged");
                 self.copy_state().await
@@ -240,6 +246,7 @@ impl Actor {
             && self.write_back.base.as_ref() != Some(current)
         {
             if self.write_back.offered.as_ref() == Some(&current.text) {
+                self.set_losses(Vec::new(), current.source)?;
                 self.exchanged(current.clone(), Author::Us);
             } else if !self.take_in(current).await? {
                 return Ok(());
@@ -267,21 +274,49 @@ impl Actor {
         }
         // What changes from here on needs another write-back.
         self.write_back.dirty = false;
-        let body = match self.body().await {
-            Ok(body) => body,
-            Err(ended) => {
-                let fault = HostError::Failed("the document cannot be read".into());
-                self.hook_failed(Stage::Serialize, &fault);
-                return Err(ended);
-            }
+        if !self.order.losses.is_empty() {
+            // It would take out of the source what the document has no place for.
+            self.context.metrics.write_backs.inc("lossy");
+            return self.copy_state().await;
+        }
+        self.serialize(current).await
+    }
+
+    /// Turns the document into Markdown beside the actor: of a copy of its state, so that edits flow meanwhile.
+    async fn serialize(&mut self, current: Option<RecordText>) -> Result<(), Ended> {
+        let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
+        let Ok(state) = self.on_document(heavy, |document| document.encode()).await? else {
+            return Err(self.fail(None));
         };
-        let (front, base_body) =
-            current.as_ref().map_or(("", ""), |current| self.context.split(&current.text));
-        if current.is_some() && markdown::is_same(base_body, &body) {
+        let context = self.context.clone();
+        self.tell_self(async move {
+            let unread = |why: String| HostError::Failed(format!("it cannot be read: {why}"));
+            let body = async {
+                let body = host_copy::body_of(&context, state.into()).await;
+                let body = body.map_err(|error| unread(error.to_string()))?.map_err(unread)?;
+                let Some(current) = &current else { return Ok(Some(body)) };
+                let theirs = context.split(&current.text).1.to_owned();
+                let compare = move || (!markdown::is_same(&theirs, &body)).then_some(body);
+                context.compute.run(compare).await.map_err(|error| unread(error.to_string()))
+            };
+            let body = body.await;
+            WriteBackStep::Serialized { current, body }
+        });
+        Ok(())
+    }
+
+    /// Offers the source what the document says.
+    async fn save(
+        &mut self,
+        current: Option<RecordText>,
+        body: Option<String>,
+    ) -> Result<(), Ended> {
+        let Some(body) = body else {
             // Nobody changed anything: the source keeps its own way of writing, byte for byte.
             self.context.metrics.write_backs.inc("unchanged");
             return self.copy_state().await;
-        }
+        };
+        let front = current.as_ref().map_or("", |current| self.context.split(&current.text).0);
         let text = markdown::join(front, &body);
         self.write_back.offered = Some(text.clone());
         let (host, room) = (Arc::clone(&self.context.host), self.room.clone());

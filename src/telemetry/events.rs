@@ -87,6 +87,7 @@ pub const EVENTS: &[Event] = events! {
     "record_gone" "warn" ["room"] "the record was removed; nothing is written back";
     "outside_change_merged" "info" ["room source"] "a change of the source reached the open document";
     "outside_change_refused" "error" ["code room source"] "a change of the source could not be taken over";
+    "record_lossy" "warn" ["count room source"] "the source holds count things that the editor would lose, so that nobody edits; 0: no more";
     "record_conflict" "warn" ["room source"] "the same block was changed outside and here; theirs is kept aside";
     "version_not_kept" "error" ["error room"] "the text that lost could not be kept";
     "base_not_stored" "warn" ["error room"] "the base of the next merge was not stored";

@@ -77,6 +77,16 @@ fn a_room_is_given_whole_whether_it_is_open_or_not() {
 }
 
 #[test]
+fn a_text_that_would_lose_something_is_not_taken() {
+    let server = server();
+    let _ada = Client::join(&server.url("records/minutes/2026-03"), "editor:ada");
+    let text = TEXT.replace("First.", "First.<br>Second.");
+    let (status, answer) = send(&server, &json!({ "markdown": text, "base": TEXT }));
+    assert_eq!((status, &answer["error"]["code"]), (422, &"RECORD_LOSSY".into()), "{answer}");
+    assert_eq!(content(&server)["markdown"], TEXT);
+}
+
+#[test]
 fn a_text_that_is_handed_in_is_merged_and_written_back() {
     let server = server();
     let late = send(&server, &json!({ "markdown": "# X\n" }));

@@ -30,6 +30,7 @@ mod json_clients;
 mod lifecycle;
 mod limits;
 mod logging;
+mod lossy;
 #[cfg(target_os = "linux")]
 mod memory;
 mod operations;

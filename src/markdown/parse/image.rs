@@ -14,6 +14,8 @@ pub(super) struct Image {
     label: usize,
     nesting: usize,
     alt: Alt,
+    /// Whether the alternative text is all of the label.
+    is_whole: bool,
 }
 
 enum Alt {
@@ -26,7 +28,7 @@ enum Alt {
 impl Image {
     /// An image that starts at this offset of the source.
     pub(super) fn new(node: Option<Node>, start: usize) -> Self {
-        Self { node, label: start + "![".len(), nesting: 0, alt: Alt::Empty }
+        Self { node, label: start + "![".len(), nesting: 0, alt: Alt::Empty, is_whole: true }
     }
 
     /// Takes an event of the label; true if it ended the image.
@@ -35,42 +37,66 @@ impl Image {
             Event::End(_) if self.nesting == 0 => return true,
             Event::End(_) => self.nesting -= 1,
             Event::Start(_) => {
+                self.is_whole = false;
                 self.nesting += 1;
                 self.finish_alt();
             }
             Event::Text(text) => self.text(&text, source, at),
             Event::Code(text) if matches!(self.alt, Alt::Empty) => {
+                // The words stay, and are no code.
+                self.is_whole = false;
                 self.alt = Alt::Done(Some(text.into_string()));
             }
-            _ => self.finish_alt(),
+            _ => {
+                self.is_whole = false;
+                self.finish_alt();
+            }
         }
         false
     }
 
-    /// The finished node.
-    pub(super) fn finish(mut self) -> Option<Node> {
+    /// The finished node, and whether it says all of its label.
+    pub(super) fn finish(mut self) -> Option<(Node, bool)> {
         self.finish_alt();
-        let Alt::Done(alt) = self.alt else { return self.node };
+        let Alt::Done(alt) = self.alt else { return self.node.map(|node| (node, self.is_whole)) };
         let alt = alt.filter(|alt| !alt.is_empty());
-        self.node.map(|node| node.with("alt", alt))
+        self.node.map(|node| (node.with("alt", alt), self.is_whole))
     }
 
-    /// Escapes and entities are pieces of their own in markdown-it.
+    /// Escapes and entities are pieces of their own in markdown-it, and so is a backslash with what follows it.
     fn text(&mut self, text: &str, source: &str, at: &Range<usize>) {
         let verbatim = source.get(at.clone()) == Some(text);
         match &mut self.alt {
             Alt::Empty if !verbatim => self.alt = Alt::Done(Some(text.to_owned())),
             // What stands before it is a backslash, and the escaped character is the whole first piece.
             Alt::Empty if at.start > self.label => {
-                self.alt = Alt::Done(text.chars().next().map(String::from));
+                let first = text.chars().next();
+                self.is_whole &= text.chars().nth(1).is_none();
+                self.alt = Alt::Done(first.map(String::from));
             }
-            Alt::Empty => self.alt = Alt::Text(text.to_owned(), at.end),
+            Alt::Empty => {
+                let piece = first_piece(text);
+                self.is_whole &= piece.len() == text.len();
+                self.alt = if piece.len() < text.len() {
+                    Alt::Done(Some(piece.to_owned()))
+                } else {
+                    Alt::Text(text.to_owned(), at.end)
+                };
+            }
             Alt::Text(alt, end) if verbatim && *end == at.start => {
-                alt.push_str(text);
+                let piece = text.find('\\').and_then(|at| text.get(..at)).unwrap_or(text);
+                alt.push_str(piece);
                 *end = at.end;
+                if piece.len() < text.len() {
+                    self.is_whole = false;
+                    self.finish_alt();
+                }
             }
-            Alt::Text(..) => self.finish_alt(),
-            Alt::Done(_) => {}
+            Alt::Text(..) => {
+                self.is_whole = false;
+                self.finish_alt();
+            }
+            Alt::Done(_) => self.is_whole = false,
         }
     }
 
@@ -81,4 +107,13 @@ impl Image {
             done @ Alt::Done(_) => done,
         };
     }
+}
+
+/// Text up to a backslash; one at the beginning is a piece together with the character it does not escape.
+fn first_piece(text: &str) -> &str {
+    let end = match text.find('\\') {
+        Some(0) => text.char_indices().nth(2).map(|(at, _)| at),
+        found => found,
+    };
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }

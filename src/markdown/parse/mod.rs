@@ -1,18 +1,23 @@
 //! Markdown to the document tree: pulldown-cmark's events, told in the editor's schema.
 
 mod image;
+mod inline;
+mod losses;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use pulldown_cmark::{
-    Alignment, CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd,
-};
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::node::{Mark, Name, Node};
-use super::{civic_ref, links, schema};
+use super::node::{Mark, Node};
+use super::{
+    civic_ref, links,
+    loss::{Kind, Loss},
+    schema,
+};
 use crate::limits::XML_DEPTH_MAX;
 use image::Image;
+use losses::Losses;
 
 /// Open nodes under which nothing deeper is begun: leaves room for a table or list and its text.
 const OPEN_MAX: usize = XML_DEPTH_MAX - 6;
@@ -21,16 +26,30 @@ const OPEN_MAX: usize = XML_DEPTH_MAX - 6;
 ///
 /// What is nested deeper than [`XML_DEPTH_MAX`] is kept, without its deepest quotes and lists.
 pub fn parse(markdown: &str) -> Node {
+    parse_with_losses(markdown).0
+}
+
+/// The same, with what of the text is not in the document, in its order.
+pub fn parse_with_losses(markdown: &str) -> (Node, Vec<Loss>) {
     let source = normalize(markdown);
     let mut builder = Builder::new(&source);
-    for (event, range) in Parser::new_ext(&source, Options::ENABLE_TABLES).into_offset_iter() {
+    let mut events = Parser::new_ext(&source, Options::ENABLE_TABLES).into_offset_iter();
+    for (event, range) in events.by_ref() {
         builder.event(event, range);
+    }
+    let mut definitions: Vec<_> = events.reference_definitions().iter().collect();
+    definitions.sort_unstable_by_key(|(_, definition)| definition.span.start);
+    for (label, definition) in definitions {
+        builder.losses.definition(label, definition.span.clone());
     }
     builder.finish()
 }
 
-/// Line ends and NUL as markdown-it normalises them.
+/// Line ends and NUL as markdown-it normalises them. It has no last line of white space alone.
 fn normalize(markdown: &str) -> Cow<'_, str> {
+    let end = markdown.trim_end_matches([' ', '\t']);
+    let blank = end.is_empty() || end.ends_with(['\n', '\r']);
+    let markdown = if blank { end } else { markdown };
     if markdown.contains(['\r', '\0']) {
         markdown.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}").into()
     } else {
@@ -66,14 +85,19 @@ struct Builder<'a> {
     open: Vec<Open>,
     alignments: Vec<Alignment>,
     column: usize,
+    /// Where the last cell ended in the source.
+    cell_end: usize,
     in_head: bool,
     image: Option<Image>,
     /// Within `<https://…>`, whose text is shown decoded.
     in_autolink: bool,
+    /// Whether anything stands in the link that was begun last.
+    link_shows: bool,
     /// Where the label of a refused link ends, as far as it has been read. Links do not nest.
     refused_end: usize,
-    /// Where the last text ended in the source.
-    text_end: usize,
+    /// Where the last inline content ended in the source.
+    inline_end: usize,
+    losses: Losses<'a>,
 }
 
 impl<'a> Builder<'a> {
@@ -85,11 +109,14 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             alignments: Vec::new(),
             column: 0,
+            cell_end: 0,
             in_head: false,
             image: None,
             in_autolink: false,
+            link_shows: false,
             refused_end: 0,
-            text_end: 0,
+            inline_end: 0,
+            losses: Losses::new(source),
         }
     }
 
@@ -99,38 +126,51 @@ impl<'a> Builder<'a> {
         }
         if let Some(image) = &mut self.image {
             if image.event(event, self.source, &range)
-                && let Some(node) = self.image.take().and_then(Image::finish)
+                && let Some((node, is_whole)) = self.image.take().and_then(Image::finish)
             {
-                self.atom(node);
+                if !is_whole {
+                    self.losses.add(Kind::Description, range.clone());
+                }
+                self.atom_in_link(node, range);
             }
             return;
         }
+        let end = range.end;
+        let ends_inline = !matches!(event, Event::Start(_) | Event::SoftBreak | Event::HardBreak);
+        self.tell(event, range);
+        if ends_inline {
+            self.inline_end = end;
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
             Event::Start(tag) => self.start(tag, range),
             Event::End(tag) => self.end(tag, &range),
             Event::Text(_) if matches!(self.open.last(), Some(Open::Html)) => {}
             Event::Text(text) => {
-                self.text_end = range.end;
                 if self.in_autolink {
                     self.text(&links::readable(&text));
+                } else if self.ends_heading(range.end) {
+                    self.text(text.trim_end_matches('\t'));
                 } else {
                     self.text(&text);
                 }
             }
-            Event::Code(text) => {
-                self.with_mark(Mark::plain("code"), |builder| builder.text(&text));
-            }
+            Event::Code(text) => self.code(&text),
             Event::InlineHtml(html) => {
                 self.begin_inline();
-                if let Some(node) = civic_ref::parse(&html) {
-                    self.atom(node);
+                match civic_ref::parse(&html) {
+                    Some(node) => {
+                        if !civic_ref::is_of_known_kind(&html, &node) {
+                            self.losses.add(Kind::UnknownReference, range.clone());
+                        }
+                        self.atom_in_link(node, range);
+                    }
+                    None => self.losses.add(Kind::Html, range),
                 }
             }
-            Event::SoftBreak => {
-                self.tabs_before(range.start);
-                self.text(" ");
-            }
-            Event::HardBreak => self.atom(Node::new("hard_break")),
+            Event::SoftBreak | Event::HardBreak => self.line_break(range.start),
             Event::Rule => {
                 self.end_implied();
                 self.push(Node::new("horizontal_rule"));
@@ -146,7 +186,7 @@ impl<'a> Builder<'a> {
             Tag::Heading { level, .. } => {
                 self.begin(Node::new("heading").with("level", level_number(level)))
             }
-            Tag::BlockQuote(_) => self.begin_nested("blockquote", |node| node),
+            Tag::BlockQuote(_) => self.begin_nested("blockquote", range.start, |node| node),
             Tag::CodeBlock(kind) => {
                 let params = match kind {
                     CodeBlockKind::Fenced(_) => self.fence_params(range.start),
@@ -154,15 +194,19 @@ impl<'a> Builder<'a> {
                 };
                 self.begin(Node::new("code_block").with("params", params))
             }
-            Tag::List(None) => self.begin_nested("bullet_list", |node| node),
-            // The editor reads a list's zero as "not given".
+            Tag::List(None) => self.begin_nested("bullet_list", range.start, |node| node),
             Tag::List(Some(first)) => {
-                self.begin_nested("ordered_list", |node| node.with("order", first.max(1)))
+                // The editor reads a list's zero as "not given".
+                if first == 0 {
+                    self.losses.add_line(Kind::Zero, range.start);
+                }
+                let start = range.start;
+                self.begin_nested("ordered_list", start, |node| node.with("order", first.max(1)))
             }
             Tag::Item => self.begin_within(&["bullet_list", "ordered_list"], "list_item"),
             Tag::Table(alignments) => {
                 self.alignments = alignments;
-                self.begin_nested("table", |node| node)
+                self.begin_nested("table", range.start, |node| node)
             }
             Tag::TableHead | Tag::TableRow => {
                 self.in_head = matches!(tag, Tag::TableHead);
@@ -172,14 +216,17 @@ impl<'a> Builder<'a> {
             Tag::TableCell => self.begin_cell(),
             Tag::Emphasis => self.begin_mark("em", Mark::plain("em")),
             Tag::Strong => self.begin_mark("strong", Mark::plain("strong")),
-            Tag::Link { link_type, dest_url, title, .. } => {
+            Tag::Link { link_type, dest_url, title, id } => {
+                self.losses.uses(link_type, &id);
                 self.begin_link(link_type, &dest_url, &title, &range)
             }
-            Tag::Image { dest_url, title, .. } => {
+            Tag::Image { link_type, dest_url, title, id } => {
+                self.losses.uses(link_type, &id);
                 return self.begin_image(&dest_url, &title, range);
             }
             _ => {
                 self.end_implied();
+                self.losses.add(Kind::Html, range);
                 Open::Html
             }
         };
@@ -187,6 +234,11 @@ impl<'a> Builder<'a> {
     }
 
     fn end(&mut self, tag: TagEnd, range: &Range<usize>) {
+        match tag {
+            TagEnd::TableCell => self.cell_end = range.end,
+            TagEnd::TableRow => self.losses.cells_after(self.cell_end..range.end),
+            _ => {}
+        }
         if matches!(tag, TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::List(_)) {
             self.end_implied();
         }
@@ -198,6 +250,9 @@ impl<'a> Builder<'a> {
             }
             Some(Open::Mark(name)) => {
                 self.in_autolink = false;
+                if name == "link" && !self.link_shows {
+                    self.losses.add(Kind::EmptyLink, range.clone());
+                }
                 if let Some(top) = self.frames.last_mut() {
                     schema::remove_mark(&mut top.marks, name);
                 }
@@ -207,17 +262,6 @@ impl<'a> Builder<'a> {
                 self.text(rest);
             }
             Some(Open::Html | Open::Nothing) | None => {}
-        }
-    }
-
-    /// White space at the end of a line up to its last tab, which markdown-it keeps.
-    fn tabs_before(&mut self, line_end: usize) {
-        let source = self.source;
-        let rest = source.get(self.text_end..).unwrap_or_default();
-        let space = rest.split('\n').next().unwrap_or_default().trim_end_matches(' ');
-        if self.text_end + space.len() <= line_end && space.bytes().all(|c| c == b' ' || c == b'\t')
-        {
-            self.text(space);
         }
     }
 
@@ -247,43 +291,16 @@ impl<'a> Builder<'a> {
         Open::Cell
     }
 
-    fn begin_link(&mut self, kind: LinkType, url: &str, title: &str, range: &Range<usize>) -> Open {
-        let href = match kind {
-            LinkType::Email => format!("mailto:{}", links::normalize(url)),
-            _ => links::normalize(url),
-        };
-        self.begin_inline();
-        if !links::is_safe(&href) {
-            let opening = if matches!(kind, LinkType::Autolink) { "<" } else { "[" };
-            self.text(opening);
-            self.refused_end = range.start + opening.len();
-            return Open::Refused;
-        }
-        self.in_autolink = matches!(kind, LinkType::Autolink);
-        let mut link = Mark::plain("link");
-        link.attrs.insert("href".to_owned(), href.into());
-        link.attrs.insert("title".to_owned(), non_empty(title).into());
-        self.begin_mark("link", link)
-    }
-
-    fn begin_image(&mut self, url: &str, title: &str, range: Range<usize>) {
-        self.begin_inline();
-        let src = links::normalize(url);
-        if links::is_safe(&src) {
-            let node = Node::new("image").with("src", src).with("title", non_empty(title));
-            self.image = Some(Image::new(Some(node), range.start));
-        } else {
-            // Its source stands as text, so the events of its label are swallowed.
-            let start = range.start;
-            self.text(self.source.get(range).unwrap_or_default());
-            self.image = Some(Image::new(None, start));
-        }
-    }
-
     /// Begins a quote, list or table, unless the document is already as deep as it may be.
-    fn begin_nested(&mut self, name: &'static str, with: impl FnOnce(Node) -> Node) -> Open {
+    fn begin_nested(
+        &mut self,
+        name: &'static str,
+        start: usize,
+        with: impl FnOnce(Node) -> Node,
+    ) -> Open {
         self.end_implied();
         if self.frames.len() >= OPEN_MAX {
+            self.losses.too_deep(start);
             return Open::Nothing;
         }
         self.begin(with(Node::new(name)))
@@ -301,56 +318,9 @@ impl<'a> Builder<'a> {
         Open::Node
     }
 
-    fn begin_mark(&mut self, name: &'static str, mark: Mark) -> Open {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            schema::add_mark(&mut top.marks, mark);
-        }
-        Open::Mark(name)
-    }
-
-    /// Inline content of a tight list item comes without a paragraph: begin one.
-    fn begin_inline(&mut self) {
-        let in_text = self.frames.last().is_some_and(|top| schema::is_textblock(&top.node.name));
-        if !in_text {
-            self.frames.push(Frame {
-                node: Node::new("paragraph"),
-                marks: Vec::new(),
-                implied: true,
-            });
-        }
-    }
-
     fn end_implied(&mut self) {
         if self.frames.last().is_some_and(|top| top.implied) {
             self.close();
-        }
-    }
-
-    fn with_mark(&mut self, mark: Mark, write: impl FnOnce(&mut Self)) {
-        self.begin_inline();
-        let name: Name = mark.name.clone();
-        if let Some(top) = self.frames.last_mut() {
-            schema::add_mark(&mut top.marks, mark);
-        }
-        write(self);
-        if let Some(top) = self.frames.last_mut() {
-            schema::remove_mark(&mut top.marks, &name);
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            top.node.push_text(text, &top.marks);
-        }
-    }
-
-    fn atom(&mut self, mut node: Node) {
-        self.begin_inline();
-        if let Some(top) = self.frames.last_mut() {
-            node.marks.clone_from(&top.marks);
-            top.node.push(node);
         }
     }
 
@@ -373,13 +343,13 @@ impl<'a> Builder<'a> {
         self.frames.last().is_some_and(|top| names.contains(&top.node.name.as_ref()))
     }
 
-    fn finish(mut self) -> Node {
+    fn finish(mut self) -> (Node, Vec<Loss>) {
         while self.frames.len() > 1 {
             self.close();
         }
         let mut doc = self.frames.pop().map_or_else(|| Node::new("doc"), |frame| frame.node);
         schema::fill_content(&mut doc);
-        doc
+        (doc, self.losses.finish())
     }
 }
 
@@ -395,8 +365,4 @@ fn drop_last_newline(node: &mut Node) {
 
 fn level_number(level: HeadingLevel) -> u8 {
     level as u8
-}
-
-fn non_empty(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
 }

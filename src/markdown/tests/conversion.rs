@@ -1,4 +1,4 @@
-//! What the fixture from the editor's chain does not cover: bounds, strangers, fixed points.
+//! What the comparison with the editor's chain (`tests/markdown/`) does not cover: bounds, strangers, fixed points.
 
 use std::fmt::Write as _;
 
@@ -37,6 +37,13 @@ fn canonical_text_is_a_fixed_point() {
     for markdown in CANONICAL {
         assert_eq!(serialize(&parse(markdown)), *markdown);
         assert_eq!(Live::new(markdown).markdown(), *markdown, "through the shared document");
+    }
+}
+
+#[test]
+fn the_same_text_gives_the_same_update() {
+    for markdown in CANONICAL {
+        assert_eq!(Live::new(markdown).update(), Live::new(markdown).update());
     }
 }
 

@@ -3,8 +3,8 @@
 mod conversion;
 mod late;
 mod merging;
-mod npm_chain;
 mod random_merges;
+mod random_texts;
 mod unrelated;
 
 use yrs::updates::decoder::Decode;

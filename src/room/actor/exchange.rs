@@ -11,6 +11,7 @@ use crate::{
     room::{
         document::DocumentError,
         export::{self, Export},
+        lossy,
     },
 };
 
@@ -28,6 +29,16 @@ impl Actor {
         Ok(Export { state, markdown, version: self.last_seq })
     }
 
+    /// Why a text is not taken: it would lose something, or the room is closed for what its source holds.
+    async fn losses_of(&mut self, text: &str) -> Result<Option<String>, Ended> {
+        if !self.order.losses.is_empty() {
+            return Ok(Some(lossy::sentence(&self.order.losses)));
+        }
+        let found = lossy::find(&self.context, text, &mut self.document).await;
+        let Ok(Ok(losses)) = found else { return Err(self.fail(None)) };
+        Ok((!losses.is_empty()).then(|| lossy::sentence(&losses)))
+    }
+
     /// Merges a text that somebody made of `base` like an edit, and writes it back. Without `base` it was made
     /// of the text last exchanged with the source. What is edited here too keeps the live text.
     pub(super) async fn take_text(
@@ -42,6 +53,10 @@ impl Actor {
             None => self.body().await?,
         };
         let theirs = self.context.split(&text).1.to_owned();
+        if let Some(losses) = self.losses_of(&text).await? {
+            drop(reply.send(Err(EngineError::Lossy(losses))));
+            return Ok(());
+        }
         let merged =
             self.on_document(true, move |document| document.merge_outside(&base, &theirs)).await?;
         match merged {

@@ -50,6 +50,7 @@ impl Actor {
     /// Tells a newcomer what the others know.
     pub(super) fn tell_state_of_affairs(&mut self, session: SessionId) -> Result<(), Ended> {
         self.tell_storage(session);
+        self.tell_losses(session)?;
         self.tell_lock(session)
     }
 
@@ -65,7 +66,7 @@ impl Actor {
     }
 
     /// Tells a session what it may do now.
-    pub(super) fn tell_rights(&mut self, session: SessionId) -> Result<(), Ended> {
+    pub(in crate::room) fn tell_rights(&mut self, session: SessionId) -> Result<(), Ended> {
         let Some(can_edit) = self.members.get(&session).map(|member| self.may_edit(member)) else {
             return Ok(());
         };

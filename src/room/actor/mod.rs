@@ -60,7 +60,7 @@ const AWARENESS_CHECK: Duration = Duration::from_secs(1);
 pub const ROOM_FAULT: &str = "ROOM_FAULT";
 
 /// Documents above this size are encoded on the compute threads.
-const INLINE_DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
+pub(super) const INLINE_DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
 
 /// The room is over: its document broke, or it left memory.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub(super) struct Actor {
     awareness_checked_at: Instant,
     opened_at: Instant,
     json: JsonMembers,
-    order: Order,
+    pub(super) order: Order,
     member_count: Share,
     document_bytes: Share,
 
@@ -258,6 +258,9 @@ impl Actor {
         }
         self.write_back.base = loaded.base;
         self.reseeded = loaded.reseeded;
+        if let Some(source) = self.write_back.base.as_ref().map(|base| base.source) {
+            self.set_losses(loaded.losses, source)?;
+        }
         for change in loaded.settled {
             self.log(change).await;
         }

@@ -9,6 +9,7 @@ use crate::{
     error::CloseReason,
     ids::SessionId,
     limits::{KICK_HOLD, KICKED_MAX},
+    markdown::Loss,
     protocol::{control::ServerControl, json::Moderation},
     room::member::Member,
     telemetry::correlation::CorrelationId,
@@ -19,17 +20,26 @@ const SYSTEM_NOTICE: &str = "SYSTEM_NOTICE";
 
 /// What holds in the room until it leaves memory.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(in crate::room) struct Order {
     /// Nobody edits.
-    pub(super) locked: bool,
+    locked: bool,
+    /// What the record's source holds and the document does not: nobody edits either.
+    pub(in crate::room) losses: Vec<Loss>,
     /// Users who were sent away, until when, and why.
     kicked: HashMap<String, (Instant, String)>,
+}
+
+impl Order {
+    /// Whether nobody edits, whatever the host lets them.
+    pub(super) fn is_closed(&self) -> bool {
+        self.locked || !self.losses.is_empty()
+    }
 }
 
 impl Actor {
     /// Whether a member's edits are taken now.
     pub(super) fn may_edit(&self, member: &Member) -> bool {
-        member.grant.can_edit && !self.order.locked
+        member.grant.can_edit && !self.order.is_closed()
     }
 
     /// Why a user has to stay out for now.
@@ -113,6 +123,12 @@ impl Actor {
         }
         self.order.locked = locked;
         self.tell_all(|correlation_id| ServerControl::Lock { locked, by, correlation_id });
+        self.tell_editors()?;
+        Ok(self.members.len())
+    }
+
+    /// Tells whoever the host lets edit whether that counts now.
+    pub(in crate::room) fn tell_editors(&mut self) -> Result<(), Ended> {
         let editors: Vec<SessionId> = self
             .members
             .iter()
@@ -122,10 +138,10 @@ impl Actor {
         for session in &editors {
             self.tell_rights(*session)?;
         }
-        Ok(self.members.len())
+        Ok(())
     }
 
-    fn tell_all<'a>(&'a self, message: impl Fn(&'a str) -> ServerControl<'a>) {
+    pub(in crate::room) fn tell_all<'a>(&'a self, message: impl Fn(&'a str) -> ServerControl<'a>) {
         for member in self.members.values() {
             member.say(&message(member.correlation.as_str()));
         }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
-use yrs::{Doc, GetString, Text, Transact, WriteTxn};
+use yrs::{Doc, GetString, Text, Transact, WriteTxn, XmlElementPrelim, XmlFragment, XmlTextPrelim};
 
 use super::*;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Grant, Identity,
         standalone::{StandaloneHost, StandaloneOptions},
     },
+    limits::COMPUTE_THREADS,
     protocol::guard::{Bounds, admit},
     room::{
         NewMember,
@@ -257,6 +258,56 @@ async fn a_snapshot_that_does_not_load_back_replaces_nothing() {
     assert_eq!((stored.snapshot.is_none(), stored.tail.len()), (true, 2), "the log is kept");
     assert_eq!(registry.context().metrics.snapshots.get(), 0);
     registry.join(&room, member(2, "ada").0).await.expect("it opens from its log");
+}
+
+/// An update that appends a paragraph.
+fn paragraph(doc: &Doc, words: &str) -> Bytes {
+    let mut txn = doc.transact_mut();
+    let root = txn.get_or_insert_xml_fragment("default");
+    let paragraph = root.push_back(&mut txn, XmlElementPrelim::empty("paragraph"));
+    paragraph.push_back(&mut txn, XmlTextPrelim::new(words));
+    txn.encode_update_v1().into()
+}
+
+/// The threads that turn documents into Markdown are all taken; so what becomes of edits cannot depend on them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edits_flow_while_a_record_becomes_markdown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("records/a.md");
+    std::fs::create_dir(dir.path().join("records")).unwrap();
+    std::fs::write(&file, "First.\n").unwrap();
+    let config = config(dir.path());
+    let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+    let room = RoomId::parse("records:a").unwrap();
+    let (ada, _out) = member(1, "ada");
+    let handle = registry.join(&room, ada).await.unwrap();
+    let author = Doc::new();
+    handle.send(edit(1, paragraph(&author, "Before."))).await.unwrap();
+
+    let taken: Vec<std::sync::mpsc::SyncSender<()>> = (0..COMPUTE_THREADS)
+        .map(|_| {
+            let (free, wait) = std::sync::mpsc::sync_channel(0);
+            let compute = registry.context().compute.clone();
+            tokio::spawn(async move { compute.run(move || wait.recv().is_err()).await });
+            free
+        })
+        .collect();
+    let (reply, report) = oneshot::channel();
+    handle.send(RoomCommand::Snapshot { reply }).await.unwrap();
+    let applied = || registry.context().metrics.updates_applied.get();
+    for number in 1..=100 {
+        handle.send(edit(1, paragraph(&author, &format!("During {number}.")))).await.unwrap();
+    }
+    eventually("all edits are in", || applied() == 101).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "First.\n", "nothing is written yet");
+    drop(taken);
+    report.await.unwrap().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("First.\n") && text.contains("Before.\n"), "{text}");
+    let (reply, report) = oneshot::channel();
+    handle.send(RoomCommand::Snapshot { reply }).await.unwrap();
+    report.await.unwrap().unwrap();
+    assert!(std::fs::read_to_string(&file).unwrap().contains("During 100.\n"));
 }
 
 /// A disk that takes writes and never finishes them; everything else is SQLite.

@@ -34,7 +34,7 @@ impl Actor {
         if member.outbox.is_closing() {
             return Ok(());
         }
-        if !member.grant.can_edit || self.order.locked {
+        if !member.grant.can_edit || self.order.is_closed() {
             self.refuse_edit(session, update.scan());
             return Ok(());
         }

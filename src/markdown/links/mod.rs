@@ -1,15 +1,21 @@
 //! Link targets, as markdown-it normalises them.
 
+mod punycode;
+mod url;
+
 use std::fmt::Write as _;
+
+use url::Url;
 
 /// Characters beside letters and digits that a link target keeps as they are.
 const KEPT: &[u8] = b";/?:@&=+$,-_.!~*'()#";
 /// Characters that stay percent-encoded in the text of an autolink.
 const KEPT_ENCODED: &[u8] = b";/?:@&=+$,#%";
 
-/// Percent-encodes what a link target may not contain, leaving existing escapes alone.
-pub(super) fn normalize(url: &str) -> String {
-    let url = url.trim();
+/// Percent-encodes what a link target may not contain, leaving existing escapes alone. Of a host's name the
+/// letters beyond ASCII become Punycode.
+pub(super) fn normalize(target: &str) -> String {
+    let url = Url::parse(target).with_host(punycode::to_ascii).to_string();
     let bytes = url.as_bytes();
     let mut out = String::with_capacity(url.len());
     for (at, byte) in bytes.iter().copied().enumerate() {
@@ -27,9 +33,10 @@ pub(super) fn normalize(url: &str) -> String {
 }
 
 /// The readable form of an autolink's target, shown as the link's text.
-pub(super) fn readable(url: &str) -> String {
+pub(super) fn readable(target: &str) -> String {
+    let url = Url::parse(target).with_host(punycode::to_unicode).to_string();
     let mut out = String::with_capacity(url.len());
-    let mut rest = url.trim();
+    let mut rest = url.as_str();
     while let Some(at) = rest.find('%') {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
@@ -61,6 +68,7 @@ fn is_escape(bytes: Option<&[u8]>) -> bool {
     matches!(bytes, Some([b'%', high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
 }
 
+/// Decodes escapes only; each byte that is no part of a character shows as one that cannot be shown.
 fn decode_into(out: &mut String, sequence: &str) {
     let mut bytes = Vec::with_capacity(sequence.len() / 3);
     for chunk in sequence.as_bytes().chunks_exact(3) {
@@ -68,12 +76,15 @@ fn decode_into(out: &mut String, sequence: &str) {
             value << 4 | u8::try_from(char::from(*digit).to_digit(16).unwrap_or(0)).unwrap_or(0)
         });
         if KEPT_ENCODED.contains(&value) {
-            bytes.extend_from_slice(chunk);
+            bytes.extend(chunk.iter().map(u8::to_ascii_uppercase));
         } else {
             bytes.push(value);
         }
     }
-    out.push_str(&String::from_utf8_lossy(&bytes));
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
 }
 
 #[cfg(test)]
@@ -87,11 +98,34 @@ mod tests {
             (" /ä b ", "/%C3%A4%20b"),
             ("/%20%zz%2", "/%20%25zz%252"),
             ("a\"b<c>[d]", "a%22b%3Cc%3E%5Bd%5D"),
+            ("https://examplée.com:80/é", "https://xn--example-gya.com:80/%C3%A9"),
+            ("//münchen.de", "//xn--mnchen-3ya.de"),
+            ("mailto:rat@köln.de", "mailto:rat@xn--kln-sna.de"),
+            ("skype:köln", "skype:k%C3%B6ln"),
+            ("http://a!b:80/", "http://a:80!b/"),
+            ("http://[::1]:80/x", "http://%5B::1%5D:80/x"),
         ];
         for (url, expected) in table {
             assert_eq!(normalize(url), expected);
         }
-        assert_eq!(readable("http://a/%C3%A4%20%3F%"), "http://a/ä %3F%");
+    }
+
+    #[test]
+    fn autolinks_are_shown_readable() {
+        let table = [
+            ("http://a/%C3%A4%20%3F%", "http://a/ä %3F%"),
+            ("http://a/%2f%e4%bdx", "http://a/%2F\u{fffd}\u{fffd}x"),
+            ("https://xn--mnchen-3ya.de/", "https://münchen.de/"),
+            ("https://xn--a-.de/", "https://a.de/"),
+            ("https://xn--999999b.de/", "https://xn--999999b.de/"),
+        ];
+        for (url, expected) in table {
+            assert_eq!(readable(url), expected);
+        }
+    }
+
+    #[test]
+    fn what_runs_is_not_linked_to() {
         assert!(is_safe("data:image/png;base64,x") && !is_safe(" JavaScript:alert(1)"));
     }
 }
