@@ -94,7 +94,7 @@ async fn what_is_held_stays_in_the_log_beside_a_snapshot() {
     eventually("it left", || registry.get(&room).is_none()).await;
     let stored = registry.context().store.load(&room).await.unwrap().unwrap();
     assert!(stored.snapshot.is_some(), "the other author's words are in a state");
-    assert_eq!(rows(&registry, &room).await, [second.clone()]);
+    assert_eq!(rows(&registry, &room).await, std::slice::from_ref(&second));
 
     let handle = joined(&registry, &room, 2).await;
     handle.send(edit(2, first.clone())).await.unwrap();
