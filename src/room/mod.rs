@@ -283,7 +283,7 @@ pub enum WriteBackStep {
         /// The source's present text.
         current: RecordText,
         /// The room's Markdown bodies, the oldest first.
-        views: Vec<String>,
+        views: markdown::Views,
     },
     /// The host has the text already, where its source does not show it.
     TakenBefore,
