@@ -210,7 +210,11 @@ pub const SNAPSHOT_IDLE: Duration = Duration::from_mins(1);
 pub const EXCHANGED_TEXTS_MAX: usize = 4;
 /// The same in bytes, together.
 pub const EXCHANGED_BYTES_MAX: usize = 1024 * 1024;
-/// Earlier states of a room that an outside text is compared with.
+/// Earlier states of a room whose blocks are looked at to tell what an outside text adds.
+pub const REPLAY_LOOKS_MAX: usize = 8192;
+/// The same in bytes of Markdown, together.
+pub const REPLAY_LOOKS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Earlier states of a room that the author of an outside text may have started from.
 pub const REPLAY_STATES_MAX: usize = 256;
 /// The same in bytes of Markdown, together.
 pub const REPLAY_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -33,7 +33,7 @@ mod tests;
 pub use fragment::{read_fragment, write_fragment};
 pub use front_matter::{join, split_front_matter};
 pub use loss::{Loss, losses};
-pub use merge::{Conflict, MergeReport, Past, merge_late, merge_outside, merge_unrelated};
+pub use merge::{Conflict, MergeReport, Past, Views, merge_late, merge_outside, merge_unrelated};
 pub use node::{Attrs, Child, Mark, Name, Node, Text};
 pub use parse::{parse, parse_with_losses};
 pub use schema::{is_inline, is_textblock, knows_mark, mark_rank};

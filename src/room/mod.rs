@@ -284,7 +284,7 @@ pub enum WriteBackStep {
         /// The source's present text.
         current: RecordText,
         /// The room's Markdown bodies, the oldest first.
-        views: Vec<String>,
+        views: markdown::Views,
     },
     /// The document was read and turned into Markdown.
     Serialized {

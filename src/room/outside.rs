@@ -12,7 +12,7 @@ use super::{
 use crate::{
     host::{DRAFT, RecordText},
     limits::{EXCHANGED_BYTES_MAX, EXCHANGED_TEXTS_MAX},
-    markdown::Past,
+    markdown::{Past, Views},
     time::unix_ms,
 };
 
@@ -83,7 +83,7 @@ impl Actor {
     pub(super) async fn take_in(&mut self, theirs: &RecordText) -> Result<bool, Ended> {
         let views_from = self.write_back.history.views_from(Instant::now());
         let Some(from_seq) = views_from.filter(|_| self.may_be_a_view(theirs)) else {
-            self.merge_outside(theirs.clone(), Vec::new()).await?;
+            self.merge_outside(theirs.clone(), Views::default()).await?;
             return Ok(true);
         };
         let (context, room, theirs) = (self.context.clone(), self.room.clone(), theirs.clone());
@@ -116,7 +116,7 @@ impl Actor {
     pub(super) async fn merge_outside(
         &mut self,
         theirs: RecordText,
-        views: Vec<String>,
+        views: Views,
     ) -> Result<(), Ended> {
         let is_same_source = self.is_same_source(&theirs);
         let base = self
@@ -126,7 +126,7 @@ impl Actor {
             .unwrap_or_else(|| RecordText { source: theirs.source, text: String::new() });
         let body = |text: &str| self.context.split(text).1.to_owned();
         let bodies = (body(&base.text), body(&theirs.text));
-        let mut past = Past { exchanged: Vec::new(), room: views };
+        let mut past = Past { exchanged: Vec::new(), views };
         if self.may_be_a_view(&theirs) {
             let exchanged = &self.write_back.history.exchanged;
             past.exchanged = exchanged.iter().map(|(_, text)| body(text)).collect();

@@ -21,7 +21,7 @@ use super::serialize::serialize;
 use align::Step;
 use block::{Block, Live};
 use past::Known;
-pub use past::Past;
+pub use past::{Past, Views};
 
 /// What [`merge_outside`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

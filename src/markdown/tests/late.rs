@@ -1,9 +1,17 @@
 //! Outside texts whose authors saw an earlier state.
 
-use super::super::{Past, merge_late};
+use super::super::{Past, Views, merge_late};
 use super::*;
 
 const BASE: &str = "First.\n\nSecond.";
+
+fn views_of(states: &[&str]) -> Views {
+    let mut views = Views::default();
+    for state in states {
+        views.see(parse(state), true);
+    }
+    views
+}
 
 /// A room that was at each of `states`, and is at the last one now.
 fn merged(states: &[&str], exchanged: &[&str], theirs: &str) -> (String, MergeReport) {
@@ -12,7 +20,7 @@ fn merged(states: &[&str], exchanged: &[&str], theirs: &str) -> (String, MergeRe
         live.merge(pair[0], pair[1]);
     }
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-    let past = Past { exchanged: owned(exchanged), room: owned(states) };
+    let past = Past { exchanged: owned(exchanged), views: views_of(states) };
     let report = live.edit(|txn, root| merge_late(txn, root, BASE, theirs, &past));
     (live.markdown(), report)
 }
@@ -61,7 +69,7 @@ fn a_form_that_is_saved_again_and_again_starts_from_its_own_text() {
     let form = "First.\n\nSecond.\n\nForm.";
     let now = "First.\n\nSecond.\n\nForm.\n\nTyped since.";
     let live = Live::new(now);
-    let past = Past { exchanged: vec![BASE.into(), form.into()], room: Vec::new() };
+    let past = Past { exchanged: vec![BASE.into(), form.into()], views: Views::default() };
     let merge = |theirs| live.edit(|txn, root| merge_late(txn, root, now, theirs, &past));
     merge(form);
     assert_eq!(live.markdown(), now, "the same once more");

@@ -265,7 +265,7 @@ impl Actor {
             self.log(change).await;
         }
         if let Some(outside) = loaded.outside {
-            self.merge_outside(outside, Vec::new()).await?;
+            self.merge_outside(outside, markdown::Views::default()).await?;
         }
         if let Some(replaced) = loaded.replaced {
             self.keep_version(replaced, "replaced");
