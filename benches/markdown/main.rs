@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::format_collect,
     reason = "a measuring tool: it ends at the first thing that is not as expected"
 )]
 
@@ -99,9 +100,12 @@ fn round(text: &str) -> Vec<(&'static str, Duration)> {
     ]
 }
 
+/// Makes a text of about so many bytes.
+type Make = fn(usize) -> String;
+
 /// How the time grows with the text: 2 is linear, 4 quadratic.
 fn growth() {
-    let hard: &[(&str, fn(usize) -> String)] = &[
+    let hard: &[(&str, Make)] = &[
         ("quotes in quotes", |n| "> ".repeat(n / 2) + "x"),
         ("lists in lists", |n| "- ".repeat(n / 2) + "x"),
         ("brackets", |n| "[".repeat(n)),
