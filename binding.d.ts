@@ -29,6 +29,8 @@ export declare class RealtimeEngine {
   revokeUser(userId: string, reason: string): number
   /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>
+  /** What a record refers to, by its room, as JSON: a list of `{type, id, label}`. */
+  references(room: string): Promise<string>
   /** Raw updates that rebuild the room from nothing: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Array<Buffer>>
   /** Ends a user's sessions in a room, which stays closed to them for a minute; resolves with how many. */

@@ -263,10 +263,24 @@ export declare class RealtimeServer {
   notifyRoom(room: string, message: string, level?: NoticeLevel): Promise<number>;
   /** An open room's document as Markdown, front matter included. */
   roomMarkdown(room: string): Promise<string>;
+  /**
+   * What a record refers to, by its room (`records:<id>`), in the text's order. The room need not be open; without
+   * such a record it rejects with `ROOM_NOT_FOUND`.
+   */
+  references(room: string): Promise<RecordReference[]>;
   /** Raw yjs updates (v1) that rebuild the room: its snapshot, if any, then its log in order. */
   exportLog(room: string): Promise<Uint8Array[]>;
   /** Names of the open rooms. */
   rooms(): string[];
+}
+
+/** A reference in a record's text. */
+export interface RecordReference {
+  type: 'record' | 'geography' | 'attachment';
+  /** What it points to, by its own id. */
+  id: string;
+  /** What is shown for it. */
+  label: string;
 }
 
 /** The package's version. */

@@ -31,6 +31,7 @@ it('lets in whom the host lets in, and writes back what they wrote', async () =>
   const heading = client.doc.getXmlFragment('default').get(0);
   expect(heading.toString()).toContain('A');
   expect(await server.roomMarkdown('records:a')).toContain('# A');
+  expect(await server.references('records:a')).toEqual([]);
 
   expect(await server.triggerRecordSnapshot('a')).toMatchObject({ snapshotCreated: true });
   expect((await server.exportLog('records:a')).length).toBeGreaterThan(0);

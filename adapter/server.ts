@@ -4,6 +4,7 @@ import type {
   CivicRecordManager,
   HealthStatus,
   NoticeLevel,
+  RecordReference,
   RealtimeServerOptions,
   RoomTypeHandler,
   ServerAddress,
@@ -139,6 +140,12 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   roomMarkdown(room: string): Promise<string> {
     return this.#attempt('roomMarkdown', { roomId: room }, () => this.#engine.roomMarkdown(room));
+  }
+
+  references(room: string): Promise<RecordReference[]> {
+    return this.#attempt('references', { roomId: room }, async () => {
+      return JSON.parse(await this.#engine.references(room)) as RecordReference[];
+    });
   }
 
   kickUser(room: string, userId: string | number, reason = ''): Promise<number> {

@@ -23,10 +23,11 @@ use crate::{
     host::{Hook, Host},
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
+    markdown::Reference,
     net::{
         Shared, exposure,
         handled::{Handlers, NoHandlers},
-        http::ask,
+        http::{self, ask},
         listener,
         pages::Pages,
         recheck,
@@ -218,6 +219,11 @@ impl Engine {
         let gone = || EngineError::RoomNotFound(room.to_owned());
         let handle = self.shared.registry.get(&RoomId::parse(room)?).ok_or_else(gone)?;
         ask(&handle, |reply| RoomCommand::Markdown { reply }).await.ok_or_else(gone)?
+    }
+
+    /// What a record refers to, by its room: other records, places, attachments. The room need not be open.
+    pub async fn references(&self, room: &str) -> Result<Vec<Reference>, EngineError> {
+        http::references(&RoomId::parse(room)?, &self.shared.registry).await
     }
 
     /// Who is in the room; empty if it is not open.

@@ -123,6 +123,15 @@ impl RealtimeEngine {
         self.run(env, |engine| async move { engine.room_markdown(&room).await })
     }
 
+    /// What a record refers to, by its room, as JSON: a list of `{type, id, label}`.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn references<'env>(&self, env: &'env Env, room: String) -> napi::Result<Object<'env>> {
+        self.run(env, |engine| async move {
+            let found = engine.references(&room).await?;
+            serde_json::to_string(&found).map_err(|error| EngineError::Internal(error.to_string()))
+        })
+    }
+
     /// Raw updates that rebuild the room from nothing: its snapshot, if any, then its log in order.
     #[napi(catch_unwind, ts_return_type = "Promise<Array<Buffer>>")]
     pub fn export_log<'env>(&self, env: &'env Env, room: String) -> napi::Result<Object<'env>> {

@@ -24,6 +24,7 @@ mod loss;
 mod merge;
 mod node;
 mod parse;
+mod references;
 mod schema;
 mod serialize;
 
@@ -36,6 +37,7 @@ pub use loss::{Loss, losses};
 pub use merge::{Conflict, MergeReport, Past, Views, merge_late, merge_outside, merge_unrelated};
 pub use node::{Attrs, Child, Mark, Name, Node, Text};
 pub use parse::{parse, parse_with_losses};
+pub use references::{Reference, references};
 pub use schema::{is_inline, is_textblock, knows_mark, mark_rank};
 pub use serialize::serialize;
 

@@ -27,8 +27,9 @@ use crate::{
     host::{HostError, Identity},
     ids::{RoomId, RoomIdError},
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
+    markdown::Reference,
     net::{Shared, head::Head, stream::Stream},
-    room::{RECORDS, RoomCommand},
+    room::{RECORDS, RoomCommand, export, registry::Registry},
     store::StoreStatus,
     telemetry::{correlation::CorrelationId, metrics::Gauges, performance},
 };
@@ -203,11 +204,11 @@ async fn api(
     }
 }
 
-/// `records/<id>`, `records/<id>/markdown`, `records/<id>/presence`; the id may be percent-encoded as one
+/// `records/<id>`, and behind it `/markdown`, `/references` or `/presence`; the id may be percent-encoded as one
 /// segment or stand as several.
 async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answer, EngineError> {
     let (id, part) = match rest.rsplit_once('/') {
-        Some((id, part @ ("markdown" | "presence"))) => (id, part),
+        Some((id, part @ ("markdown" | "references" | "presence"))) => (id, part),
         _ => (rest, ""),
     };
     let room = record_room(id)?;
@@ -218,6 +219,10 @@ async fn record(rest: &str, identity: &Identity, shared: &Shared) -> Result<Answ
             "text/markdown; charset=utf-8",
             markdown(&room, shared).await?,
         )),
+        "references" => {
+            let found = references(&room, &shared.registry).await?;
+            Ok(json(StatusCode::OK, &serde_json::json!({ "references": found })))
+        }
         "presence" => {
             let participants = match shared.registry.get(&room) {
                 Some(handle) => ask(&handle, |reply| RoomCommand::Participants { reply })
@@ -249,6 +254,20 @@ async fn markdown(room: &RoomId, shared: &Shared) -> Result<String, EngineError>
     }
     let record = shared.host.load_record(room).await?;
     record.map(|record| record.text).ok_or_else(|| EngineError::RoomNotFound(room.to_string()))
+}
+
+/// What a record refers to, as its room has it if that is open.
+pub(crate) async fn references(
+    room: &RoomId,
+    registry: &Registry,
+) -> Result<Vec<Reference>, EngineError> {
+    if let Some(handle) = registry.get(room)
+        && let Some(found) = ask(&handle, |reply| RoomCommand::References { reply }).await
+    {
+        return Ok(found);
+    }
+    let found = export::references(registry.context(), room).await?;
+    found.ok_or_else(|| EngineError::RoomNotFound(room.to_string()))
 }
 
 /// Asks a room; `None` if it went away.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     error::EngineError,
     ids::RoomId,
-    markdown,
+    markdown::{self, Reference},
     room::{
         RoomContext,
         document::{Document, DocumentError},
@@ -22,6 +22,22 @@ pub struct Export {
     pub markdown: Option<String>,
     /// Row of the log up to which it goes.
     pub version: u64,
+}
+
+/// What a record refers to whose room is not open, and maybe never was; `None` if there is no such record.
+pub async fn references(
+    context: &RoomContext,
+    room: &RoomId,
+) -> Result<Option<Vec<Reference>>, EngineError> {
+    let text = match stored(context, room).await? {
+        Some(Export { markdown, .. }) => markdown,
+        None => context.host.load_record(room).await?.map(|record| record.text),
+    };
+    let Some(text) = text else { return Ok(None) };
+    let body = context.split(&text).1.to_owned();
+    let read = move || markdown::references(&markdown::parse(&body));
+    let found = context.compute.run(read).await;
+    found.map(Some).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// A room as the store has it, without opening it; `None` if the store never saw it.

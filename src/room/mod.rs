@@ -38,7 +38,7 @@ use crate::{
     error::{CloseReason, EngineError},
     host::{CopyInfo, Grant, Host, HostError, Identity, RecordText, SaveOutcome},
     ids::{ClientAddress, SessionId},
-    markdown,
+    markdown::{self, Reference},
     protocol::{
         guard::Admitted,
         json::{ClientPresence, Moderation},
@@ -232,6 +232,11 @@ pub enum RoomCommand {
     Markdown {
         /// The answer.
         reply: oneshot::Sender<Result<String, EngineError>>,
+    },
+    /// What the document refers to.
+    References {
+        /// The answer.
+        reply: oneshot::Sender<Vec<Reference>>,
     },
     /// The whole content.
     Export {

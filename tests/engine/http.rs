@@ -7,6 +7,9 @@ use std::{
     time::Duration,
 };
 
+use civicpress_realtime::protocol::sync;
+use yrs::{Transact, WriteTxn, XmlFragment};
+
 use crate::support::{Client, FakeHost, Server, eventually, server::config};
 
 pub fn get(server: &Server, path: &str, headers: &str) -> (u16, String) {
@@ -77,6 +80,49 @@ fn records_are_listed_and_shown_to_who_may_see_them() {
     let _vi = Client::join(&server.url("records/minutes/2026-03"), "viewer:vi");
     let present = json(&server, "/api/v1/records/minutes%2F2026-03/presence", "viewer:vi").1;
     assert_eq!(present["participants"][0]["name"], "vi");
+}
+
+#[test]
+fn what_a_record_refers_to_is_listed_whether_it_is_open_or_not() {
+    let reference =
+        |kind: &str, id: &str| format!("<!--civic-ref type=\"{kind}\" id=\"{id}\" label=\"L\"-->");
+    let text = format!(
+        "---\ntitle: T\n---\n\nSee {} and {}.\n\n* Plan {}\n",
+        reference("record", "by-law-4"),
+        reference("geography", "lot-7"),
+        reference("attachment", "plan.pdf"),
+    );
+    let mut config = config();
+    config.rooms.grace_period_ms = 0;
+    let server = Server::with(config, FakeHost::with_record("a", &text));
+    let listed = || {
+        let (status, answer) = json(&server, "/api/v1/records/a/references", "viewer:vi");
+        assert_eq!(status, 200);
+        let list = answer["references"].as_array().unwrap().clone();
+        list.into_iter()
+            .map(|found| format!("{} {}", found["type"], found["id"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    let expected = ["record by-law-4", "geography lot-7", "attachment plan.pdf"];
+    assert_eq!(listed(), expected, "never opened: the source's");
+    let mut ada = Client::join(&server.url("records/a"), "editor:ada");
+    {
+        let mut txn = ada.doc.transact_mut();
+        let root = txn.get_or_insert_xml_fragment("default");
+        root.remove(&mut txn, 1);
+        let update = txn.encode_update_v1();
+        drop(txn);
+        ada.send(sync::update(&update));
+    }
+    eventually("open: the room's", || listed() == expected[..2]);
+    drop(ada);
+    eventually("closed", || server.engine().rooms().is_empty());
+    assert_eq!(listed(), expected[..2], "closed: the stored room's");
+    assert_eq!(json(&server, "/api/v1/records/missing/references", "viewer:vi").0, 403);
+    let found = server.block_on(server.engine().references("records:a")).unwrap();
+    assert_eq!((found[1].kind.as_str(), found[1].label.as_str()), ("geography", "L"));
+    let missing = server.block_on(server.engine().references("records:missing"));
+    assert_eq!(missing.unwrap_err().code(), "ROOM_NOT_FOUND");
 }
 
 #[test]

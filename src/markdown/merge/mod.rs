@@ -11,6 +11,8 @@ mod edit;
 mod past;
 mod unrelated;
 
+use std::ops::Range;
+
 use yrs::{TransactionMut, XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut};
 
 use super::fragment::{any, insert_children, read_fragment};
@@ -213,20 +215,24 @@ impl<'a> Plan<'a> {
 /// Live blocks that the base does not have, for recognising a change that both sides made.
 struct Fresh {
     places: Vec<bool>,
+    /// How many there still are.
+    count: usize,
 }
 
 impl Fresh {
     /// Takes a new live block of this text that stands at or directly after a child's index.
     fn take_near(&mut self, live: &[Live], index: usize, key: &str) -> bool {
-        let after = live.iter().enumerate().skip_while(|(_, block)| block.index < index);
-        let near: Vec<usize> =
-            after.map(|(place, _)| place).take_while(|place| self.has(*place)).collect();
+        let first = live.partition_point(|block| block.index < index);
+        let near: Vec<usize> = (first..live.len()).take_while(|place| self.has(*place)).collect();
         let found =
             near.into_iter().find(|place| live.get(*place).is_some_and(|live| live.key == key));
         self.take(found)
     }
 
     fn take_any(&mut self, live: &[Live], key: &str) -> bool {
+        if self.count == 0 {
+            return false;
+        }
         let found = (0..live.len())
             .find(|place| self.has(*place) && live.get(*place).is_some_and(|live| live.key == key));
         self.take(found)
@@ -238,14 +244,14 @@ impl Fresh {
 
     fn take(&mut self, place: Option<usize>) -> bool {
         let Some(slot) = place.and_then(|place| self.places.get_mut(place)) else { return false };
-        *slot = false;
+        self.count -= usize::from(std::mem::take(slot));
         true
     }
 }
 
 fn compare_live(base: &[Block<'_>], live: &[Live]) -> (Vec<Fate>, Fresh) {
     let mut fates = vec![Fate::Gone; base.len()];
-    let mut fresh = Fresh { places: vec![true; live.len()] };
+    let mut fresh = Fresh { places: vec![true; live.len()], count: live.len() };
     for step in align::align(base, live) {
         let (Some(old), Some(new)) = (step.old_place(), step.new_place()) else { continue };
         let (Some(block), Some(block_live)) = (base.get(old), live.get(new)) else { continue };
@@ -274,7 +280,8 @@ fn mergeable(old: &Block<'_>, new: &Block<'_>, live: &Live) -> bool {
     schema::is_container(name) && old.node.name == *name && live.name() == name
 }
 
-/// Applies a plan from the last child to the first, so that the indexes stay true.
+/// Applies a plan from the last child to the first, so that the indexes stay true. Neighbours that go are
+/// removed at once, and what takes their place is inserted at once: each call walks all children before it.
 fn apply<P: XmlFragment>(
     txn: &mut TransactionMut<'_>,
     parent: &P,
@@ -284,36 +291,59 @@ fn apply<P: XmlFragment>(
     report: &mut MergeReport,
 ) {
     let mut actions = plan.actions;
+    // Of the run under way: what comes in its place, from the last to the first, and where it ends.
+    let mut nodes: Vec<&Node> = Vec::new();
+    let mut end = children.len();
     for (index, inserts) in plan.inserts.into_iter().enumerate().rev() {
-        let position = u32::try_from(index).unwrap_or(u32::MAX);
-        if !inserts.is_empty() {
-            let nodes: Vec<Child> = inserts.into_iter().cloned().map(Child::Node).collect();
-            insert_children(txn, parent, position, &nodes);
-            report.changed = true;
+        nodes.extend(inserts.into_iter().rev());
+        let action = index.checked_sub(1).map(|before| {
+            (before, children.get(before), actions.get_mut(before).and_then(Option::take))
+        });
+        match action {
+            Some((_, _, Some(Action::Remove))) => continue,
+            Some((_, _, Some(Action::Replace(node)))) => {
+                nodes.push(node);
+                continue;
+            }
+            Some((_, child, Some(Action::Edit(node))))
+                if !matches!(child, Some(XmlOut::Element(_))) =>
+            {
+                nodes.push(node);
+                continue;
+            }
+            _ => {}
         }
-        let Some(before) = index.checked_sub(1) else { continue };
-        let Some(action) = actions.get_mut(before).and_then(Option::take) else { continue };
-        let position = position - 1;
-        match (action, children.get(before)) {
-            (Action::Edit(node), Some(XmlOut::Element(element))) => {
+        report.changed |= replace_run(txn, parent, index..end, &mut nodes);
+        let Some((before, child, action)) = action else { break };
+        end = before;
+        match (action, child) {
+            (Some(Action::Edit(node)), Some(XmlOut::Element(element))) => {
                 edit::edit_element(txn, element, node);
                 report.changed = true;
             }
-            (Action::Merge(old, new), Some(XmlOut::Element(element))) => {
+            (Some(Action::Merge(old, new)), Some(XmlOut::Element(element))) => {
                 merge_container(txn, element, old, new, known, report);
             }
-            (Action::Remove, _) => {
-                parent.remove(txn, position);
-                report.changed = true;
-            }
-            (Action::Replace(node) | Action::Edit(node), _) => {
-                parent.remove(txn, position);
-                insert_children(txn, parent, position, &[Child::Node(node.clone())]);
-                report.changed = true;
-            }
-            (Action::Merge(..), _) => {}
+            _ => {}
         }
     }
+}
+
+/// Puts nodes, given from the last to the first, in the place of neighbouring children; whether it did anything.
+fn replace_run<P: XmlFragment>(
+    txn: &mut TransactionMut<'_>,
+    parent: &P,
+    run: Range<usize>,
+    nodes: &mut Vec<&Node>,
+) -> bool {
+    let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    if !run.is_empty() {
+        parent.remove_range(txn, place(run.start), place(run.len()));
+    }
+    let changes = !run.is_empty() || !nodes.is_empty();
+    let nodes: Vec<Child> = nodes.drain(..).rev().cloned().map(Child::Node).collect();
+    insert_children(txn, parent, place(run.start), &nodes);
+    changes
 }
 
 fn merge_container(

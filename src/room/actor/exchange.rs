@@ -2,14 +2,14 @@
 
 use tokio::sync::oneshot;
 
-use super::{Actor, Ended};
+use super::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX};
 use crate::{
     engine::SnapshotReport,
     error::EngineError,
     host::RecordText,
-    markdown,
+    markdown::{self, Reference},
     room::{
-        document::DocumentError,
+        document::{Document, DocumentError},
         export::{self, Export},
         lossy,
     },
@@ -27,6 +27,14 @@ impl Actor {
         let front = self.write_back.base.as_ref().map(|base| self.context.split(&base.text).0);
         let markdown = body.map(|body| markdown::join(front.unwrap_or_default(), &body));
         Ok(Export { state, markdown, version: self.last_seq })
+    }
+
+    pub(super) async fn references(&mut self) -> Result<Vec<Reference>, Ended> {
+        let heavy = self.state_bytes > INLINE_DOCUMENT_BYTES_MAX;
+        let read = |document: &mut Document| {
+            document.content().map(|content| markdown::references(&content))
+        };
+        self.on_document(heavy, read).await?.map_err(|_| self.fail(None))
     }
 
     /// Why a text is not taken: it would lose something, or the room is closed for what its source holds.

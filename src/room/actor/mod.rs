@@ -324,6 +324,7 @@ impl Actor {
                     reply.send(text.map_err(|_| EngineError::RoomNotFound(self.room.to_string()))),
                 );
             }
+            RoomCommand::References { reply } => drop(reply.send(self.references().await?)),
             RoomCommand::Export { reply } => drop(reply.send(Ok(self.export().await?))),
             RoomCommand::TakeText { text, base, reply } => {
                 self.take_text(text, base, reply).await?;
