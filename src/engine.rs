@@ -20,6 +20,7 @@ use crate::{
     compute::Compute,
     config::Config,
     error::EngineError,
+    events::Hub,
     host::{Hook, Host},
     ids::RoomId,
     limits::SHUTDOWN_PHASE,
@@ -258,6 +259,11 @@ impl Engine {
         self.shared.registry.names()
     }
 
+    /// Rooms of events.
+    pub fn events(&self) -> &Arc<Hub> {
+        &self.shared.events
+    }
+
     /// Counters of this engine.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
@@ -272,7 +278,10 @@ impl Engine {
         self.accepting.send_replace(false);
         drop(running.watching);
         phase("stop accepting", running.accept).await;
-        phase("finalize rooms", self.shared.registry.shutdown()).await;
+        phase("finalize rooms", async {
+            tokio::join!(self.shared.registry.shutdown(), self.shared.events.flush())
+        })
+        .await;
         self.stopped.send_replace(true);
         phase("close connections", async {
             while self.shared.open_connections() > 0 {

@@ -202,6 +202,25 @@ pub trait Host: Send + Sync + 'static {
         room: &'a RoomId,
     ) -> BoxFuture<'a, Result<Grant, HostError>>;
 
+    /// Whether somebody (`None` = nobody is known) may `join` a room of events, `emit` in it or know its
+    /// `presence`, where the rules leave that to the host. Without an answer of its own: who may view the
+    /// record of that name may hear, who may edit it may speak.
+    fn authorize_event<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        room: &'a str,
+        action: &'static str,
+    ) -> BoxFuture<'a, Result<bool, HostError>> {
+        Box::pin(async move {
+            let (Some(who), Ok(room)) = (who, RoomId::parse(room)) else { return Ok(false) };
+            match self.authorize(who, &room).await {
+                Ok(grant) => Ok(grant.can_edit || action != "emit"),
+                Err(HostError::Denied) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     /// The record's present text; `None` if it does not exist.
     fn load_record<'a>(
         &'a self,

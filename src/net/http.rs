@@ -27,7 +27,7 @@ use crate::{
     host::{HostError, Identity},
     ids::{RoomId, RoomIdError},
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
-    net::{Shared, head::Head, stream::Stream},
+    net::{Shared, events, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand},
     store::StoreStatus,
     telemetry::{correlation::CorrelationId, metrics::Gauges, performance},
@@ -90,7 +90,8 @@ async fn read(request: &Request<Incoming>, path: &str, peer: IpAddr, shared: &Sh
             api(request, path, shared).await.unwrap_or_else(|wrong| failure(&wrong))
         }
         _ if path == shared.config.path
-            || path.starts_with(&format!("{}/", shared.config.path)) =>
+            || path.starts_with(&format!("{}/", shared.config.path))
+            || events::is_path(path, &shared.config) =>
         {
             let mut answer =
                 error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
@@ -140,6 +141,7 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         resident_bytes: performance::resident_bytes().unwrap_or_default(),
         connections_max: shared.config.limits.max_connections,
         rooms: shared.registry.len(),
+        event_rooms: shared.events.rooms_open(),
         queued_bytes: shared.registry.context().queued.bytes(),
         rooms_max: shared.config.rooms.max_rooms,
         store_queued: store.queued,

@@ -19,6 +19,10 @@ mod copies;
 mod correlation;
 mod documents;
 mod drafts;
+mod events;
+#[cfg(target_os = "linux")]
+mod events_load;
+mod events_rights;
 #[cfg(target_os = "linux")]
 mod flow;
 mod front_door;
