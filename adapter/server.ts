@@ -17,6 +17,7 @@ import { RecordRoomHandler } from './civicpress/record-room-handler.js';
 import type { SnapshotManager } from './civicpress/snapshots.js';
 import { ownEmbedding, type Embedding } from './embedding.js';
 import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
+import { Events } from './events.js';
 import { emitHook, hostCallbacks } from './host.js';
 import { logCallback, logFields } from './logging.js';
 import { Rooms } from './rooms/index.js';
@@ -30,6 +31,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   /** Live; what device rooms of CivicPress read. */
   readonly connections: Map<string, Public.ClientSocket>;
   readonly clientToDevice: Map<string, Public.DeviceIdentity>;
+  readonly events: Events;
 
   /** One function for life: hosts take handlers off by identity. */
   readonly #revoked = (data: unknown): void => {
@@ -43,6 +45,7 @@ export class RealtimeServer implements Public.RealtimeServer {
     const { RealtimeEngine } = addon();
     this.#engine = new RealtimeEngine(pagesDir === undefined ? {} : { pagesDir });
     this.#rooms = new Rooms({ server: this, engine: this.#engine, logger: this.#embedding.logger });
+    this.events = new Events(this.#engine, this.#embedding.logger);
     this.connections = this.#rooms.connections;
     this.clientToDevice = this.#rooms.clientToDevice;
   }
@@ -63,11 +66,13 @@ export class RealtimeServer implements Public.RealtimeServer {
     // Taken off first: initialize() may be called again while it runs.
     host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
     if (address.port !== null) host?.registerHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    if (address.port !== null) this.events.follow(host);
     return address;
   }
 
   async shutdown(): Promise<void> {
     this.#embedding.host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    this.events.unfollow(this.#embedding.host);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
     await this.#rooms.stopped();
     this.#embedding.close?.();

@@ -60,6 +60,10 @@ pub const EVENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const EVENT_OVERHEAD_BYTES: usize = 160;
 /// How long a client whose token has expired may stay to bring a new one.
 pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);
+/// Largest event of the server, in bytes.
+pub const EVENT_HOST_BYTES_MAX: usize = 1024 * 1024;
+/// Documents of one change that are told one by one; of more only the ids are.
+pub const EVENT_BULK_MAX: usize = 100;
 /// A room with more members tells nobody who comes and goes.
 pub const EVENT_PRESENCE_MAX: usize = 1000;
 

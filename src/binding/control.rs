@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     binding::{
+        events::{EventWatch, SharedWatch},
         js_host::{self, Callbacks, JsHost},
         log_pump::LogPump,
         options::{ConfigSources, EngineOptions, RoomLimits, ServerAddress},
@@ -104,6 +105,8 @@ pub struct Control {
     gone: watch::Sender<bool>,
     /// The room types JavaScript handles at present.
     pub room_types: HandledTypes,
+    /// What JavaScript wants to know of rooms of events.
+    pub event_watch: SharedWatch,
 }
 
 impl Control {
@@ -118,6 +121,7 @@ impl Control {
             config: Mutex::new(Config::default()),
             gone: watch::Sender::new(false),
             room_types: HandledTypes::default(),
+            event_watch: SharedWatch::default(),
         })
     }
 
@@ -246,6 +250,7 @@ impl Control {
         match self.launch(sources, callbacks, rooms, log, keep_alive) {
             Ok(Some(started)) => {
                 let address = address_of(&started.engine);
+                started.engine.events().observe(Arc::<EventWatch>::clone(&self.event_watch));
                 *self.running.lock() = Some(Running {
                     engine: Arc::clone(&started.engine),
                     handle: started.runtime.handle().clone(),

@@ -8,7 +8,7 @@ use super::{
     Records, Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
 };
 
-use crate::events::Rules;
+use crate::events::{Rules, redact::Redactions};
 
 impl Config {
     /// The database file that `store.url` names, else `<system data>/realtime/realtime.db`.
@@ -92,6 +92,9 @@ impl Default for Config {
                 rooms_max: 100_000,
                 history_size: 100,
                 rules: Rules::default(),
+                legacy_collection_broadcast: false,
+                redactions: Redactions::default(),
+                record_changes: true,
             },
             message_ttl: 3600,
             log_level: LogLevel::Info,

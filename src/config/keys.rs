@@ -7,6 +7,7 @@ use super::{
     rules::{Kind, SECRET_BYTES_MIN},
     value::Typed,
 };
+use crate::events::redact::Redactions;
 
 /// How far this version honours a key.
 #[derive(Clone, Copy)]
@@ -224,7 +225,9 @@ static TABLE: &[Key] = keys! {
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
     "host_api.timeout_ms": milliseconds(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
-    "events.legacy_collection_broadcast": Bool, "false" => Later, "collection changes reach sockets that never joined";
+    "events.legacy_collection_broadcast": Bool, "false" => Built(|c, v| c.events.legacy_collection_broadcast = v.bool()), "changes of collections reach all connections, joined or not, as go-deployd's clients expect; whoever connects hears them";
+    "events.redacted_fields": List(Rule::Any), "" => Built(|c, v| c.events.redactions = Redactions::new(&v.list())), "fields of documents that nobody hears, as field or collection.field; passwords and tokens never are";
+    "events.record_changes": Bool, "true" => Built(|c, v| c.events.record_changes = v.bool()), "changes of records are changes of the collection records";
     "events.path": Text(Rule::UrlPath), "/socket.io" => Built(|c, v| v.str().trim_end_matches('/').clone_into(&mut c.events.path)), "path of connections for events, with and without a slash at its end; <path>/events is always one";
     "events.message_bytes_max": bytes(64, 1 << 24), "65536" => Built(|c, v| c.events.message_bytes_max = v.usize()), "largest message of a client of events, in bytes";
     "events.rooms_max": COUNT, "100000" => Built(|c, v| c.events.rooms_max = v.usize()), "event rooms in all";

@@ -17,7 +17,7 @@ pub mod value;
 
 use std::path::PathBuf;
 
-use crate::events::Rules;
+use crate::events::{Rules, redact::Redactions};
 
 pub use self::{
     check::validate_auth,
@@ -256,6 +256,12 @@ pub struct Events {
     pub history_size: usize,
     /// Who may do what in which room.
     pub rules: Rules,
+    /// Whether changes of collections reach connections that never joined.
+    pub legacy_collection_broadcast: bool,
+    /// Fields nobody hears.
+    pub redactions: Redactions,
+    /// Whether changes of records are changes of the collection `records`.
+    pub record_changes: bool,
 }
 
 /// `performance.*`

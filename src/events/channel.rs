@@ -1,6 +1,9 @@
 //! One room: its members, its numbers, and what was said lately.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -25,6 +28,8 @@ pub struct ClientInfo {
     pub address: ClientAddress,
     /// When it came, in Unix milliseconds.
     pub connected_at_ms: u64,
+    /// Rooms it is in.
+    pub rooms: Mutex<HashSet<Arc<str>>>,
     user: Mutex<Option<User>>,
 }
 
@@ -37,7 +42,8 @@ struct User {
 impl ClientInfo {
     /// A connection of nobody.
     pub fn new(session: SessionId, address: ClientAddress, connected_at_ms: u64) -> Arc<Self> {
-        Arc::new(Self { session, address, connected_at_ms, user: Mutex::default() })
+        let (rooms, user) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { session, address, connected_at_ms, rooms, user })
     }
 
     /// Notes whose it is by now: id and name.
@@ -163,9 +169,9 @@ impl Channel {
         }
     }
 
-    /// Lets somebody go; whether it was here.
-    pub(super) fn leave(&mut self, session: SessionId) -> bool {
-        let Some(place) = self.places.remove(&session) else { return false };
+    /// Lets somebody go who was here.
+    pub(super) fn leave(&mut self, session: SessionId) -> Option<Arc<ClientInfo>> {
+        let place = self.places.remove(&session)?;
         let member = self.members.swap_remove(place);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.info.session, place);
@@ -176,7 +182,7 @@ impl Channel {
             (self.members, self.places) = (Vec::new(), HashMap::new());
         }
         self.announce(Change::Leave, &member.info);
-        true
+        Some(member.info)
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -199,7 +205,7 @@ impl Channel {
         let emission = Emission {
             event: &said.event,
             data: said.data.as_deref(),
-            room: named.then_some(&*self.name),
+            room: said.shown.as_deref().or(named.then_some(&*self.name)),
             at_ms: said.at_ms,
         };
         events::emission(&emission, (reader == Reader::Extended).then_some(&extras))

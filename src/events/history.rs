@@ -19,6 +19,8 @@ pub struct Said {
     pub at_ms: u64,
     /// Says it a second time, if it was said before by the same.
     pub key: Option<Box<str>>,
+    /// The room it is shown as said to, if that is another than where it is said.
+    pub shown: Option<Arc<str>>,
 }
 
 impl Said {
@@ -120,7 +122,7 @@ mod tests {
 
     fn said(at_ms: u64, key: Option<&str>) -> Arc<Said> {
         let key = key.map(Into::into);
-        Arc::new(Said { event: "e".into(), data: None, from: None, at_ms, key })
+        Arc::new(Said { event: "e".into(), data: None, from: None, at_ms, key, shown: None })
     }
 
     fn numbers(history: &History, offset: u64, last: u64) -> (bool, Vec<u64>) {

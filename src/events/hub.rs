@@ -8,11 +8,13 @@ use std::{
     },
 };
 
+use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{
     channel::{Entry, Member},
     lane::{Command, Emit, JoinRefused, Lane, Occupied, Room},
+    speaker::{FactKind, Observer, Observing},
 };
 use crate::{
     config::Config,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// What rooms of events need of their engine.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EventsContext {
     /// Configuration.
     pub config: Arc<Config>,
@@ -33,15 +35,35 @@ pub struct EventsContext {
     /// Bytes that wait for clients.
     pub queued: Arc<Queued>,
     pub(super) places: RoomPlaces,
+    /// Who wants to know what happens.
+    pub(super) observing: Observing,
     /// Random for each engine, so that its histories are no other one's.
     node: u64,
+}
+
+impl std::fmt::Debug for EventsContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventsContext").finish_non_exhaustive()
+    }
 }
 
 impl EventsContext {
     /// What the rooms of one engine share.
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, queued: Arc<Queued>) -> Self {
         let places = RoomPlaces { taken: Arc::default(), max: config.events.rooms_max };
-        Self { config, metrics, queued, places, node: RandomState::new().hash_one(()) }
+        let node = RandomState::new().hash_one(());
+        Self { config, metrics, queued, places, observing: Observing::default(), node }
+    }
+
+    /// Tells a fact to whoever wants to know, made only then.
+    pub(super) fn observe(&self, kind: FactKind, fact: impl FnOnce() -> String) {
+        let observing = self.observing.read();
+        let Some(observer) = observing.as_ref().filter(|observer| observer.wants(kind)) else {
+            return;
+        };
+        if !observer.note(kind, fact()) {
+            self.metrics.facts_dropped.inc();
+        }
     }
 
     /// The name of a history that begins.
@@ -84,7 +106,7 @@ impl Drop for Place {
 pub struct Hub {
     lanes: Vec<mpsc::Sender<Command>>,
     bytes: Arc<Semaphore>,
-    places: RoomPlaces,
+    pub(super) context: EventsContext,
 }
 
 /// The room that everybody is in.
@@ -101,13 +123,23 @@ impl Hub {
         Arc::new(Self {
             lanes: lanes.collect(),
             bytes: Arc::new(Semaphore::new(EVENT_COMMANDS_BYTES_MAX)),
-            places: context.places.clone(),
+            context: context.clone(),
         })
+    }
+
+    /// Has `observer` told what happens from now on.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        *self.context.observing.write() = Some(observer);
+    }
+
+    /// Whether changes of the host's records are to be told.
+    pub fn tells_of_records(&self) -> bool {
+        self.context.config.events.record_changes
     }
 
     /// Rooms there are.
     pub fn rooms_open(&self) -> usize {
-        self.places.taken.load(Ordering::Acquire)
+        self.context.places.taken.load(Ordering::Acquire)
     }
 
     /// Lets somebody into a room. What it missed and the answer to `ack` are in its outbox when this returns.
@@ -234,6 +266,38 @@ impl Hub {
     fn lane(&self, room: &str) -> Option<&mpsc::Sender<Command>> {
         self.lanes.get(lane_of(room))
     }
+}
+
+/// A connection, for the host and operators.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    client_id: String,
+    user_id: Option<String>,
+    name: Option<String>,
+    address: String,
+    connected_at: u64,
+    rooms: Vec<String>,
+    queued: usize,
+}
+
+/// What is known of connections, of `count_max` at most.
+pub fn connections(members: &[Member], count_max: usize) -> Vec<Connection> {
+    let known = members.iter().take(count_max).map(|member| {
+        let Person { client_id, user_id, name } = member.info.person();
+        let mut rooms: Vec<_> = member.info.rooms.lock().iter().map(ToString::to_string).collect();
+        rooms.sort_unstable();
+        Connection {
+            client_id,
+            user_id,
+            name,
+            address: member.info.address.to_string(),
+            connected_at: member.info.connected_at_ms,
+            rooms,
+            queued: member.outbox.events(),
+        }
+    });
+    known.collect()
 }
 
 /// FNV-1a: the names are bounded, and whoever makes many fall together makes them wait for each other.

@@ -8,9 +8,10 @@ use tokio::{
 };
 
 use super::{
-    channel::{Channel, Entry, Member, Reader},
+    channel::{Channel, ClientInfo, Entry, Member, Reader},
     history::Said,
     hub::{EventsContext, Place},
+    speaker::FactKind,
 };
 use crate::{
     ids::SessionId,
@@ -187,18 +188,23 @@ impl Lane {
     fn join(&mut self, room: &Room, entry: Entry) -> Result<(), JoinRefused> {
         let channel = self.open(room).ok_or(JoinRefused)?;
         let before = channel.members().len();
+        let info = Arc::clone(&entry.member.info);
         channel.join(entry, unix_ms());
         let came = channel.members().len() - before;
-        if !room.is_empty() {
-            self.context.metrics.event_members.add(came as u64);
+        if !room.is_empty() && came > 0 {
+            self.context.metrics.event_members.add(1);
+            self.context.observe(FactKind::Join, || fact(room, &info));
         }
         Ok(())
     }
 
     fn leave(&mut self, room: &Room, session: SessionId) {
         let Some((channel, _)) = self.channels.get_mut(room) else { return };
-        if channel.leave(session) && !room.is_empty() {
+        if let Some(info) = channel.leave(session)
+            && !room.is_empty()
+        {
             self.context.metrics.event_members.sub(1);
+            self.context.observe(FactKind::Leave, || fact(room, &info));
         }
         if channel.members().is_empty() && channel.history.is_empty() {
             self.channels.remove(room);
@@ -249,13 +255,18 @@ impl Lane {
         channel.offset += 1;
         let offset = channel.offset;
         let said = Arc::new(said);
-        let before = channel.history.bytes();
         let keeps = if channel.latest { keeps.min(1) } else { keeps };
+        let before = channel.history.bytes();
         channel.history.push(offset, Arc::clone(&said), keeps);
         let after = channel.history.bytes();
-        let Some((channel, _)) = self.channels.get(room) else { return Some(offset) };
-        self.gathered.add(channel, offset, &said, &self.context);
         self.history_bytes = self.history_bytes + after - before;
+        if let Some((channel, _)) = self.channels.get(room) {
+            if said.from.is_some() {
+                let text = || channel.text(offset, &said, Reader::Extended);
+                self.context.observe(FactKind::Message, text);
+            }
+            self.gathered.add(channel, offset, &said, &self.context);
+        }
         if self.history_bytes > EVENT_HISTORY_BYTES_MAX / EVENT_LANES {
             self.shrink();
         }
@@ -333,6 +344,11 @@ impl Lane {
         self.history_bytes =
             self.channels.values().map(|(channel, _)| channel.history.bytes()).sum();
     }
+}
+
+/// Who came or went, for the host.
+fn fact(room: &str, info: &ClientInfo) -> String {
+    serde_json::json!({ "room": room, "person": info.person() }).to_string()
 }
 
 impl Gathered {

@@ -9,7 +9,10 @@ pub mod channel;
 mod history;
 pub mod hub;
 mod lane;
+pub mod records;
+pub mod redact;
 pub mod rules;
+pub mod speaker;
 
 pub use self::{
     channel::{ClientInfo, Member, Reader},

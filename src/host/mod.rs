@@ -188,6 +188,21 @@ pub trait HostCopies: Send + Sync {
     fn expire(&self, before_ms: u64, in_use: Vec<RoomId>) -> BoxFuture<'_, Result<u64, HostError>>;
 }
 
+/// The answer of a host that has none of its own for rooms of events.
+pub(crate) async fn by_record<H: Host + ?Sized>(
+    host: &H,
+    who: Option<&Identity>,
+    room: &str,
+    action: &str,
+) -> Result<bool, HostError> {
+    let (Some(who), Ok(room)) = (who, RoomId::parse(room)) else { return Ok(false) };
+    match host.authorize(who, &room).await {
+        Ok(grant) => Ok(grant.can_edit || action != "emit"),
+        Err(HostError::Denied) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whoever owns users, permissions, records, hooks. Calls may take as long as the host's time-out; none
 /// stands on the path of an update. Implementations never panic on the host's answers.
 pub trait Host: Send + Sync + 'static {
@@ -211,14 +226,7 @@ pub trait Host: Send + Sync + 'static {
         room: &'a str,
         action: &'static str,
     ) -> BoxFuture<'a, Result<bool, HostError>> {
-        Box::pin(async move {
-            let (Some(who), Ok(room)) = (who, RoomId::parse(room)) else { return Ok(false) };
-            match self.authorize(who, &room).await {
-                Ok(grant) => Ok(grant.can_edit || action != "emit"),
-                Err(HostError::Denied) => Ok(false),
-                Err(error) => Err(error),
-            }
-        })
+        Box::pin(by_record(self, who, room, action))
     }
 
     /// The record's present text; `None` if it does not exist.
@@ -249,6 +257,15 @@ pub trait Host: Send + Sync + 'static {
         &'a self,
         identity: &'a Identity,
     ) -> BoxFuture<'a, Result<Vec<RecordSummary>, HostError>>;
+
+    /// One line of that list; `None` = there is no such record. Only hosts that [`Host::watch`] are asked.
+    fn record_summary<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<RecordSummary>, HostError>> {
+        let unknown = HostError::Failed(format!("{room} has no summary"));
+        Box::pin(async move { Err(unknown) })
+    }
 
     /// How it goes. Hosts that are always there say nothing.
     fn status(&self) -> HostStatus {

@@ -204,6 +204,8 @@ pub struct Metrics {
     pub event_refusals: Labelled,
     /// Events of the host that were not said because too much waited.
     pub events_dropped: Counter,
+    /// Facts about rooms of events that the host was too slow to take.
+    pub facts_dropped: Counter,
 }
 
 /// Values read at the moment of the scrape.
@@ -384,6 +386,7 @@ impl Metrics {
             ("event_encodes_total", "Events encoded.", &self.event_encodes),
             ("event_deliveries_total", "Events queued towards clients.", &self.event_deliveries),
             ("events_dropped_total", "Events of the host not said.", &self.events_dropped),
+            ("facts_dropped_total", "Facts the host was too slow for.", &self.facts_dropped),
         ] {
             text.value(name, "counter", help, counter.get());
         }

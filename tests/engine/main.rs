@@ -20,6 +20,7 @@ mod correlation;
 mod documents;
 mod drafts;
 mod events;
+mod events_delivery;
 #[cfg(target_os = "linux")]
 mod events_load;
 mod events_rights;

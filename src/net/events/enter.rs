@@ -1,6 +1,6 @@
 //! From a request to a session, and whose the session is.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -80,7 +80,6 @@ impl EventsRequest {
             reader,
             admission,
             known: None,
-            rooms: HashSet::new(),
             decisions: Vec::new(),
             expired_at: None,
         };

@@ -1,6 +1,6 @@
 //! What one client says on its connection for events, and what comes of it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
@@ -39,7 +39,6 @@ pub(super) struct Session {
     /// Its place in the table of connections.
     pub(super) admission: Admission,
     pub(super) known: Option<Box<Known>>,
-    pub(super) rooms: HashSet<Room>,
     /// What the host said of late.
     pub(super) decisions: Vec<Decision>,
     /// When its token's time was over.
@@ -197,7 +196,7 @@ impl Session {
             }
             ClientMessage::Leave { room } => {
                 let room: Room = room.into();
-                self.rooms.remove(&room);
+                self.info.rooms.lock().remove(&room);
                 let ack = ack.map(|ack| (Arc::clone(&self.outbox), ack));
                 self.shared.events.leave(&room, self.info.session, ack).await;
             }
@@ -212,7 +211,11 @@ impl Session {
         match message {
             ClientMessage::Join { room, since, presence } => {
                 let max = self.shared.config.limits.max_rooms_per_client;
-                if self.rooms.len() >= max && !self.rooms.contains(&*room) {
+                let full = {
+                    let rooms = self.info.rooms.lock();
+                    rooms.len() >= max && !rooms.contains(&*room)
+                };
+                if full {
                     return self.refuse(&EventError::RoomLimit, ack.as_deref());
                 }
                 let extended = self.reader == Reader::Extended;
@@ -227,7 +230,7 @@ impl Session {
                 let room: Room = room.into();
                 let wanted = ack.clone();
                 match self.shared.events.join(&room, member, since, ack).await {
-                    Ok(()) => drop(self.rooms.insert(room)),
+                    Ok(()) => drop(self.info.rooms.lock().insert(room)),
                     Err(JoinRefused) => {
                         return self.refuse(&EventError::RoomsFull, wanted.as_deref());
                     }
@@ -237,7 +240,7 @@ impl Session {
                 if let Some(room) = &room {
                     let rules = &self.shared.config.events.rules;
                     let user = self.identity().map(|identity| identity.user_id.as_str());
-                    let is_in = self.rooms.contains(&**room);
+                    let is_in = self.info.rooms.lock().contains(&**room);
                     if !rules.takes_event(user, room, &event)
                         || !(is_in || self.judge(room, Action::Join) == Verdict::Allowed)
                     {
@@ -252,6 +255,7 @@ impl Session {
                         from: Some(self.info.author()),
                         at_ms: unix_ms(),
                         key: key.map(Into::into),
+                        shown: None,
                     },
                     except: (!echo).then_some(self.info.session),
                     ack: ack.map(|ack| (Arc::clone(&self.outbox), ack)),
@@ -337,14 +341,12 @@ impl Session {
     /// Leaves the rooms that whoever the session is now may not hear. What the host said of another is not
     /// known to hold.
     pub(super) async fn leave_what_is_not_for_it(&mut self) {
-        let lost: Vec<Room> = self
-            .rooms
-            .iter()
-            .filter(|room| self.judge(room, Action::Join) == Verdict::Denied)
-            .cloned()
-            .collect();
-        for room in lost {
-            self.rooms.remove(&room);
+        let rooms: Vec<Room> = self.info.rooms.lock().iter().cloned().collect();
+        for room in rooms {
+            if self.judge(&room, Action::Join) != Verdict::Denied {
+                continue;
+            }
+            self.info.rooms.lock().remove(&room);
             self.shared.events.leave(&room, self.info.session, None).await;
             if self.reader == Reader::Extended {
                 let text = events::left(&room, None, unix_ms());
@@ -376,7 +378,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let everybody: Room = crate::events::hub::EVERYBODY.into();
-        let rooms = self.rooms.drain().chain([everybody]).collect();
+        let rooms = self.info.rooms.lock().drain().chain([everybody]).collect();
         self.shared.events.gone(self.info.session, rooms);
         self.shared.metrics.event_connections.sub(1);
     }
