@@ -49,6 +49,27 @@ export declare class RealtimeEngine {
   roomLimits(): RoomLimits
   /** Names of the open rooms. */
   rooms(): Array<string>
+  /**
+   * Says something to a room of events, or to everybody; `data` is JSON. Returns at once; `false` = it is
+   * not said: the engine does not run, too much waits, or it cannot be called so.
+   */
+  emitEvent(room: string | undefined | null, event: string, data?: string | undefined | null): boolean
+  /** Tells that documents of a collection changed; `documents` is a JSON list. Returns as `emitEvent` does. */
+  emitCollectionChange(collection: string, operation: 'created' | 'updated' | 'deleted', documents: string): boolean
+  /** Tells that a record of the host changed, if the configuration wants that told. */
+  emitRecordChange(operation: 'created' | 'updated' | 'deleted', record: string): boolean
+  /** Ends connections for events once they have heard all that was said before; resolves with how many. */
+  disconnectEventClients(filter: EventFilter, reason: string): Promise<number>
+  /** Rooms of events with members. */
+  eventRooms(): Promise<Array<EventRoom>>
+  /** Connections for events, as JSON. */
+  eventConnections(filter: EventFilter): Promise<string>
+  /** Who is in a room of events, as JSON. */
+  eventPeople(room: string): Promise<string>
+  /** What was said in a room of events lately, oldest first, as JSON. */
+  eventHistory(room: string): Promise<string>
+  /** Has `told` called with each fact of these kinds (`join`, `leave`, `message`) and its JSON. */
+  watchEvents(kinds: Array<string>, told: (arg0: string, arg1: string) => unknown): void
 }
 
 /** A connection, to be written to. */
@@ -316,6 +337,26 @@ export interface EngineOptions {
   pagesDir?: string
 }
 
+/** Which connections; what is not given fits all. */
+export interface EventFilter {
+  /** The connection's public name. */
+  clientId?: string
+  /** Whose it is. */
+  userId?: string
+  /** Where it comes from. */
+  address?: string
+  /** A room it is in. */
+  room?: string
+}
+
+/** A room of events with members. */
+export interface EventRoom {
+  /** Its name. */
+  room: string
+  /** How many are in it. */
+  members: number
+}
+
 /** A version of a room, or its present state, as update v1 or as Markdown. */
 export declare function exportVersion(sources: ConfigSources, room: string, version: number | undefined | null, markdown: boolean): Promise<Buffer>
 
@@ -345,6 +386,8 @@ export interface HostCallbacks {
   authenticate: (token: string) => Promise<AuthAnswer>
   /** Says what a user may do in a room. */
   authorize: (caller: Caller, room: string) => Promise<GrantAnswer>
+  /** Says whether somebody (`null`: nobody is known) may do something in a room of events. */
+  authorizeEvent?: (caller: Caller | null, room: string, action: string) => Promise<GrantAnswer>
   /** The record's present text. */
   loadRecord: (room: string) => Promise<LoadAnswer>
   /** Replaces the record's text if its source still holds `expected` (`null`: the record did not exist). */

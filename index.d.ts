@@ -80,6 +80,15 @@ export interface RealtimeHost {
   authenticate(token: string): Awaitable<RealtimeUser | null | undefined>;
   /** What a user may do in a room (`records:<id>`); `null` or `false` = not even view it. */
   authorize(caller: RealtimeCaller, room: string): Awaitable<{ canEdit: boolean } | null | undefined | false>;
+  /**
+   * Whether somebody (`null`: nobody is known) may do something in a room of events, where `events.rules` say
+   * `host`. Without it: who may view the record of that name may `join`, who may edit it may `emit`.
+   */
+  authorizeEvent?(
+    caller: RealtimeCaller | null,
+    room: string,
+    action: 'join' | 'emit' | 'presence',
+  ): Awaitable<boolean>;
   /** The record's present text; `null` = no such record. */
   loadRecord(room: string): Awaitable<RecordText | string | null | undefined>;
   /**
@@ -186,7 +195,90 @@ export interface SnapshotReport {
   timestamp: number;
 }
 
+/** What became of a document of a collection. */
+export type EventOperation = 'created' | 'updated' | 'deleted';
+
+/** Which connections for events; what is not given fits all. */
+export interface EventFilter {
+  clientId?: string;
+  userId?: string;
+  address?: string;
+  /** A room it is in. */
+  room?: string;
+}
+
+/** A connection for events. `connectedAt` is in Unix milliseconds; `queued`: events it did not take yet. */
+export interface EventConnection {
+  clientId: string;
+  userId: string | null;
+  name: string | null;
+  address: string;
+  connectedAt: number;
+  rooms: string[];
+  queued: number;
+}
+
+/** Somebody in a room of events; without `user_id` nobody is known. */
+export interface EventPerson {
+  client_id: string;
+  user_id?: string;
+  name?: string;
+}
+
+/** An event as its room heard it; `meta.timestamp` is in seconds, without `from` the server said it. */
+export interface EventRecord {
+  type: 'emit';
+  event: string;
+  data?: unknown;
+  room?: string;
+  offset?: number;
+  from?: { client_id: string; user_id?: string };
+  meta: { timestamp: number };
+}
+
+/** What can be listened to. */
+export interface EventFact {
+  /** Somebody came into a room. */
+  join: { room: string; person: EventPerson };
+  /** Somebody went. */
+  leave: { room: string; person: EventPerson };
+  /** A client said something in a room, or to everybody. */
+  message: EventRecord;
+}
+
+/**
+ * Rooms of events (`docs/events.md`). What says something returns at once: `true` once it is on its way, `false`
+ * if it is not said (the server does not run, too much waits, it has no proper name, it is no JSON). Nothing
+ * here throws or rejects, running or not.
+ */
+export interface RealtimeEvents {
+  emitToAll(event: string, data?: unknown): boolean;
+  emitToRoom(room: string, event: string, data?: unknown): boolean;
+  /**
+   * Tells `collection:<collection>` and `collections` of changed documents, without passwords, tokens, and what
+   * {@link redact} and `events.redacted_fields` take out. Of more than 100 documents at once only the ids are
+   * told, by one event `changed`.
+   */
+  emitCollectionChange(collection: string, operation: EventOperation, documents: object | object[]): boolean;
+  /** Says what is shown of a collection's documents; nothing (`null`) hides one. */
+  redact(collection: string, redaction: ((document: Record<string, unknown>) => unknown) | null): void;
+  /** Ends connections with close code 4403 once they heard all that was said before; resolves with how many. */
+  disconnect(filter: EventFilter, reason?: string): Promise<number>;
+  /** Rooms with members. */
+  rooms(): Promise<{ room: string; members: number }[]>;
+  connections(filter?: EventFilter): Promise<EventConnection[]>;
+  /** Who is in a room. */
+  presence(room: string): Promise<EventPerson[]>;
+  /** What was said in a room lately, oldest first. */
+  history(room: string): Promise<EventRecord[]>;
+  /** Facts that this thread is too slow for are left out and counted (`facts_dropped_total`). */
+  on<K extends keyof EventFact>(kind: K, listener: (fact: EventFact[K]) => void): this;
+  off<K extends keyof EventFact>(kind: K, listener: (fact: EventFact[K]) => void): this;
+}
+
 export declare class RealtimeServer {
+  /** Rooms of events. */
+  readonly events: RealtimeEvents;
   constructor(options?: RealtimeServerOptions);
   /** Inside CivicPress; see `createRealtimeServer`. */
   constructor(...civicPress: CivicPressArguments);

@@ -100,7 +100,17 @@ export function hostCallbacks(host: RealtimeHost, logger: RealtimeLogger): HostC
     emitHook: (name, data): void => emitHook(host, logger, name, JSON.parse(data)),
     ...(host.bodiesOnly === undefined ? {} : { bodiesOnly: host.bodiesOnly }),
     ...(host.copies === undefined ? {} : { copies: copyCallbacks(host.copies) }),
+    ...(host.authorizeEvent === undefined ? {} : { authorizeEvent: eventCallback(host) }),
   };
+}
+
+/** Only `true` is a yes. */
+function eventCallback(host: RealtimeHost): NonNullable<HostCallbacks['authorizeEvent']> {
+  return (caller, room, action) =>
+    answered('authorizeEvent', async () => {
+      const allowed = await host.authorizeEvent?.(caller, room, action as 'join' | 'emit' | 'presence');
+      return { ok: true, canEdit: allowed === true };
+    });
 }
 
 /** Tells `host` a fact. A host that fails at it loses it. */

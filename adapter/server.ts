@@ -18,6 +18,7 @@ import { RecordRoomHandler } from './civicpress/record-room-handler.js';
 import type { SnapshotManager } from './civicpress/snapshots.js';
 import { ownEmbedding, type Embedding } from './embedding.js';
 import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
+import { Events } from './events.js';
 import { emitHook, hostCallbacks } from './host.js';
 import { logCallback, logFields } from './logging.js';
 import { Rooms } from './rooms/index.js';
@@ -31,6 +32,7 @@ export class RealtimeServer implements Public.RealtimeServer {
   /** Live; what device rooms of CivicPress read. */
   readonly connections: Map<string, Public.ClientSocket>;
   readonly clientToDevice: Map<string, Public.DeviceIdentity>;
+  readonly events: Events;
 
   /** One function for life: hosts take handlers off by identity. */
   readonly #revoked = (data: unknown): void => {
@@ -44,6 +46,7 @@ export class RealtimeServer implements Public.RealtimeServer {
     const { RealtimeEngine } = addon();
     this.#engine = new RealtimeEngine(pagesDir === undefined ? {} : { pagesDir });
     this.#rooms = new Rooms({ server: this, engine: this.#engine, logger: this.#embedding.logger });
+    this.events = new Events(this.#engine, this.#embedding.logger);
     this.connections = this.#rooms.connections;
     this.clientToDevice = this.#rooms.clientToDevice;
   }
@@ -65,7 +68,9 @@ export class RealtimeServer implements Public.RealtimeServer {
         });
       });
     } finally {
-      if (!this.#engine.getHealthStatus().server.listening) {
+      if (this.#engine.getHealthStatus().server.listening) {
+        this.events.follow(host);
+      } else {
         host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
         this.#embedding.close?.();
       }
@@ -74,6 +79,7 @@ export class RealtimeServer implements Public.RealtimeServer {
 
   async shutdown(): Promise<void> {
     this.#embedding.host?.removeHook?.(SESSION_REVOKED_HOOK, this.#revoked);
+    this.events.unfollow(this.#embedding.host);
     await this.#attempt('shutdown', {}, () => this.#engine.shutdown());
     await this.#rooms.stopped();
     this.#embedding.close?.();

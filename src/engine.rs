@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::{
-    sync::{Mutex as AsyncMutex, watch},
+    sync::{Mutex as AsyncMutex, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -20,9 +20,10 @@ use crate::{
     compute::Compute,
     config::Config,
     error::EngineError,
+    events::{Hub, records},
     host::{Hook, Host},
     ids::RoomId,
-    limits::SHUTDOWN_PHASE,
+    limits::{SHUTDOWN_PHASE, WATCH_QUEUE_MAX},
     markdown::Reference,
     net::{
         Shared, exposure,
@@ -148,7 +149,11 @@ impl Engine {
         if let Some(certificate) = certificate {
             tokio::spawn(certificate.watch(shared.stopped.clone()));
         }
-        let watching = watch_sources(host.as_ref(), &registry);
+        let (tell, changed) = mpsc::channel(WATCH_QUEUE_MAX);
+        let watching = watch_sources(host.as_ref(), &registry, tell);
+        if watching.is_some() && config.events.record_changes {
+            tokio::spawn(records::follow(Arc::clone(&host), Arc::clone(&shared.events), changed));
+        }
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
         tokio::spawn(recheck::run(Arc::clone(&shared)));
         if config.snapshots.enabled {
@@ -265,6 +270,11 @@ impl Engine {
         self.shared.registry.names()
     }
 
+    /// Rooms of events.
+    pub fn events(&self) -> &Arc<Hub> {
+        &self.shared.events
+    }
+
     /// Counters of this engine.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
@@ -279,7 +289,10 @@ impl Engine {
         self.accepting.send_replace(false);
         drop(running.watching);
         phase("stop accepting", running.accept).await;
-        phase("finalize rooms", self.shared.registry.shutdown()).await;
+        phase("finalize rooms", async {
+            tokio::join!(self.shared.registry.shutdown(), self.shared.events.flush())
+        })
+        .await;
         self.stopped.send_replace(true);
         phase("close connections", async {
             while self.shared.open_connections() > 0 {
@@ -340,9 +353,17 @@ fn within_file_descriptors(config: Config) -> Config {
 
 /// Passes the host's outside changes on to the open rooms. A full mailbox loses nothing: the room compares
 /// with its source before each write-back anyway.
-fn watch_sources(host: &dyn Host, registry: &Arc<Registry>) -> Option<Box<dyn Send + Sync>> {
+fn watch_sources(
+    host: &dyn Host,
+    registry: &Arc<Registry>,
+    records: mpsc::Sender<RoomId>,
+) -> Option<Box<dyn Send + Sync>> {
     let registry = Arc::downgrade(registry);
     host.watch(Arc::new(move |room: RoomId| {
+        // Nobody may want to know, or too many change at once.
+        if records.try_send(room.clone()).is_err() {
+            log::debug!("{room}: its change is no event");
+        }
         let handle = registry.upgrade().and_then(|registry| registry.get(&room));
         if let Some(handle) = handle
             && handle.try_send(RoomCommand::SourceChanged).is_err()

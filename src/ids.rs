@@ -86,6 +86,11 @@ impl RoomId {
         Ok(Self { full: format!("{kind}:{id}").into(), type_len })
     }
 
+    /// What a connection for events has in place of a room in log lines and tables: it may be in many, or none.
+    pub fn events() -> Self {
+        Self { full: "events:connection".into(), type_len: 6 }
+    }
+
     /// Parses the text form `type:id`.
     pub fn parse(text: &str) -> Result<Self, RoomIdError> {
         let (kind, id) = text.split_once(':').ok_or(RoomIdError::Type)?;

@@ -9,6 +9,7 @@
 //! - **Room**: `type:id`, the unit of ordering, failure and eviction ([`ids::RoomId`]).
 //! - **Document**: a room's yrs doc. **Awareness**: ephemeral JSON state of a client with a clock.
 //! - **Update log**: append-only raw updates. **Snapshot**: the compacted state a log starts from.
+//! - **Rooms of events**: rooms without a document; what is said in one is heard by all in it ([`events`]).
 //! - **Durable**: committed to the log at the configured level. **Outbox**: a connection's bounded queue.
 //!
 //! `ARCHITECTURE.md` is the map: data's way, invariants and where to start reading.
@@ -21,6 +22,7 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod future;
 pub mod host;
 pub mod ids;

@@ -40,6 +40,35 @@ pub const LISTEN_BACKLOG: u32 = 4096;
 /// `auth.timeout_ms` to authenticate and as much to authorize.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Longest name of an event, a room of events, or a key, in bytes.
+pub const EVENT_NAME_BYTES_MAX: usize = 255;
+/// Longest id a client may give a message, as JSON text, in bytes.
+pub const EVENT_ACK_BYTES_MAX: usize = 64;
+/// Nesting of an event's JSON.
+pub const EVENT_DEPTH_MAX: usize = 64;
+/// Tasks that rooms of events are shared out to.
+pub const EVENT_LANES: usize = 8;
+/// Commands waiting for one of them; over it clients wait, and the host is refused.
+pub const EVENT_COMMANDS_MAX: usize = 16 * 1024;
+/// Bytes of events that wait for these tasks, in all.
+pub const EVENT_COMMANDS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Commands one of them takes at once.
+pub const EVENT_BATCH_MAX: usize = 256;
+/// Deliveries one of them makes before others on its thread get their turn.
+pub const EVENT_DELIVERIES_PER_TURN_MAX: usize = 4096;
+/// Bytes of events kept for those who come back, in all.
+pub const EVENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What an event that is kept, and a room, count beside their text.
+pub const EVENT_OVERHEAD_BYTES: usize = 160;
+/// How long a client whose token has expired may stay to bring a new one.
+pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);
+/// Largest event of the server, in bytes.
+pub const EVENT_HOST_BYTES_MAX: usize = 1024 * 1024;
+/// Documents of one change that are told one by one; of more only the ids are.
+pub const EVENT_BULK_MAX: usize = 100;
+/// A room with more members tells nobody who comes and goes.
+pub const EVENT_PRESENCE_MAX: usize = 1000;
+
 /// Longest JSON message of a client that is no update, in bytes.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 /// Inbound messages handled in one wake of a connection.

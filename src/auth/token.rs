@@ -3,7 +3,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::limits::TOKEN_BYTES_MAX;
+use crate::{limits::TOKEN_BYTES_MAX, protocol::events};
 
 /// The subprotocol the engine prefers among those offered.
 pub const SUBPROTOCOL: &str = "civicpress.v1";
@@ -102,7 +102,7 @@ pub fn choose_subprotocol(offered: &[&str], token_entry: Option<&str>) -> Option
     };
     let sound = || offered.iter().filter(|entry| is_http_token(entry));
     sound()
-        .find(|entry| [SUBPROTOCOL, JSON_SUBPROTOCOL].contains(entry))
+        .find(|entry| [SUBPROTOCOL, JSON_SUBPROTOCOL, events::SUBPROTOCOL].contains(entry))
         .or_else(|| sound().find(no_token))
         .or_else(|| sound().next())
         .map(|entry| (*entry).to_owned())

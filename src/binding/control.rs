@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     binding::{
+        events::{EventWatch, SharedWatch},
         js_host::{self, Callbacks, JsHost},
         log_pump::LogPump,
         options::{ConfigSources, EngineOptions, RoomLimits, ServerAddress},
@@ -106,6 +107,8 @@ pub struct Control {
     pub room_types: HandledTypes,
     /// How many rooms JavaScript holds.
     pub rooms_held: Arc<AtomicUsize>,
+    /// What JavaScript wants to know of rooms of events.
+    pub event_watch: SharedWatch,
 }
 
 impl Control {
@@ -121,6 +124,7 @@ impl Control {
             gone: watch::Sender::new(false),
             room_types: HandledTypes::default(),
             rooms_held: Arc::default(),
+            event_watch: SharedWatch::default(),
         })
     }
 
@@ -249,6 +253,7 @@ impl Control {
         match self.launch(sources, callbacks, rooms, log, keep_alive) {
             Ok(Some(started)) => {
                 let address = address_of(&started.engine);
+                started.engine.events().observe(Arc::<EventWatch>::clone(&self.event_watch));
                 *self.running.lock() = Some(Running {
                     engine: Arc::clone(&started.engine),
                     handle: started.runtime.handle().clone(),

@@ -226,8 +226,13 @@ impl RealtimeEngine {
         self.control.running().map_or_else(Vec::new, |running| running.engine.rooms())
     }
 
+    /// What this object controls.
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// Runs `work` on the engine's own threads and settles a promise with what it answers.
-    fn run<'env, T, Work>(
+    pub(super) fn run<'env, T, Work>(
         &self,
         env: &'env Env,
         work: impl FnOnce(Arc<Engine>) -> Work,

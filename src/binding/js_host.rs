@@ -21,7 +21,8 @@ use crate::{
     binding::options::{AuthAnswer, Caller, GrantAnswer, HostCallbacks, LoadAnswer, SaveAnswer},
     future::BoxFuture,
     host::{
-        Grant, Hook, Host, HostCopies, HostError, Identity, RecordSummary, RecordText, SaveOutcome,
+        self, Grant, Hook, Host, HostCopies, HostError, Identity, RecordSummary, RecordText,
+        SaveOutcome,
     },
     ids::RoomId,
     limits::{HOST_CALLS_MAX, HOST_QUEUE_MAX},
@@ -32,12 +33,14 @@ type Callback<Args, Return> =
     ThreadsafeFunction<Args, Return, Args, Status, false, true, HOST_QUEUE_MAX>;
 /// A callback that answers.
 pub(super) type Asked<Args, Answer> = Callback<Args, Promise<Answer>>;
+type AskedOfEvents = Asked<FnArgs<(Option<Caller>, String, String)>, GrantAnswer>;
 type Hooked = Callback<FnArgs<(String, String)>, Unknown<'static>>;
 
 /// The callbacks, callable from any thread.
 pub struct Callbacks {
     authenticate: Asked<FnArgs<(String,)>, AuthAnswer>,
     authorize: Asked<FnArgs<(Caller, String)>, GrantAnswer>,
+    authorize_event: Option<AskedOfEvents>,
     load_record: Asked<FnArgs<(String,)>, LoadAnswer>,
     save_record: Asked<FnArgs<(String, String, Option<String>)>, SaveAnswer>,
     emit_hook: Option<Hooked>,
@@ -64,6 +67,10 @@ impl Callbacks {
         Ok(Self {
             authenticate: threadsafe!(from.authenticate)?,
             authorize: threadsafe!(from.authorize)?,
+            authorize_event: match &from.authorize_event {
+                Some(function) => Some(threadsafe!(function)?),
+                None => None,
+            },
             load_record: threadsafe!(from.load_record)?,
             save_record: threadsafe!(from.save_record)?,
             emit_hook: match &from.emit_hook {
@@ -203,6 +210,14 @@ fn grant(answer: GrantAnswer) -> Result<Grant, HostError> {
     Ok(Grant { can_edit: answer.can_edit.unwrap_or(false) })
 }
 
+fn caller(identity: &Identity) -> Caller {
+    Caller {
+        user_id: identity.user_id.clone(),
+        name: identity.name.clone(),
+        role: identity.role.clone(),
+    }
+}
+
 fn record(answer: LoadAnswer) -> Result<Option<RecordText>, HostError> {
     if !answer.ok {
         return Err(refused(answer.code, answer.message));
@@ -243,13 +258,28 @@ impl Host for JsHost {
             if !crate::auth::grant::allows(&identity.room_patterns, room) {
                 return Err(HostError::Denied);
             }
-            let caller = Caller {
-                user_id: identity.user_id.clone(),
-                name: identity.name.clone(),
-                role: identity.role.clone(),
-            };
+            let caller = caller(identity);
             let args = FnArgs::from((caller, room.as_str().to_owned()));
             grant(self.ask(&self.callbacks.authorize, args).await?)
+        })
+    }
+
+    fn authorize_event<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        room: &'a str,
+        action: &'static str,
+    ) -> BoxFuture<'a, Result<bool, HostError>> {
+        Box::pin(async move {
+            let Some(callback) = &self.callbacks.authorize_event else {
+                return host::by_record(self, who, room, action).await;
+            };
+            let args = FnArgs::from((who.map(caller), room.to_owned(), action.to_owned()));
+            match grant(self.ask(callback, args).await?) {
+                Ok(grant) => Ok(grant.can_edit),
+                Err(HostError::Denied) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
     }
 

@@ -18,6 +18,7 @@
 pub mod control;
 pub mod copies;
 pub mod engine;
+pub mod events;
 pub mod js_host;
 pub mod log_pump;
 pub mod maintenance;

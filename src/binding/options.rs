@@ -66,6 +66,12 @@ pub struct HostCallbacks<'a> {
     /// Says what a user may do in a room.
     #[napi(ts_type = "(caller: Caller, room: string) => Promise<GrantAnswer>")]
     pub authorize: Function<'a, FnArgs<(Caller, String)>, Promise<GrantAnswer>>,
+    /// Says whether somebody (`null`: nobody is known) may do something in a room of events.
+    #[napi(
+        ts_type = "(caller: Caller | null, room: string, action: string) => Promise<GrantAnswer>"
+    )]
+    pub authorize_event:
+        Option<Function<'a, FnArgs<(Option<Caller>, String, String)>, Promise<GrantAnswer>>>,
     /// The record's present text.
     #[napi(ts_type = "(room: string) => Promise<LoadAnswer>")]
     pub load_record: Function<'a, FnArgs<(String,)>, Promise<LoadAnswer>>,

@@ -7,7 +7,7 @@ use super::{
     error::{ConfigError, ConfigErrors, Source},
     value::Typed,
 };
-use crate::auth::jwt::JwtVerifier;
+use crate::{auth::jwt::JwtVerifier, events::Rules};
 
 /// What values forbid each other. `values` holds those that passed their own check.
 pub(super) fn across(
@@ -30,6 +30,14 @@ pub(super) fn across(
             "is not available in this version",
             "memory, or broker.enabled: false",
         ));
+    }
+    if let Some(Typed::Json(rules)) = values.get("events.rules")
+        && let Err(problem) = Rules::parse(rules)
+    {
+        errors.push(ConfigError {
+            value: None,
+            ..refuse("events.rules", &problem, "a list of rules; docs/events.md has their form")
+        });
     }
     let yes = |path: &str| values.get(path).is_some_and(Typed::bool);
     if yes("tls.require") && !yes("tls.enabled") {

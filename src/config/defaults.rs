@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use super::{
-    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, HostApi,
-    Jwt, LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting, Records,
-    Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
+    Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Events,
+    HostApi, Jwt, LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting,
+    Records, Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
 };
+
+use crate::events::{Rules, redact::Redactions};
 
 impl Config {
     /// The database file that `store.url` names, else `<system data>/realtime/realtime.db`.
@@ -65,6 +67,11 @@ impl Default for Config {
                 message_bytes_max: 10 * 1024 * 1024,
                 queued_bytes_max: 512 * 1024 * 1024,
                 document_bytes_max: 256 * 1024 * 1024,
+                max_rooms_per_client: 100,
+                message_rate_limit: 100,
+                message_buffer_size: 256,
+                room_cleanup_interval: 300,
+                dead_client_timeout: 60,
             },
             performance: Performance { worker_pool_size: 0 },
             network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
@@ -79,6 +86,17 @@ impl Default for Config {
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024, stamp_identity: false },
             admin: Admin { token: None },
             host_api: HostApi { url: None, token: None, timeout_ms: 5000 },
+            events: Events {
+                path: "/socket.io".into(),
+                message_bytes_max: 64 * 1024,
+                rooms_max: 100_000,
+                history_size: 100,
+                rules: Rules::default(),
+                legacy_collection_broadcast: false,
+                redactions: Redactions::default(),
+                record_changes: true,
+            },
+            message_ttl: 3600,
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
             pages_dir: None,

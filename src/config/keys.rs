@@ -7,6 +7,7 @@ use super::{
     rules::{Kind, SECRET_BYTES_MIN},
     value::Typed,
 };
+use crate::events::redact::Redactions;
 
 /// How far this version honours a key.
 #[derive(Clone, Copy)]
@@ -147,7 +148,7 @@ static TABLE: &[Key] = keys! {
     "redis.url": URL, "" => Silent, "address of Redis";
     "redis.prefix": TEXT, "civicpress:realtime:" => Silent, "what names in Redis start with";
 
-    "message_ttl": SECONDS, "3600" => Later, "how long events are kept, in seconds";
+    "message_ttl": SECONDS, "3600" => Built(|c, v| c.message_ttl = v.u64()), "how long events are kept, in seconds";
     "broker.enabled": Bool, "false" => Silent, "whether nodes share rooms through a broker";
     "broker.type": one_of(&["memory", "redis", "rabbitmq", "nats"]), "memory" => Silent, "which broker";
     "broker.redis.host": Text(Rule::Host), "localhost" => Silent, "address of Redis";
@@ -178,16 +179,16 @@ static TABLE: &[Key] = keys! {
     "broker.nats.tls": Json, "" => Silent, "encryption towards NATS";
 
     "limits.max_connections": COUNT, "10000" => Built(|c, v| c.limits.max_connections = v.usize()), "connections in all";
-    "limits.max_rooms_per_client": COUNT, "100" => Later, "event rooms of one client";
-    "limits.message_rate_limit": COUNT, "100" => Later, "events per second and client";
+    "limits.max_rooms_per_client": COUNT, "100" => Built(|c, v| c.limits.max_rooms_per_client = v.usize()), "event rooms of one client";
+    "limits.message_rate_limit": COUNT, "100" => Built(|c, v| c.limits.message_rate_limit = v.u64()), "messages per second of a client of events, and as many at once";
     "limits.ping_interval": seconds(1, 3600), "54" => Built(|c, v| c.limits.ping_interval = v.u64()), "seconds between pings";
     "limits.pong_timeout": seconds(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
-    "limits.message_buffer_size": COUNT, "256" => Later, "events queued per client";
+    "limits.message_buffer_size": COUNT, "256" => Built(|c, v| c.limits.message_buffer_size = v.usize()), "events that may wait for a client that takes none for limits.pong_timeout; above it the client is cut off";
     "limits.message_bytes_max": bytes(64, 1 << 30), "10485760" => Built(|c, v| c.limits.message_bytes_max = v.usize()), "largest message, in bytes";
     "limits.queued_bytes_max": bytes(1 << 20, 1 << 40), "536870912" => Built(|c, v| c.limits.queued_bytes_max = v.usize()), "bytes that may wait for all clients together; above it answers wait and slow readers are cut off";
     "limits.document_bytes_max": bytes(1024, 1 << 40), "268435456" => Built(|c, v| c.limits.document_bytes_max = v.u64()), "estimated memory one document may take, in bytes";
-    "limits.room_cleanup_interval": SECONDS, "300" => Later, "seconds between looks for empty event rooms";
-    "limits.dead_client_timeout": SECONDS, "60" => Later, "silence after which an event client is gone, in seconds";
+    "limits.room_cleanup_interval": SECONDS, "300" => Built(|c, v| c.limits.room_cleanup_interval = v.u64()), "seconds between looks for events that are too old, and rooms that nobody needs";
+    "limits.dead_client_timeout": SECONDS, "60" => Built(|c, v| c.limits.dead_client_timeout = v.u64()), "silence after which an event client is gone, in seconds";
 
     "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
     "performance.batch_message_processing": Bool, "true" => Later, "several frames in one write";
@@ -224,9 +225,14 @@ static TABLE: &[Key] = keys! {
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
     "host_api.timeout_ms": milliseconds(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
-    "events.legacy_collection_broadcast": Bool, "false" => Later, "collection changes reach sockets that never joined";
-    "events.rules": Json, "" => Later, "who may join, emit and broadcast, by room pattern";
-    "events.history_size": int(0, 1_000_000), "100" => Later, "events kept per room";
+    "events.legacy_collection_broadcast": Bool, "false" => Built(|c, v| c.events.legacy_collection_broadcast = v.bool()), "changes of collections reach all connections, joined or not, as go-deployd's clients expect; whoever connects hears them";
+    "events.redacted_fields": List(Rule::Any), "" => Built(|c, v| c.events.redactions = Redactions::new(&v.list())), "fields of documents that nobody hears, as field or collection.field; passwords and tokens never are";
+    "events.record_changes": Bool, "true" => Built(|c, v| c.events.record_changes = v.bool()), "changes of records are changes of the collection records";
+    "events.path": Text(Rule::UrlPath), "/socket.io" => Built(|c, v| v.str().trim_end_matches('/').clone_into(&mut c.events.path)), "path of connections for events, with and without a slash at its end; <path>/events is always one";
+    "events.message_bytes_max": bytes(64, 1 << 24), "65536" => Built(|c, v| c.events.message_bytes_max = v.usize()), "largest message of a client of events, in bytes";
+    "events.rooms_max": COUNT, "100000" => Built(|c, v| c.events.rooms_max = v.usize()), "event rooms in all";
+    "events.rules": Json, "" => Built(|c, v| c.events.rules = v.rules()), "who may join, emit and broadcast, by room pattern";
+    "events.history_size": int(0, 1_000_000), "100" => Built(|c, v| c.events.history_size = v.usize()), "events kept per room";
 };
 
 fn log_level(name: &str) -> LogLevel {

@@ -17,6 +17,8 @@ pub mod value;
 
 use std::path::PathBuf;
 
+use crate::events::{Rules, redact::Redactions};
+
 pub use self::{
     check::validate_auth,
     error::{ConfigError, ConfigErrors, Source},
@@ -73,6 +75,10 @@ pub struct Config {
     pub admin: Admin,
     /// Microservice mode: the CivicPress API as host.
     pub host_api: HostApi,
+    /// Rooms of events.
+    pub events: Events,
+    /// How long events are kept, in seconds.
+    pub message_ttl: u64,
     /// What is logged.
     pub log_level: LogLevel,
     /// How the command line writes log lines.
@@ -227,6 +233,37 @@ pub struct LimitsConfig {
     pub queued_bytes_max: usize,
     /// Estimated memory one document or update may take, in bytes.
     pub document_bytes_max: u64,
+    /// Rooms of events of one client.
+    pub max_rooms_per_client: usize,
+    /// Messages per second of one client on a connection for events, and as many at once.
+    pub message_rate_limit: u64,
+    /// Events that may wait for a client that takes none for [`Self::pong_timeout`].
+    pub message_buffer_size: usize,
+    /// Seconds between looks for rooms of events that nobody needs.
+    pub room_cleanup_interval: u64,
+    /// Silence after which a client of events is gone, in seconds.
+    pub dead_client_timeout: u64,
+}
+
+/// `events.*`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Path of connections for events, beside `<path>/events`.
+    pub path: String,
+    /// Largest message of a client, in bytes.
+    pub message_bytes_max: usize,
+    /// Rooms there may be.
+    pub rooms_max: usize,
+    /// Events kept per room.
+    pub history_size: usize,
+    /// Who may do what in which room.
+    pub rules: Rules,
+    /// Whether changes of collections reach connections that never joined.
+    pub legacy_collection_broadcast: bool,
+    /// Fields nobody hears.
+    pub redactions: Redactions,
+    /// Whether changes of records are changes of the collection `records`.
+    pub record_changes: bool,
 }
 
 /// `performance.*`

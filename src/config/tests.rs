@@ -225,7 +225,7 @@ fn what_is_not_built_yet_says_so() {
         assert!(errors.to_string().contains("not available in this version"), "{errors}");
         assert!(!shown(&Err(errors)).contains("hunter2"));
     }
-    let loaded = yml("events: { history_size: 5 }\nnetwork: { write_buffer_size: 512 }\nmessage_ttl: 3600\nbroker: { enabled: true, redis: { host: cache } }").unwrap();
+    let loaded = yml("performance: { compression_enabled: true }\nnetwork: { write_buffer_size: 512 }\nmessage_ttl: 3600\nbroker: { enabled: true, redis: { host: cache } }").unwrap();
     assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
     assert!(
         loaded.warnings[0].starts_with("network.write_buffer_size is not available"),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{forms::Rule, rules::Kind};
+use crate::events::Rules;
 
 /// A value that has passed its key's check. The accessors answer an empty value where the kind differs,
 /// which a key's own setter never asks for.
@@ -73,6 +74,12 @@ impl Typed {
     /// The texts.
     pub fn list(&self) -> Vec<String> {
         if let Self::List(items) = self { items.clone() } else { Vec::new() }
+    }
+
+    /// The rules; those that hold anyway if none are given, or wrong ones, which the checks tell.
+    pub fn rules(&self) -> Rules {
+        let given = if let Self::Json(value) = self { Rules::parse(value).ok() } else { None };
+        given.unwrap_or_default()
     }
 
     /// The value as it may be shown to anybody who reads a log.

@@ -188,6 +188,21 @@ pub trait HostCopies: Send + Sync {
     fn expire(&self, before_ms: u64, in_use: Vec<RoomId>) -> BoxFuture<'_, Result<u64, HostError>>;
 }
 
+/// The answer of a host that has none of its own for rooms of events.
+pub(crate) async fn by_record<H: Host + ?Sized>(
+    host: &H,
+    who: Option<&Identity>,
+    room: &str,
+    action: &str,
+) -> Result<bool, HostError> {
+    let (Some(who), Ok(room)) = (who, RoomId::parse(room)) else { return Ok(false) };
+    match host.authorize(who, &room).await {
+        Ok(grant) => Ok(grant.can_edit || action != "emit"),
+        Err(HostError::Denied) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whoever owns users, permissions, records, hooks. Calls may take as long as the host's time-out; none
 /// stands on the path of an update. Implementations never panic on the host's answers.
 pub trait Host: Send + Sync + 'static {
@@ -201,6 +216,18 @@ pub trait Host: Send + Sync + 'static {
         identity: &'a Identity,
         room: &'a RoomId,
     ) -> BoxFuture<'a, Result<Grant, HostError>>;
+
+    /// Whether somebody (`None` = nobody is known) may `join` a room of events, `emit` in it or know its
+    /// `presence`, where the rules leave that to the host. Without an answer of its own: who may view the
+    /// record of that name may hear, who may edit it may speak.
+    fn authorize_event<'a>(
+        &'a self,
+        who: Option<&'a Identity>,
+        room: &'a str,
+        action: &'static str,
+    ) -> BoxFuture<'a, Result<bool, HostError>> {
+        Box::pin(by_record(self, who, room, action))
+    }
 
     /// The record's present text; `None` if it does not exist.
     fn load_record<'a>(
@@ -230,6 +257,15 @@ pub trait Host: Send + Sync + 'static {
         &'a self,
         identity: &'a Identity,
     ) -> BoxFuture<'a, Result<Vec<RecordSummary>, HostError>>;
+
+    /// One line of that list; `None` = there is no such record. Only hosts that [`Host::watch`] are asked.
+    fn record_summary<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<RecordSummary>, HostError>> {
+        let unknown = HostError::Failed(format!("{room} has no summary"));
+        Box::pin(async move { Err(unknown) })
+    }
 
     /// How it goes. Hosts that are always there say nothing.
     fn status(&self) -> HostStatus {

@@ -19,6 +19,7 @@ pub(super) struct Client<'a> {
     pub session: SessionId,
     pub correlation: &'a CorrelationId,
     pub address: IpAddr,
+    /// Empty = nobody's.
     pub user_id: &'a str,
     pub room: &'a RoomId,
 }
@@ -57,9 +58,9 @@ impl Client<'_> {
         );
     }
 
-    /// Logs, counts and reports that the client stays ahead of its rate; why it is warned or closed.
-    pub(super) fn stays_ahead(&self, step: Step, shared: &Shared) -> CloseReason {
-        let rate = shared.config.rate_limiting.messages_per_second;
+    /// Logs, counts and reports that the client stays ahead of its rate, in messages per second; why it is
+    /// warned or closed.
+    pub(super) fn stays_ahead(&self, step: Step, rate: u64, shared: &Shared) -> CloseReason {
         let (told, done) = match step {
             Step::Notice => ("notice", "is warned"),
             Step::Close => ("close", "is cut off"),
@@ -79,7 +80,8 @@ impl Client<'_> {
     }
 
     pub(super) fn report(&self, violation: Violation, shared: &Shared) {
-        shared.security.report(violation, self.address, Some(self.user_id), self.correlation);
+        let user = Some(self.user_id).filter(|user| !user.is_empty());
+        shared.security.report(violation, self.address, user, self.correlation);
     }
 
     /// The user's id, fit for a log.

@@ -13,9 +13,11 @@ use tokio::{
 
 use crate::{
     auth::token,
+    ids::SessionId,
     limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT},
     net::{
         OpenConnection, Shared, connection,
+        events::{self, EventsRequest},
         handled::{self, HandledRequest},
         head::{Head, HeadError, TLS_HANDSHAKE},
         http,
@@ -25,6 +27,7 @@ use crate::{
         socket::Socket,
         stream::{Stream, TlsStream},
     },
+    protocol::events::SUBPROTOCOL as EVENTS_SUBPROTOCOL,
     room::member::AckMode,
     telemetry::{correlation::CorrelationId, security::Violation},
 };
@@ -229,7 +232,12 @@ fn judge(head: &Head, shared: &Arc<Shared>) -> Result<(String, OpenConnection), 
             });
         }
     };
-    if !head.path.starts_with(&shared.config.path) {
+    let for_events = events::is_path(&head.path, &shared.config);
+    if for_events && head.query_value("EIO").is_some() {
+        let why = "this path speaks plain JSON over WebSocket, not Socket.IO";
+        return refuse(400, why, "socket_io", "");
+    }
+    if !for_events && !head.path.starts_with(&shared.config.path) {
         return refuse(401, "no WebSocket is served at this path", "path", "");
     }
     let host = head.header("host");
@@ -278,23 +286,39 @@ async fn upgrade(
     (open, place): (OpenConnection, Place),
     shared: Arc<Shared>,
 ) {
-    let token = token::extract_token(
+    let extracted = token::extract_token(
         |name| head.joined(name),
         head.query.as_deref(),
         shared.config.auth.allow_query_token,
     );
     let Caller { address, correlation } = caller;
-    let token = token
+    let token = extracted
+        .as_ref()
         .inspect_err(|why| {
             log::debug!(
                 correlation_id = correlation.as_str();
                 "a request from {address} has no token: {why}"
             );
         })
-        .ok();
+        .ok()
+        .cloned();
     let carrier = token.as_ref().and_then(|token| token.subprotocol.as_deref());
     let offered = head.list("sec-websocket-protocol");
     let protocol = token::choose_subprotocol(&offered, carrier);
+    if events::is_path(&head.path, &shared.config) {
+        let extended = protocol.as_deref() == Some(EVENTS_SUBPROTOCOL)
+            || head.query_value("protocol").as_deref() == Some("events");
+        let session = SessionId(shared.next_connection().0);
+        let request = EventsRequest { session, correlation, address, token: extracted, extended };
+        if accept(&mut stream, accept_key, protocol.as_deref()).await.is_ok() {
+            let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();
+            let (config, buffer) = (&shared.config, shared.config.network.read_buffer_size);
+            let bytes_max = config.events.message_bytes_max.min(config.limits.message_bytes_max);
+            let socket = Socket::new(stream, rest, buffer, bytes_max);
+            drop(tokio::spawn(events::run(socket, request, open, place, shared)));
+        }
+        return;
+    }
     let path = head.path.get(shared.config.path.len()..).unwrap_or_default();
     let target = room_of_path(path);
     let spelled = target.as_ref().ok().and_then(|room| spelling(path, room));

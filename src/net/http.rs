@@ -28,7 +28,7 @@ use crate::{
     ids::{RoomId, RoomIdError},
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
     markdown::Reference,
-    net::{Shared, head::Head, stream::Stream},
+    net::{Shared, events, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand, export, registry::Registry},
     store::StoreStatus,
     telemetry::{correlation::CorrelationId, metrics::Gauges, performance},
@@ -91,7 +91,8 @@ async fn read(request: &Request<Incoming>, path: &str, peer: IpAddr, shared: &Sh
             api(request, path, shared).await.unwrap_or_else(|wrong| failure(&wrong))
         }
         _ if path == shared.config.path
-            || path.starts_with(&format!("{}/", shared.config.path)) =>
+            || path.starts_with(&format!("{}/", shared.config.path))
+            || events::is_path(path, &shared.config) =>
         {
             let mut answer =
                 error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
@@ -142,6 +143,7 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
         connections_max: shared.config.limits.max_connections,
         rooms: shared.registry.len(),
         rooms_held: shared.registry.held_elsewhere(),
+        event_rooms: shared.events.rooms_open(),
         queued_bytes: shared.registry.context().queued.bytes(),
         rooms_max: shared.config.rooms.max_rooms,
         store_queued: store.queued,

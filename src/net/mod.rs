@@ -5,6 +5,7 @@ mod client;
 pub mod client_address;
 pub mod connection;
 pub mod denials;
+pub mod events;
 pub mod exposure;
 pub mod front_door;
 pub mod handled;
@@ -34,6 +35,7 @@ use std::{
 
 use crate::{
     config::Config,
+    events::{EventsContext, Hub},
     host::Host,
     ids::ConnectionId,
     limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HTTP_CONNECTIONS_MAX},
@@ -54,6 +56,8 @@ pub struct Shared {
     pub host: Arc<dyn Host>,
     /// The rooms.
     pub registry: Arc<Registry>,
+    /// Rooms of events.
+    pub events: Arc<Hub>,
     /// The update log.
     pub store: Arc<dyn Store>,
     /// Counters.
@@ -95,7 +99,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Puts the parts together.
+    /// Puts the parts together. Must run inside a runtime.
     pub fn new(
         registry: Arc<Registry>,
         handlers: Arc<dyn Handlers>,
@@ -107,7 +111,10 @@ impl Shared {
         let context = registry.context().clone();
         let per_address =
             context.config.rate_limiting.connections_per_ip.min(HANDSHAKES_PER_ADDRESS_MAX);
+        let (config, metrics) = (Arc::clone(&context.config), Arc::clone(&context.metrics));
+        let events = EventsContext::new(config, metrics, Arc::clone(&context.queued));
         Self {
+            events: Hub::start(&events),
             handlers,
             sessions: Arc::new(Sessions::new(&context.config)),
             rechecks: Arc::new(Rechecks::new(&context.config)),

@@ -6,6 +6,34 @@ use tokio::time::Instant;
 
 use crate::{config::Config, time::unix_ms};
 
+/// When silence of a peer is asked about, and when it ends it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beats {
+    ping: Duration,
+    dead: Duration,
+}
+
+impl Beats {
+    /// Of a connection for documents.
+    pub(super) fn of(config: &Config) -> Self {
+        let (limits, cleanup) = (&config.limits, &config.connection_cleanup);
+        let mut dead = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
+        if cleanup.enabled {
+            dead = dead.min(Duration::from_secs(cleanup.stale_threshold));
+        }
+        Self { ping: Duration::from_secs(limits.ping_interval), dead }
+    }
+
+    /// Of a connection for events.
+    pub(super) fn of_events(config: &Config) -> Self {
+        let beats = Self::of(config);
+        let dead = beats.dead.min(Duration::from_secs(config.limits.dead_client_timeout));
+        // Who is not asked in time cannot answer in time.
+        let answer = Duration::from_secs(config.limits.pong_timeout);
+        Self { ping: beats.ping.min(dead.saturating_sub(answer).max(dead / 2)), dead }
+    }
+}
+
 /// When a peer was heard last.
 #[derive(Debug)]
 pub(super) struct Pulse {
@@ -32,29 +60,18 @@ impl Pulse {
     }
 
     /// When something of this has to be looked at again.
-    pub(super) fn next_deadline(&self, config: &Config) -> Instant {
-        let ping = self.heard_at + Duration::from_secs(config.limits.ping_interval);
-        if self.pinged { ping + Duration::from_secs(config.limits.pong_timeout) } else { ping }
+    pub(super) fn next_deadline(&self, beats: &Beats) -> Instant {
+        self.heard_at + if self.pinged { beats.dead } else { beats.ping }
     }
 
     /// What is due by now of a peer that was alive at `alive_at`, if not heard later.
-    pub(super) fn beat(
-        &mut self,
-        config: &Config,
-        now: Instant,
-        alive_at: Option<Instant>,
-    ) -> Beat {
-        let (limits, cleanup) = (&config.limits, &config.connection_cleanup);
-        let mut silence_max = Duration::from_secs(limits.ping_interval + limits.pong_timeout);
-        if cleanup.enabled {
-            silence_max = silence_max.min(Duration::from_secs(cleanup.stale_threshold));
-        }
+    pub(super) fn beat(&mut self, beats: &Beats, now: Instant, alive_at: Option<Instant>) -> Beat {
         let alive_at = alive_at.map_or(self.heard_at, |at| at.max(self.heard_at));
         let silent = now.duration_since(alive_at);
-        if silent >= silence_max {
+        if silent >= beats.dead {
             return Beat::Dead;
         }
-        if silent >= Duration::from_secs(limits.ping_interval) && !self.pinged {
+        if silent >= beats.ping && !self.pinged {
             self.pinged = true;
             return Beat::Ping;
         }
@@ -78,22 +95,35 @@ mod tests {
         let mut config = Config::default();
         (config.limits.ping_interval, config.limits.pong_timeout) = (30, 10);
         config.connection_cleanup.enabled = false;
+        let beats = Beats::of(&config);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pulse = Pulse::new(start);
-        assert_eq!(pulse.next_deadline(&config), at(30));
-        assert_eq!(pulse.beat(&config, at(29), None), Beat::Nothing);
-        assert_eq!(pulse.beat(&config, at(30), None), Beat::Ping);
-        assert_eq!(pulse.next_deadline(&config), at(40));
-        assert_eq!(pulse.beat(&config, at(31), None), Beat::Nothing);
+        assert_eq!(pulse.next_deadline(&beats), at(30));
+        assert_eq!(pulse.beat(&beats, at(29), None), Beat::Nothing);
+        assert_eq!(pulse.beat(&beats, at(30), None), Beat::Ping);
+        assert_eq!(pulse.next_deadline(&beats), at(40));
+        assert_eq!(pulse.beat(&beats, at(31), None), Beat::Nothing);
         assert_eq!(
-            pulse.beat(&config, at(40), Some(at(39))),
+            pulse.beat(&beats, at(40), Some(at(39))),
             Beat::Nothing,
             "it takes what is written"
         );
-        assert_eq!(pulse.beat(&config, at(40), None), Beat::Dead);
+        assert_eq!(pulse.beat(&beats, at(40), None), Beat::Dead);
         pulse.heard(at(39));
-        assert_eq!(pulse.beat(&config, at(69), None), Beat::Ping);
+        assert_eq!(pulse.beat(&beats, at(69), None), Beat::Ping);
+    }
+
+    #[test]
+    fn a_client_of_events_is_asked_in_time_to_answer() {
+        let mut config = Config::default();
+        let seconds = |config: &Config| {
+            let beats = Beats::of_events(config);
+            (beats.ping.as_secs(), beats.dead.as_secs())
+        };
+        assert_eq!(seconds(&config), (50, 60));
+        config.limits.dead_client_timeout = 3600;
+        assert_eq!(seconds(&config), (54, 64));
     }
 
     #[test]

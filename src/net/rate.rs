@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    config::RateLimiting,
+    config::{Config, RateLimiting},
     limits::{
         RATE_CLOSE_AFTER, RATE_NOTICE_AFTER, RATE_REFILL_MIN, RATE_WINDOW, READ_BYTES_PER_WAKE_MAX,
     },
@@ -25,6 +25,8 @@ pub enum Class {
     Awareness,
     /// Pings, pongs and JSON: each may cost an answer.
     Control,
+    /// Messages for events.
+    Events,
     /// Bytes received.
     Bytes,
     /// Bytes of answers to sync step 1.
@@ -33,8 +35,8 @@ pub enum Class {
 
 impl Class {
     /// All of them, in the order of the buckets.
-    const ALL: [Self; 5] =
-        [Self::Documents, Self::Awareness, Self::Control, Self::Bytes, Self::Answers];
+    const ALL: [Self; 6] =
+        [Self::Documents, Self::Awareness, Self::Control, Self::Events, Self::Bytes, Self::Answers];
 
     /// The class of a binary message.
     pub fn of_message(bytes: &[u8]) -> Self {
@@ -51,13 +53,14 @@ impl Class {
             Self::Documents => "documents",
             Self::Awareness => "awareness",
             Self::Control => "control",
+            Self::Events => "events",
             Self::Bytes => "bytes",
             Self::Answers => "answers",
         }
     }
 
     fn counts_messages(self) -> bool {
-        matches!(self, Self::Documents | Self::Awareness | Self::Control)
+        matches!(self, Self::Documents | Self::Awareness | Self::Control | Self::Events)
     }
 }
 
@@ -109,14 +112,24 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Full buckets.
+    /// Full buckets of a connection for documents.
     pub fn new(config: &RateLimiting, now: Instant) -> Self {
         let per_second = config.messages_per_second;
         let seconds = RATE_WINDOW.as_secs();
         let burst = config.burst.unwrap_or(per_second.saturating_mul(seconds));
+        Self::with(Limit::of(burst, per_second), config, now)
+    }
+
+    /// Full buckets of a connection for events, which holds a second's worth of messages.
+    pub fn of_events(config: &Config, now: Instant) -> Self {
+        let per_second = config.limits.message_rate_limit;
+        Self::with(Limit::of(per_second, per_second), &config.rate_limiting, now)
+    }
+
+    fn with(messages: Limit, config: &RateLimiting, now: Instant) -> Self {
         let bytes = config.bytes_per_second();
         Self {
-            messages: Limit::of(burst, per_second),
+            messages,
             bytes: (bytes > 0).then_some(Limit { per_second: bytes, window: RATE_WINDOW }),
             full_at: [now; Class::ALL.len()],
             empty_until: None,
@@ -215,8 +228,28 @@ impl Rates {
 mod tests {
     use super::*;
 
+    /// N messages at once and N per second, not one more.
+    #[test]
+    fn events_have_the_configured_rate_exactly() {
+        let mut config = Config::default();
+        config.limits.message_rate_limit = 100;
+        let now = Instant::now();
+        let mut rates = Rates::of_events(&config, now);
+        let mut passed = 0;
+        while !rates.is_empty() {
+            rates.take(Class::Events, 1, now);
+            passed += 1;
+        }
+        assert_eq!(passed, 100, "then nothing more is read");
+        let mut rates = Rates::of_events(&config, now);
+        for number in 0..100 * 60 {
+            rates.take(Class::Events, 1, now + Duration::from_millis(10) * number);
+            assert!(!rates.is_empty(), "message {number} of a minute's steady flow");
+        }
+    }
+
     fn rates(per_second: u64, burst: Option<u64>, bytes: u64) -> (Rates, Instant) {
-        let mut config = crate::config::Config::default().rate_limiting;
+        let mut config = Config::default().rate_limiting;
         config.messages_per_second = per_second;
         config.burst = burst;
         config.bytes_per_second = Some(bytes);

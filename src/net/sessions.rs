@@ -43,7 +43,8 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    user_id: String,
+    /// `None` = nobody is authenticated on it.
+    user_id: Option<String>,
     outbox: Arc<Outbox>,
 }
 
@@ -91,7 +92,8 @@ impl Sessions {
     pub fn revoke(&self, user_id: &str, reason: &str) -> usize {
         let mut table = self.table.lock();
         table.remember(user_id, reason);
-        let of_user = table.connections.iter().filter(|(_, entry)| entry.user_id == user_id);
+        let of_user =
+            table.connections.iter().filter(|(_, entry)| entry.user_id.as_deref() == Some(user_id));
         let ids: Vec<_> = of_user.map(|(id, _)| *id).collect();
         for id in &ids {
             if let Some(entry) = table.remove(*id) {
@@ -110,39 +112,50 @@ impl Sessions {
 
 impl Joining {
     /// Takes a place for a connection, if its user was not revoked meanwhile and its address and its user
-    /// have one left.
-    pub fn admit(
+    /// have one left. Without a user only the address counts.
+    pub fn admit<'a>(
         self,
         connection: ConnectionId,
         address: IpAddr,
-        user_id: &str,
+        user_id: impl Into<Option<&'a str>>,
         outbox: Arc<Outbox>,
     ) -> Result<Admission, CloseReason> {
+        let user_id = user_id.into();
         let address = address_key(address);
         let sessions = Arc::clone(&self.sessions);
         let mut table = sessions.table.lock();
-        if let Some(reason) = table.revoked_since(self.began, user_id) {
-            return Err(CloseReason::SessionRevoked(reason));
-        }
+        table.not_revoked(self.began, user_id)?;
         let per_address_max = sessions.per_address_max;
         if table.per_address.get(&address).is_some_and(|count| *count >= per_address_max) {
             return Err(CloseReason::ConnectionLimit(format!(
                 "per-IP connection limit reached ({per_address_max})"
             )));
         }
-        let per_user_max = sessions.per_user_max;
-        if table.per_user.get(user_id).is_some_and(|count| *count >= per_user_max) {
-            return Err(CloseReason::ConnectionLimit(format!(
-                "per-user connection limit reached ({per_user_max})"
-            )));
-        }
+        table.count_user(user_id, sessions.per_user_max)?;
         *table.per_address.entry(address).or_default() += 1;
-        *table.per_user.entry(user_id.to_owned()).or_default() += 1;
-        table
-            .connections
-            .insert(connection, Entry { address, user_id: user_id.to_owned(), outbox });
+        let user_id = user_id.map(str::to_owned);
+        table.connections.insert(connection, Entry { address, user_id, outbox });
         drop(table);
         Ok(Admission { sessions, connection })
+    }
+
+    /// Counts an admitted connection as another user's from now on, under the same conditions.
+    pub fn reassign(self, admission: &Admission, user_id: &str) -> Result<(), CloseReason> {
+        let mut table = self.sessions.table.lock();
+        table.not_revoked(self.began, Some(user_id))?;
+        let Some(entry) = table.connections.get(&admission.connection) else {
+            return Err(CloseReason::SessionRevoked(String::new()));
+        };
+        if entry.user_id.as_deref() == Some(user_id) {
+            return Ok(());
+        }
+        table.count_user(Some(user_id), self.sessions.per_user_max)?;
+        let entry = table.connections.get_mut(&admission.connection);
+        let before = entry.and_then(|entry| entry.user_id.replace(user_id.to_owned()));
+        if let Some(before) = before {
+            count_down(&mut table.per_user, &before);
+        }
+        Ok(())
     }
 }
 
@@ -171,8 +184,26 @@ impl Table {
     fn remove(&mut self, connection: ConnectionId) -> Option<Entry> {
         let entry = self.connections.remove(&connection)?;
         count_down(&mut self.per_address, &entry.address);
-        count_down(&mut self.per_user, &entry.user_id);
+        if let Some(user_id) = &entry.user_id {
+            count_down(&mut self.per_user, user_id);
+        }
         Some(entry)
+    }
+
+    fn count_user(&mut self, user_id: Option<&str>, max: usize) -> Result<(), CloseReason> {
+        let Some(user_id) = user_id else { return Ok(()) };
+        if self.per_user.get(user_id).is_some_and(|count| *count >= max) {
+            return Err(CloseReason::ConnectionLimit(format!(
+                "per-user connection limit reached ({max})"
+            )));
+        }
+        *self.per_user.entry(user_id.to_owned()).or_default() += 1;
+        Ok(())
+    }
+
+    fn not_revoked(&self, began: u64, user_id: Option<&str>) -> Result<(), CloseReason> {
+        let revoked = user_id.and_then(|user_id| self.revoked_since(began, user_id));
+        revoked.map_or(Ok(()), |reason| Err(CloseReason::SessionRevoked(reason)))
     }
 
     fn remember(&mut self, user_id: &str, reason: &str) {
@@ -238,6 +269,28 @@ mod tests {
         drop(first);
         let _third = admit(&table, 3, "10.0.0.1", "c").unwrap();
         assert_eq!(table.counts(), (2, 2, 1));
+    }
+
+    #[test]
+    fn a_connection_of_nobody_may_become_somebodys_and_anothers() {
+        let table = sessions(9, 1);
+        let address = "10.0.0.1".parse().unwrap();
+        let admit = |id| table.begin().admit(ConnectionId(id), address, None, Arc::default());
+        let (one, two) = (admit(1).unwrap(), admit(2).unwrap());
+        assert_eq!(table.counts(), (2, 0, 1));
+        table.begin().reassign(&one, "a").unwrap();
+        table.begin().reassign(&one, "a").unwrap();
+        let full = table.begin().reassign(&two, "a");
+        assert!(matches!(full, Err(CloseReason::ConnectionLimit(_))));
+        table.begin().reassign(&one, "b").unwrap();
+        table.begin().reassign(&two, "a").unwrap();
+        assert_eq!(table.counts(), (2, 2, 1));
+        let late = table.begin();
+        assert_eq!(table.revoke("a", "left"), 1);
+        assert_eq!(late.reassign(&one, "a"), Err(CloseReason::SessionRevoked("left".into())));
+        assert!(table.begin().reassign(&two, "c").is_err(), "its sessions have ended");
+        drop((one, two));
+        assert_eq!(table.counts(), (0, 0, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    sync::Arc,
     task::{Poll, Waker},
 };
 
@@ -42,6 +43,10 @@ pub struct Outbox {
 struct State {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// Events among the frames; several may be in one piece.
+    events: usize,
+    /// Frames that newer ones of their name replace, to go after all others.
+    newest: Vec<(Arc<str>, Bytes)>,
     /// A sync answer is queued or being written: its size is the document's, so it is not counted, but only
     /// one may wait at a time.
     answers: usize,
@@ -92,6 +97,11 @@ impl Outbox {
     /// Queues a frame that must arrive, unless more than `bytes_max` would wait. A lone frame may be larger:
     /// to cut off everybody because one pasted much would cost more.
     pub fn push_within(&self, frame: Bytes, bytes_max: usize) -> Pushed {
+        self.push_events(frame, 0, bytes_max)
+    }
+
+    /// Queues so many events in one piece, as [`Outbox::push_within`] does.
+    pub fn push_events(&self, frame: Bytes, events: usize, bytes_max: usize) -> Pushed {
         let mut state = self.state.lock();
         if state.closing.is_some() {
             return Pushed::Closed;
@@ -107,11 +117,32 @@ impl Outbox {
         }
         let first = state.frames.is_empty();
         state.bytes += frame.len();
+        state.events += events;
         state.frames.push_back(frame);
         if first {
             wake(state);
         }
         Pushed::Queued
+    }
+
+    /// Queues a frame in place of an older one of this name that nobody took yet: who lags gets the newest only.
+    pub fn push_newest(&self, name: &Arc<str>, frame: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing.is_some() {
+            return Pushed::Closed;
+        }
+        if let Some((_, older)) = state.newest.iter_mut().find(|(known, _)| known == name) {
+            *older = frame;
+        } else {
+            state.newest.push((Arc::clone(name), frame));
+            wake(state);
+        }
+        Pushed::Queued
+    }
+
+    /// Events that nobody took yet.
+    pub fn events(&self) -> usize {
+        self.state.lock().events
     }
 
     /// Queues the answer to a sync step 1, whatever its size.
@@ -147,6 +178,11 @@ impl Outbox {
         self.push(frame)
     }
 
+    /// Has the connection look up, though nothing is queued.
+    pub fn nudge(&self) {
+        wake(self.state.lock());
+    }
+
     /// Ends the session once what is queued is written. The first reason stays.
     pub fn close(&self, reason: CloseReason) {
         let mut state = self.state.lock();
@@ -158,7 +194,8 @@ impl Outbox {
 
     /// Whether something can be taken.
     pub fn has_frames(&self) -> bool {
-        !self.state.lock().frames.is_empty()
+        let state = self.state.lock();
+        !state.frames.is_empty() || !state.newest.is_empty()
     }
 
     /// Whether the session is ending.
@@ -190,7 +227,9 @@ impl Outbox {
     /// Takes everything.
     pub fn take(&self) -> Taken {
         let mut state = self.state.lock();
-        state.bytes = 0;
+        (state.bytes, state.events) = (0, 0);
+        let newest = std::mem::take(&mut state.newest);
+        state.frames.extend(newest.into_iter().map(|(_, frame)| frame));
         Taken {
             frames: std::mem::take(&mut state.frames),
             answers: std::mem::take(&mut state.answers),
@@ -259,6 +298,21 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_of_a_name_goes_last_and_alone() {
+        let outbox = Outbox::default();
+        let (load, rate): (Arc<str>, Arc<str>) = ("load".into(), "rate".into());
+        for number in [b"1", b"2", b"3"] {
+            outbox.push_newest(&load, Bytes::from_static(number));
+            outbox.push_newest(&rate, Bytes::from_static(b"x"));
+            outbox.push_events(Bytes::from_static(b"e"), 2, 99);
+        }
+        assert_eq!((outbox.events(), outbox.has_frames()), (6, true));
+        let frames: Vec<_> = outbox.take().frames.into();
+        assert_eq!(frames, ["e", "e", "e", "3", "x"]);
+        assert_eq!((outbox.events(), outbox.has_frames()), (0, false));
+    }
+
+    #[test]
     fn one_large_answer_does_not_cut_its_reader() {
         let outbox = Outbox::default();
         assert_eq!(outbox.push_answer(Bytes::from(vec![0; OUTBOX_BYTES_MAX * 2])), Pushed::Queued);
@@ -276,11 +330,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_push_before_or_during_the_wait_ends_it() {
-        let outbox = std::sync::Arc::new(Outbox::default());
+        let outbox = Arc::new(Outbox::default());
         outbox.push(Bytes::from_static(b"x"));
         outbox.ready().await;
         let waiting = tokio::spawn({
-            let outbox = std::sync::Arc::clone(&outbox);
+            let outbox = Arc::clone(&outbox);
             async move { outbox.ready().await }
         });
         tokio::task::yield_now().await;

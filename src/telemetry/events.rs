@@ -51,6 +51,7 @@ pub const EVENTS: &[Event] = events! {
     "join_timeout" "warn" ["address connection correlation_id room"] "a room was not loaded in time for who waited";
     "accept_failed" "warn" ["error"] "the system gives no further connections at the moment";
     "frame_refused" "warn" ["code connection correlation_id room user"] "a message is not understood or hostile";
+    "event_refused" "debug" ["code connection correlation_id"] "a message on a connection for events was refused; the client is told";
     "read_only_edit" "info" ["connection correlation_id room user"] "the first edit of a read-only session was refused";
     "edit_too_large" "warn" ["code connection correlation_id room"] "an edit would make its document larger than it may be";
     "throttled" "info" ["address class connection correlation_id room user"] "a client sends faster than it may and is read from more slowly; once per connection";

@@ -35,6 +35,27 @@ impl Counter {
     }
 }
 
+/// A number that grows and shrinks.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU64);
+
+impl Level {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes `n` away, which was added before.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// A sum over all rooms.
 #[derive(Clone, Debug, Default)]
 pub struct Sum(Arc<AtomicU64>);
@@ -167,6 +188,24 @@ pub struct Metrics {
     pub violations: Labelled,
     /// Outside changes merged into live documents.
     pub outside_changes: Counter,
+    /// Open connections for events.
+    pub event_connections: Level,
+    /// Memberships of rooms of events.
+    pub event_members: Level,
+    /// Messages of clients on connections for events.
+    pub event_messages_in: Counter,
+    /// Events said to rooms or to everybody.
+    pub events_emitted: Counter,
+    /// Events encoded: once for each protocol that is spoken in the room, however many hear it.
+    pub event_encodes: Counter,
+    /// Events queued towards clients.
+    pub event_deliveries: Counter,
+    /// Messages on connections for events that were refused, by [`crate::protocol::events::EventError::code`].
+    pub event_refusals: Labelled,
+    /// Events of the host that were not said because too much waited.
+    pub events_dropped: Counter,
+    /// Facts about rooms of events that the host was too slow to take.
+    pub facts_dropped: Counter,
 }
 
 /// Values read at the moment of the scrape.
@@ -186,6 +225,8 @@ pub struct Gauges {
     pub rooms: usize,
     /// Rooms that somebody else holds.
     pub rooms_held: usize,
+    /// Rooms of events.
+    pub event_rooms: usize,
     /// Bytes that wait for clients.
     pub queued_bytes: usize,
     /// `rooms.max_rooms`.
@@ -218,6 +259,14 @@ impl Metrics {
         text.gauge("users", "Distinct users with a connection.", gauges.users as u64);
         text.gauge("addresses", "Distinct addresses with a connection.", gauges.addresses as u64);
         text.gauge("rooms", "Open rooms.", (gauges.rooms + gauges.rooms_held) as u64);
+        text.alias("websocket_connections_per_pod", gauges.connections as u64);
+        text.gauge(
+            "event_connections",
+            "Open connections for events.",
+            self.event_connections.get(),
+        );
+        text.gauge("event_rooms", "Rooms of events.", gauges.event_rooms as u64);
+        text.gauge("event_members", "Memberships of rooms of events.", self.event_members.get());
         text.gauge("room_members", "Sessions in rooms.", self.room_members.get());
         text.average("room_size_average", "Sessions per open room.", self.room_size(gauges.rooms));
         text.gauge(
@@ -274,6 +323,12 @@ impl Metrics {
             "outcome",
             &self.rechecks,
         );
+        text.labelled(
+            "event_refusals_total",
+            "Messages for events that were refused.",
+            "code",
+            &self.event_refusals,
+        );
         text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
         let calls = &gauges.host_calls;
@@ -328,6 +383,12 @@ impl Metrics {
                 &self.permission_denials,
             ),
             ("outside_changes_total", "Outside changes merged.", &self.outside_changes),
+            ("event_messages_in_total", "Messages of clients for events.", &self.event_messages_in),
+            ("events_emitted_total", "Events said.", &self.events_emitted),
+            ("event_encodes_total", "Events encoded.", &self.event_encodes),
+            ("event_deliveries_total", "Events queued towards clients.", &self.event_deliveries),
+            ("events_dropped_total", "Events of the host not said.", &self.events_dropped),
+            ("facts_dropped_total", "Facts the host was too slow for.", &self.facts_dropped),
         ] {
             text.value(name, "counter", help, counter.get());
         }
@@ -346,6 +407,11 @@ struct Exposition<'a>(&'a mut String);
 impl Exposition<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: u64) {
         self.value(name, "gauge", help, value);
+    }
+
+    /// A gauge under the name that somebody else's tools look for.
+    fn alias(&mut self, name: &str, value: u64) {
+        let _ = writeln!(self.0, "# TYPE {name} gauge\n{name} {value}");
     }
 
     fn value(&mut self, name: &str, kind: &str, help: &str, value: u64) {

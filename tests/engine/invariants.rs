@@ -119,6 +119,11 @@ fn rooms_name_no_socket() {
 }
 
 #[test]
+fn rooms_of_events_name_no_socket() {
+    never(&["src/events/"], &["tokio::net", "std::net", "TcpStream", "tungstenite", "crate::net"]);
+}
+
+#[test]
 fn codecs_do_no_io_and_ask_no_clock() {
     never(
         &["src/protocol/"],

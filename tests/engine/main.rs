@@ -19,6 +19,11 @@ mod copies;
 mod correlation;
 mod documents;
 mod drafts;
+mod events;
+mod events_delivery;
+#[cfg(target_os = "linux")]
+mod events_load;
+mod events_rights;
 #[cfg(target_os = "linux")]
 mod flow;
 mod front_door;

@@ -10,6 +10,7 @@ use civicpress_realtime::{
     store::sqlite::{SqliteOptions, SqliteStore},
     time::unix_ms,
 };
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::support::{Client, eventually, server};
@@ -112,4 +113,39 @@ fn tokens_of_a_replaced_key_end_with_the_restart() {
     let mut refused = Client::connect(&server.url("notes/a"), &old);
     assert_eq!(refused.until_closed(), (4001, r#"{"code":"AUTH_FAILED"}"#.into()));
     Client::join(&server.url("notes/a"), &server.token("ada", 600)).until_text("kept");
+}
+
+#[test]
+fn a_file_that_comes_changes_or_goes_is_a_change_of_the_collection_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("records");
+    std::fs::create_dir(&records).unwrap();
+    std::fs::write(records.join("old.md"), "# Old\n").unwrap();
+    let server = Standalone::start(folder.path(), "abcd");
+    let hub = server.engine.events();
+    let history = |room: &str| -> Vec<Value> {
+        let texts = server.runtime.block_on(hub.history(&room.into()));
+        texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+    };
+    let find = |event: &str, id: &str| {
+        let mut all = history("collection:records").into_iter();
+        all.find(|change| change["event"] == event && change["data"]["id"] == id)
+    };
+    // What was there before the server looked is not new.
+    eventually("it looks", || {
+        std::fs::write(records.join("probe.md"), "# Probe\n").unwrap();
+        !history("collection:records").is_empty()
+    });
+    std::fs::write(records.join("new.md"), "---\ntitle: New\nstatus: draft\n---\nText\n").unwrap();
+    eventually("created", || find("created", "new").is_some());
+    let created = find("created", "new").unwrap();
+    assert_eq!(created["data"]["title"], "New");
+    assert_eq!(created["data"]["status"], "draft");
+    std::fs::write(records.join("old.md"), "# Older\n").unwrap();
+    eventually("updated", || find("updated", "old").is_some());
+    std::fs::remove_file(records.join("old.md")).unwrap();
+    eventually("deleted", || find("deleted", "old").is_some());
+    let all = history("collections");
+    assert!(all.iter().all(|change| change["data"]["collection"] == "records"), "{all:?}");
+    assert!(all.len() >= 3);
 }

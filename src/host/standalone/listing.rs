@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Bytes of a record that are searched for its title.
-const HEAD_BYTES_MAX: u64 = 8 * 1024;
+const HEAD_BYTES: usize = 8 * 1024;
 
 /// All records, by title.
 pub(super) fn summaries(folder: &Folder) -> Result<Vec<RecordSummary>, HostError> {
@@ -36,6 +36,15 @@ pub(super) fn summaries(folder: &Folder) -> Result<Vec<RecordSummary>, HostError
         (record.title.to_lowercase(), record.id.clone())
     });
     Ok(records)
+}
+
+/// One record; `None` if there is none of this id.
+pub(super) fn summary_of(folder: &Folder, id: String) -> Result<Option<RecordSummary>, HostError> {
+    let Some(text) = folder.read(&id)? else { return Ok(None) };
+    let modified_at_ms = fs::metadata(folder.root().join(format!("{id}.md")))
+        .map_or(0, |meta| modified_at_ms(&meta));
+    let head = text.get(..text.floor_char_boundary(HEAD_BYTES)).unwrap_or_default();
+    Ok(Some(summary(id, head, modified_at_ms)))
 }
 
 /// Calls `seen` with every regular file below `root`, hidden ones too, but not into hidden folders or
@@ -86,13 +95,17 @@ fn summarize(id: String, entry: &DirEntry) -> io::Result<RecordSummary> {
     let file = open_for_reading(&entry.path())?;
     let modified_at_ms = modified_at_ms(&file.metadata()?);
     let mut head = Vec::new();
-    file.take(HEAD_BYTES_MAX).read_to_end(&mut head)?;
-    let found = summary::read(&String::from_utf8_lossy(&head));
-    Ok(RecordSummary {
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(summary(id, &String::from_utf8_lossy(&head), modified_at_ms))
+}
+
+fn summary(id: String, head: &str, modified_at_ms: u64) -> RecordSummary {
+    let found = summary::read(head);
+    RecordSummary {
         title: found.title.unwrap_or_else(|| id.clone()),
         status: found.status,
         kind: found.kind,
         modified_at_ms,
         id,
-    })
+    }
 }

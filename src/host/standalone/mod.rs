@@ -222,6 +222,16 @@ impl Host for StandaloneHost {
         })
     }
 
+    fn record_summary<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> BoxFuture<'a, Result<Option<RecordSummary>, HostError>> {
+        Box::pin(async move {
+            let id = room.id().to_owned();
+            self.files.run(move |folder| listing::summary_of(folder, id)).await?
+        })
+    }
+
     fn watch(&self, changed: Arc<dyn Fn(RoomId) + Send + Sync>) -> Option<Box<dyn Send + Sync>> {
         watch::start(&self.root, changed)
     }

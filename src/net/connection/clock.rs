@@ -9,7 +9,7 @@ use super::{Connection, Speech};
 use crate::{
     error::CloseReason,
     limits::{FIRST_STEP_TIMEOUT, PRESSED_READ_TIMEOUT},
-    net::pulse::{Beat, time_left},
+    net::pulse::{Beat, Beats, time_left},
     protocol::{sync, ws_frame},
     room::RoomCommand,
 };
@@ -19,7 +19,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 impl Connection<'_> {
     pub(super) fn next_deadline(&self) -> Instant {
-        let mut next = self.pulse.next_deadline(&self.shared.config);
+        let mut next = self.pulse.next_deadline(&Beats::of(&self.shared.config));
         if self.speech != Speech::Json {
             next = next.min(self.sent_at + KEEP_ALIVE);
         }
@@ -77,7 +77,7 @@ impl Connection<'_> {
         }
         // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
         let alive_at = self.socket.is_answering().then_some(self.sent_at);
-        match self.pulse.beat(&self.shared.config, now, alive_at) {
+        match self.pulse.beat(&Beats::of(&self.shared.config), now, alive_at) {
             Beat::Dead => return Some(CloseReason::Dead),
             Beat::Ping => self.socket.queue(ws_frame::ping()),
             Beat::Nothing => {}

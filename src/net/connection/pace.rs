@@ -26,7 +26,11 @@ impl Connection<'_> {
     /// Warns or ends a client that stays ahead of its rate.
     pub(super) fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
         let step = self.rates.escalate(now)?;
-        let reason = self.joined.client().stays_ahead(step, self.shared);
+        let reason = self.joined.client().stays_ahead(
+            step,
+            self.shared.config.rate_limiting.messages_per_second,
+            self.shared,
+        );
         if step == Step::Close {
             return Some(reason);
         }

@@ -20,7 +20,7 @@ use crate::{
         client::rate_notice,
         connection::close,
         places::Place,
-        pulse::{Beat, Pulse, time_left},
+        pulse::{Beat, Beats, Pulse, time_left},
         rate::{Class, Rates, Step},
         socket::{Incoming, Socket},
     },
@@ -269,7 +269,7 @@ impl<'a> Connection<'a> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let life = self.pulse.next_deadline(&self.shared.config);
+        let life = self.pulse.next_deadline(&Beats::of(&self.shared.config));
         let stall = self.stalled_since.map(|since| since + HANDLER_STALL);
         let expiry = self.time_left().map(|left| Instant::now() + left);
         let soon = [stall, expiry, self.rates.next_deadline()].into_iter().flatten().min();
@@ -302,7 +302,7 @@ impl<'a> Connection<'a> {
             // It cannot be heard because we do not listen.
             self.pulse.heard(now);
         }
-        match self.pulse.beat(&self.shared.config, now, None) {
+        match self.pulse.beat(&Beats::of(&self.shared.config), now, None) {
             Beat::Dead => return Some(CloseReason::Dead),
             Beat::Ping => self.socket.queue(ws_frame::ping()),
             Beat::Nothing => {}
@@ -324,7 +324,11 @@ impl<'a> Connection<'a> {
     /// Warns or ends a client that stays ahead of its rate.
     fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
         let step = self.rates.escalate(now)?;
-        let reason = self.joined.client().stays_ahead(step, self.shared);
+        let reason = self.joined.client().stays_ahead(
+            step,
+            self.shared.config.rate_limiting.messages_per_second,
+            self.shared,
+        );
         if step == Step::Close {
             return Some(reason);
         }

@@ -135,7 +135,7 @@ impl HandledRequest {
         };
         let outbox = Arc::clone(peer.outbox());
         let admitted =
-            joining.admit(ConnectionId(self.session.0), self.address, &identity.user_id, outbox);
+            joining.admit(ConnectionId(self.session.0), self.address, &*identity.user_id, outbox);
         if let Err(CloseReason::ConnectionLimit(_)) = &admitted {
             let user = Some(identity.user_id.as_str());
             shared.security.report(

@@ -52,7 +52,8 @@ pub struct Standing {
     pub session: SessionId,
     /// Where its frames go, and what ends it.
     pub outbox: Arc<Outbox>,
-    /// Its room, if that is a document; a room that somebody else handles has no rights of ours.
+    /// Its room, if that is a document; a room that somebody else handles has no rights of ours, and those of
+    /// rooms of events follow from the role.
     pub room: Option<RoomHandle>,
     /// What its connection is called in log lines.
     pub(super) correlation: CorrelationId,
@@ -60,6 +61,8 @@ pub struct Standing {
     pub(super) heard: Mutex<Heard>,
     expires_at_ms: AtomicU64,
     admin: AtomicBool,
+    role: Mutex<Box<str>>,
+    role_changes: AtomicU64,
 }
 
 impl std::fmt::Debug for Standing {
@@ -96,7 +99,19 @@ impl Standing {
         let heard = Mutex::new(Heard { grant, at: Instant::now() });
         let expires_at_ms = AtomicU64::new(identity.expires_at_ms.unwrap_or(NEVER_MS));
         let admin = AtomicBool::new(identity.role == ADMIN);
-        Self { session, outbox, room, correlation, token, heard, expires_at_ms, admin }
+        let role = Mutex::new(identity.role.as_str().into());
+        Self {
+            session,
+            outbox,
+            room,
+            correlation,
+            token,
+            heard,
+            expires_at_ms,
+            admin,
+            role,
+            role_changes: AtomicU64::new(0),
+        }
     }
 
     /// Whether the user may kick, lock and tell everybody, as the host said last.
@@ -104,10 +119,27 @@ impl Standing {
         self.admin.load(Ordering::Relaxed)
     }
 
+    /// The user's role, as the host said last.
+    pub fn role(&self) -> Box<str> {
+        self.role.lock().clone()
+    }
+
+    /// How often the role changed since the session began.
+    pub fn role_changes(&self) -> u64 {
+        self.role_changes.load(Ordering::Acquire)
+    }
+
     /// Notes what the host says of the user by now.
     pub(super) fn renew(&self, identity: &Identity) {
         self.expires(identity.expires_at_ms);
         self.admin.store(identity.role == ADMIN, Ordering::Relaxed);
+        let mut role = self.role.lock();
+        if **role != *identity.role {
+            *role = identity.role.as_str().into();
+            self.role_changes.fetch_add(1, Ordering::Release);
+            drop(role);
+            self.outbox.nudge();
+        }
     }
 
     /// When the token's time is over, in Unix milliseconds, as the host said last; `None` = not known.

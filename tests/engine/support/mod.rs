@@ -3,6 +3,7 @@
 pub mod api;
 pub mod client;
 pub mod echo;
+pub mod event_client;
 pub mod handlers;
 pub mod host;
 pub mod json_client;
@@ -12,6 +13,7 @@ pub mod server;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use event_client::EventClient;
 pub use handlers::FakeHandlers;
 pub use host::FakeHost;
 pub use json_client::JsonClient;

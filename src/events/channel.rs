@@ -1,0 +1,236 @@
+//! One room: its members, its numbers, and what was said lately.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::history::{History, Said};
+use crate::{
+    ids::{ClientAddress, SessionId},
+    limits::EVENT_PRESENCE_MAX,
+    protocol::{
+        events::{self, Ack, Author, Change, Emission, Extras, Joined, Person, Since},
+        ws_frame,
+    },
+    room::outbox::Outbox,
+};
+
+/// A connection, as rooms and operators know it.
+#[derive(Debug)]
+pub struct ClientInfo {
+    /// Its number.
+    pub session: SessionId,
+    /// Where it comes from.
+    pub address: ClientAddress,
+    /// When it came, in Unix milliseconds.
+    pub connected_at_ms: u64,
+    /// Rooms it is in.
+    pub rooms: Mutex<HashSet<Arc<str>>>,
+    user: Mutex<Option<User>>,
+}
+
+#[derive(Clone, Debug)]
+struct User {
+    id: String,
+    name: String,
+}
+
+impl ClientInfo {
+    /// A connection of nobody.
+    pub fn new(session: SessionId, address: ClientAddress, connected_at_ms: u64) -> Arc<Self> {
+        let (rooms, user) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { session, address, connected_at_ms, rooms, user })
+    }
+
+    /// Notes whose it is by now: id and name.
+    pub fn belongs_to(&self, user: Option<(&str, &str)>) {
+        *self.user.lock() =
+            user.map(|(id, name)| User { id: id.to_owned(), name: name.to_owned() });
+    }
+
+    /// Who says what comes from it.
+    pub fn author(&self) -> Author {
+        let user_id = self.user.lock().as_ref().map(|user| user.id.clone());
+        Author { client_id: self.session.client_name(), user_id }
+    }
+
+    /// Who others see.
+    pub fn person(&self) -> Person {
+        let (user_id, name) = self.user.lock().clone().map(|user| (user.id, user.name)).unzip();
+        Person { client_id: self.session.client_name(), user_id, name }
+    }
+}
+
+/// What a client understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// go-deployd's protocol.
+    Plain,
+    /// And what is more.
+    Extended,
+}
+
+/// Somebody in a room.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Who.
+    pub info: Arc<ClientInfo>,
+    /// The way out to it.
+    pub outbox: Arc<Outbox>,
+    /// What it understands.
+    pub reader: Reader,
+    /// It is told who comes and goes.
+    pub watches: bool,
+}
+
+impl Member {
+    fn tell(&self, text: &str) {
+        // A client that is being closed needs to hear nothing.
+        self.outbox.push(ws_frame::text(text));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) name: Arc<str>,
+    pub(super) epoch: String,
+    /// The number of the last event.
+    pub(super) offset: u64,
+    pub(super) history: History,
+    /// Only the newest event counts.
+    pub(super) latest: bool,
+    members: Vec<Member>,
+    places: HashMap<SessionId, usize>,
+    extended: usize,
+    watching: usize,
+}
+
+/// A join, and how it is answered.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub member: Member,
+    pub since: Option<Since>,
+    pub ack: Option<Ack>,
+}
+
+impl Channel {
+    pub(super) fn new(name: Arc<str>, epoch: String, latest: bool) -> Self {
+        Self {
+            name,
+            epoch,
+            offset: 0,
+            history: History::default(),
+            latest,
+            members: Vec::new(),
+            places: HashMap::new(),
+            extended: 0,
+            watching: 0,
+        }
+    }
+
+    /// Lets somebody in, or answers again if it is in; says what it missed and tells those who watch.
+    pub(super) fn join(&mut self, entry: Entry, now_ms: u64) {
+        let Entry { member, since, ack } = entry;
+        let session = member.info.session;
+        let newcomer = !self.places.contains_key(&session);
+        if newcomer {
+            self.places.insert(session, self.members.len());
+            self.extended += usize::from(member.reader == Reader::Extended);
+            self.watching += usize::from(member.watches);
+            self.members.push(member.clone());
+        }
+        let recovered = since.as_ref().map(|since| {
+            since.epoch == self.epoch && self.history.after(since.offset, self.offset).0
+        });
+        if let Some(ack) = ack {
+            let joined = Joined {
+                room: &self.name,
+                members: self.members.len(),
+                offset: self.offset,
+                epoch: &self.epoch,
+                recovered,
+            };
+            member.tell(&events::joined(&joined, Some(&ack), now_ms));
+        }
+        let missed = match since {
+            // Another history's numbers say nothing: the client gets all there is.
+            Some(since) => Some(if since.epoch == self.epoch { since.offset } else { 0 }),
+            None => (self.latest && newcomer).then(|| self.offset.saturating_sub(1)),
+        };
+        if let Some(offset) = missed {
+            self.replay(&member, offset);
+        }
+        if newcomer {
+            self.announce(Change::Join, &member.info);
+        }
+    }
+
+    /// Lets somebody go who was here.
+    pub(super) fn leave(&mut self, session: SessionId) -> Option<Arc<ClientInfo>> {
+        let place = self.places.remove(&session)?;
+        let member = self.members.swap_remove(place);
+        if let Some(moved) = self.members.get(place) {
+            self.places.insert(moved.info.session, place);
+        }
+        self.extended -= usize::from(member.reader == Reader::Extended);
+        self.watching -= usize::from(member.watches);
+        if self.members.is_empty() {
+            (self.members, self.places) = (Vec::new(), HashMap::new());
+        }
+        self.announce(Change::Leave, &member.info);
+        Some(member.info)
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Whether somebody here understands this.
+    pub(super) fn has(&self, reader: Reader) -> bool {
+        match reader {
+            Reader::Plain => self.members.len() > self.extended,
+            Reader::Extended => self.extended > 0,
+        }
+    }
+
+    /// The text of an event.
+    pub(super) fn text(&self, offset: u64, said: &Said, reader: Reader) -> String {
+        // Everybody's room has no name, and its events no number.
+        let named = !self.name.is_empty();
+        let extras = Extras { offset: named.then_some(offset), from: said.from.as_ref() };
+        let emission = Emission {
+            event: &said.event,
+            data: said.data.as_deref(),
+            room: said.shown.as_deref().or(named.then_some(&*self.name)),
+            at_ms: said.at_ms,
+        };
+        events::emission(&emission, (reader == Reader::Extended).then_some(&extras))
+    }
+
+    /// What was said after `offset`, in one piece: a bound on the outbox would cut whoever needs it most.
+    fn replay(&self, member: &Member, offset: u64) {
+        let mut frames = Vec::new();
+        for (number, said) in self.history.after(offset, self.offset).1 {
+            ws_frame::append_text(&mut frames, &self.text(number, said, member.reader));
+        }
+        if !frames.is_empty() {
+            member.outbox.push_answer(Bytes::from(frames));
+        }
+    }
+
+    fn announce(&self, change: Change, info: &ClientInfo) {
+        if self.watching == 0 || self.members.len() > EVENT_PRESENCE_MAX {
+            return;
+        }
+        let text = events::change(&self.name, change, &info.person(), crate::time::unix_ms());
+        let frame = ws_frame::text(&text);
+        let others = self.members.iter().filter(|member| member.info.session != info.session);
+        for member in others.filter(|member| member.watches) {
+            member.outbox.push(frame.clone());
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! One connection for events: the loop between a socket and a session.
+//!
+//! It waits for the host only beside everything else, and for rooms only when these have more to do than they
+//! can; then TCP makes its client wait. Rooms never wait for it.
+
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    enter::EventsRequest,
+    session::{Session, Settled, Step},
+};
+use crate::{
+    error::CloseReason,
+    events::Reader,
+    future::BoxFuture,
+    ids::RoomId,
+    limits::MESSAGES_PER_WAKE_MAX,
+    net::{
+        OpenConnection, Shared,
+        places::Place,
+        pulse::{Beat, Beats, Pulse},
+        rate::{self, Class, Rates},
+        socket::{Incoming, Socket},
+    },
+    protocol::{
+        events::{self, EventError},
+        ws_frame,
+    },
+    room::outbox::Outbox,
+    telemetry::security::Violation,
+    time::unix_ms,
+};
+
+/// Serves one connection from its 101 to its end. `place` is given back once it is admitted, `open` at its end.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, for the connection's whole life"
+)]
+pub(in crate::net) fn run(
+    mut socket: Socket,
+    request: EventsRequest,
+    open: OpenConnection,
+    place: Place,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> {
+    async move {
+        let _open = open;
+        shared.metrics.connections_opened.inc();
+        let outbox = Arc::<Outbox>::default();
+        let (id, correlation) = (request.session, request.correlation.clone());
+        let mut extended = request.extended;
+        let mut half_open = Some(place);
+        let entered = Box::pin(request.enter(&shared, &outbox, &mut half_open)).await;
+        let reason = match entered {
+            Ok((session, told)) => {
+                extended = session.reader == Reader::Extended;
+                session.client(&RoomId::events()).log_connected(None);
+                let since = Instant::now();
+                let mut connection = Connection::new(&mut socket, &outbox, session);
+                connection.greet(told);
+                let reason = connection.serve().await;
+                let session = connection.session;
+                session
+                    .client(&RoomId::events())
+                    .log_disconnected(reason.as_ref(), since.elapsed());
+                // Rooms let go of it before its client is told why.
+                drop(session);
+                reason
+            }
+            Err(reason) => {
+                log::info!(
+                    event = "client_refused", connection = id.0,
+                    correlation_id = correlation.as_str(), room = RoomId::events().as_str(),
+                    code = reason.code();
+                    "connection {}: refused: {}", id.0, reason.code()
+                );
+                Some(reason)
+            }
+        };
+        if let Some(reason) = reason {
+            shared.metrics.closes.inc(reason.code());
+            Box::pin(close(&mut socket, &outbox, &reason, extended)).await;
+        }
+        shared.metrics.bytes_out.add(socket.bytes_out());
+        shared.metrics.connections_closed.inc();
+    }
+}
+
+/// Says what is queued and why it ends, then closes.
+async fn close(socket: &mut Socket, outbox: &Outbox, reason: &CloseReason, extended: bool) {
+    match reason {
+        CloseReason::Dead => return,
+        // What waits for it is too much; it comes back and asks for what it missed.
+        CloseReason::SlowConsumer => socket.drop_unsent(),
+        _ => socket.queue_taken(&mut outbox.take()),
+    }
+    let without_a_word =
+        matches!(reason, CloseReason::Protocol(_) | CloseReason::InvalidData | CloseReason::TooBig);
+    if !without_a_word {
+        let code = extended.then(|| reason.code());
+        socket.queue(ws_frame::text(&events::closing(&reason.message(), code, unix_ms())));
+    }
+    socket.close(ws_frame::close(reason.close_code(), &reason.close_text())).await;
+}
+
+struct Connection<'a> {
+    socket: &'a mut Socket,
+    outbox: &'a Outbox,
+    session: Session,
+    /// The host is being asked; nothing is read meanwhile.
+    asked: Option<BoxFuture<'static, Settled>>,
+    rates: Rates,
+    was_throttled: bool,
+    pulse: Pulse,
+    written: u64,
+    /// When the client took something last, or had nothing to take.
+    took_at: Instant,
+}
+
+impl<'a> Connection<'a> {
+    fn new(socket: &'a mut Socket, outbox: &'a Outbox, session: Session) -> Self {
+        let now = Instant::now();
+        let rates = Rates::of_events(&session.shared.config, now);
+        Self {
+            socket,
+            outbox,
+            session,
+            asked: None,
+            rates,
+            was_throttled: false,
+            pulse: Pulse::new(now),
+            written: 0,
+            took_at: now,
+        }
+    }
+
+    /// The first messages: the greeting, and what came of a token in the request.
+    fn greet(&mut self, told: Option<Result<(), EventError>>) {
+        self.say(&events::connect(&self.session.info.session.client_name(), unix_ms()));
+        match told {
+            None => {}
+            Some(Ok(())) => self.say(&self.session.authenticated(None)),
+            Some(Err(error)) => {
+                if let Step::Say(text) = self.session.refuse(&error, None) {
+                    self.say(&text);
+                }
+            }
+        }
+    }
+
+    /// Serves until somebody ends it; `None` = the peer went by itself.
+    async fn serve(&mut self) -> Option<CloseReason> {
+        let mut stopped = self.shared().stopped.clone();
+        let stop = stopped.changed();
+        tokio::pin!(stop);
+        let timer = sleep_until(self.next_deadline());
+        tokio::pin!(timer);
+        let mut may_read = true;
+        loop {
+            self.session.heed_changes().await;
+            if self.socket.is_drained() {
+                let mut taken = self.outbox.take();
+                self.socket.queue_taken(&mut taken);
+                if taken.closing.is_some() {
+                    return taken.closing;
+                }
+                self.took_at = Instant::now();
+            } else if let Some(reason) = self.outbox.closing() {
+                return Some(reason);
+            }
+            if self.socket.write().is_err() {
+                return None;
+            }
+            if self.socket.bytes_out() != self.written {
+                self.written = self.socket.bytes_out();
+                self.took_at = Instant::now();
+            }
+            let read = self.may_read();
+            if may_read && read {
+                match self.receive().await {
+                    Ok(more) => may_read = more,
+                    Err(end) => return end,
+                }
+                if may_read || !self.socket.is_drained() {
+                    // Others on this worker get their turn between two bursts of one client.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            }
+            if self.socket.is_drained() && self.outbox.has_frames() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let next = self.next_deadline();
+            if next < timer.deadline() {
+                timer.as_mut().reset(next);
+            }
+            let asked = &mut self.asked;
+            tokio::select! {
+                () = self.outbox.ready() => {}
+                ready = self.socket.ready(read) => match ready {
+                    Ok(readable) => may_read |= readable,
+                    Err(_) => return None,
+                },
+                settled = poll_fn(|context| match asked {
+                    Some(asked) => asked.as_mut().poll(context),
+                    None => Poll::Pending,
+                }) => {
+                    self.asked = None;
+                    let came = self.session.settle(settled).await;
+                    if let Err(end) = self.take(came) {
+                        return Some(end);
+                    }
+                }
+                () = &mut timer => {
+                    if let Some(reason) = self.tick() {
+                        return Some(reason);
+                    }
+                    timer.as_mut().reset(self.next_deadline());
+                }
+                _ = &mut stop => return Some(CloseReason::ShuttingDown),
+            }
+        }
+    }
+
+    /// Whether the client may be heard: not while the host has yet to answer, it is ahead of its rate, or it
+    /// has answers to read.
+    fn may_read(&mut self) -> bool {
+        self.asked.is_none() && self.rates.may_read() && !self.socket.is_answering()
+    }
+
+    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
+    async fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
+        let now = Instant::now();
+        let allowed = self.rates.wake_bytes();
+        let mut left = allowed;
+        let outcome = self.receive_within(&mut left, now).await;
+        self.spend(Class::Bytes, (allowed - left) as u64, now);
+        if matches!(outcome, Ok(false)) {
+            self.rates.caught_up();
+        }
+        outcome
+    }
+
+    async fn receive_within(
+        &mut self,
+        budget: &mut usize,
+        now: Instant,
+    ) -> Result<bool, Option<CloseReason>> {
+        for _ in 0..MESSAGES_PER_WAKE_MAX {
+            match self.socket.read(budget) {
+                Incoming::Nothing => return Ok(false),
+                Incoming::Later => return Ok(true),
+                Incoming::Gone => {
+                    // The answer to the close frame may be queued.
+                    drop(self.socket.write());
+                    return Err(None);
+                }
+                Incoming::Violation(reason) => {
+                    let client = RoomId::events();
+                    self.session.client(&client).report(Violation::BadFrame, self.shared());
+                    return Err(Some(reason));
+                }
+                Incoming::Alive => {
+                    self.pulse.heard(now);
+                    self.spend(Class::Control, 1, now);
+                }
+                // go-deployd reads both kinds alike.
+                Incoming::Text(text) => self.message(text.as_bytes(), now).await.map_err(Some)?,
+                Incoming::Binary(bytes) => self.message(&bytes, now).await.map_err(Some)?,
+            }
+            if !self.may_read() {
+                return Ok(true);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn message(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
+        self.pulse.heard(now);
+        self.spend(Class::Events, 1, now);
+        let metrics = &self.shared().metrics;
+        metrics.messages_in.inc();
+        metrics.event_messages_in.inc();
+        metrics.bytes_in.add(bytes.len() as u64);
+        let step = self.session.message(bytes).await;
+        self.take(step)
+    }
+
+    fn take(&mut self, step: Step) -> Result<(), CloseReason> {
+        match step {
+            Step::Done => {}
+            Step::Say(text) => self.say(&text),
+            Step::Ask(asked) => self.asked = Some(asked),
+            Step::End(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) {
+        self.socket.queue(ws_frame::text(text));
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let config = &self.shared().config;
+        let life = self.pulse.next_deadline(&Beats::of_events(config));
+        let expiry = self.session.time_left().map(|left| Instant::now() + left);
+        let patience = Duration::from_secs(config.limits.pong_timeout);
+        let slow = (!self.socket.is_drained()).then(|| self.took_at + patience);
+        let soon = [expiry, slow, self.rates.next_deadline()].into_iter().flatten().min();
+        soon.map_or(life, |soon| soon.min(life)).max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// Does what is due because time has passed.
+    fn tick(&mut self) -> Option<CloseReason> {
+        let now = Instant::now();
+        if self.session.time_left().is_some_and(|left| left.is_zero()) {
+            let step = self.session.expire();
+            if let Err(reason) = self.take(step) {
+                return Some(reason);
+            }
+        }
+        if let Some(reason) = self.escalate(now) {
+            return Some(reason);
+        }
+        let config = Arc::clone(&self.shared().config);
+        let patience = Duration::from_secs(config.limits.pong_timeout);
+        if self.outbox.events() > config.limits.message_buffer_size
+            && self.took_at + patience <= now
+        {
+            return Some(CloseReason::SlowConsumer);
+        }
+        if self.rates.is_empty() || self.asked.is_some() {
+            // It cannot be heard because we do not listen.
+            self.pulse.heard(now);
+        }
+        match self.pulse.beat(&Beats::of_events(&config), now, None) {
+            Beat::Dead => return Some(CloseReason::Dead),
+            Beat::Ping => self.socket.queue(ws_frame::ping()),
+            Beat::Nothing => {}
+        }
+        None
+    }
+
+    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
+    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
+        if !self.rates.take(class, cost, now) {
+            return;
+        }
+        self.shared().metrics.throttled.inc(class.name());
+        if !std::mem::replace(&mut self.was_throttled, true) {
+            self.session.client(&RoomId::events()).log_throttled(class);
+        }
+    }
+
+    /// Warns or ends a client that stays ahead of its rate.
+    fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
+        let step = self.rates.escalate(now)?;
+        let rate = self.shared().config.limits.message_rate_limit;
+        let reason = self.session.client(&RoomId::events()).stays_ahead(step, rate, self.shared());
+        if step == rate::Step::Close {
+            return Some(reason);
+        }
+        if let Step::Say(text) = self.session.refuse(&EventError::Rate, None) {
+            self.say(&text);
+        }
+        None
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.session.shared
+    }
+}

@@ -1,0 +1,183 @@
+//! From a request to a session, and whose the session is.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::session::{Known, Session};
+use crate::{
+    auth::token::{ExtractedToken, NoToken, TokenSource},
+    error::CloseReason,
+    events::{ClientInfo, Member, Reader, Room, hub::EVERYBODY},
+    host::{HostError, Identity},
+    ids::{ConnectionId, RoomId, SessionId},
+    net::{Shared, places::Place, recheck::Standing, sessions::Joining},
+    protocol::events::EventError,
+    room::outbox::Outbox,
+    telemetry::{correlation::CorrelationId, security::Violation},
+    time::unix_ms,
+};
+
+/// What a request for events brings along.
+#[derive(Debug)]
+pub(in crate::net) struct EventsRequest {
+    pub session: SessionId,
+    pub correlation: CorrelationId,
+    pub address: IpAddr,
+    pub token: Result<ExtractedToken, NoToken>,
+    /// It understands more than go-deployd's protocol.
+    pub extended: bool,
+}
+
+/// What came of a token.
+pub(super) type Shown = Result<Identity, EventError>;
+
+impl EventsRequest {
+    /// Takes a place among the sessions for the one among the `half_open`, as whoever the token says, or as
+    /// nobody. What is to be said of a token that came along is the second.
+    pub(super) async fn enter(
+        self,
+        shared: &Arc<Shared>,
+        outbox: &Arc<Outbox>,
+        half_open: &mut Option<Place>,
+    ) -> Result<(Session, Option<Result<(), EventError>>), CloseReason> {
+        let Self { session, correlation, address, token, extended } = self;
+        let joining = shared.sessions.begin();
+        let shown = match token {
+            Err(NoToken::Missing) => None,
+            Err(_) => Some(Err(EventError::Token)),
+            Ok(token) => {
+                if token.via == TokenSource::Query {
+                    log::warn!(
+                        event = "token_in_url", connection = session.0,
+                        correlation_id = correlation.as_str(), address:% = address;
+                        "a token came in the URL of a request from {address}; use a subprotocol"
+                    );
+                }
+                let about = About { session, correlation: &correlation, address };
+                let identity = authenticate(shared, &token.token, &about).await;
+                Some(identity.map(|identity| (identity, token.token)))
+            }
+        };
+        let user = shown.as_ref().and_then(|shown| shown.as_ref().ok());
+        let user_id = user.map(|(identity, _)| identity.user_id.as_str());
+        let admission = joining
+            .admit(ConnectionId(session.0), address, user_id, Arc::clone(outbox))
+            .inspect_err(|reason| {
+                if let CloseReason::ConnectionLimit(_) = reason {
+                    let flood = Violation::ConnectionFlood;
+                    shared.security.report(flood, address, user_id, &correlation);
+                }
+            })?;
+        *half_open = None;
+        let info = ClientInfo::new(session, address, unix_ms());
+        let reader = if extended { Reader::Extended } else { Reader::Plain };
+        let mut entered = Session {
+            shared: Arc::clone(shared),
+            info,
+            correlation,
+            outbox: Arc::clone(outbox),
+            reader,
+            admission,
+            known: None,
+            decisions: Vec::new(),
+            expired_at: None,
+        };
+        shared.metrics.event_connections.add(1);
+        let everybody: Room = EVERYBODY.into();
+        let member = Member {
+            info: Arc::clone(&entered.info),
+            outbox: Arc::clone(outbox),
+            reader,
+            watches: false,
+        };
+        if shared.events.join(&everybody, member, None, None).await.is_err() {
+            return Err(CloseReason::ShuttingDown);
+        }
+        let told =
+            shown.map(|shown| shown.map(|(identity, token)| entered.becomes(identity, token)));
+        Ok((entered, told))
+    }
+}
+
+/// Whom a token is about, for log lines and reports.
+pub(super) struct About<'a> {
+    pub session: SessionId,
+    pub correlation: &'a CorrelationId,
+    pub address: IpAddr,
+}
+
+/// Asks the host whose a token is.
+pub(super) async fn authenticate(shared: &Shared, token: &str, about: &About<'_>) -> Shown {
+    let room = RoomId::events();
+    let About { session, correlation, address } = about;
+    let refused = |why: &dyn std::fmt::Display, code: &str| {
+        log::info!(
+            event = "auth_refused", connection = session.0, correlation_id = correlation.as_str(),
+            room = room.as_str(), address:% = address, code = code, error:% = why;
+            "connection {} for events: a token was refused: {why}", session.0
+        );
+    };
+    let failed = || {
+        shared.security.report(Violation::AuthFailed, *address, None, correlation);
+        EventError::Token
+    };
+    if token.is_empty() || shared.denials.get(token, &room).is_some() {
+        refused(&"it was refused a moment ago, or is empty", "AUTH_FAILED");
+        return Err(failed());
+    }
+    let time = Duration::from_millis(shared.config.auth.timeout_ms);
+    let answer = timeout(time, shared.host.authenticate(token)).await;
+    match answer.unwrap_or(Err(HostError::Timeout)) {
+        Ok(identity) => {
+            let user = identity.user_id.as_str();
+            log::debug!(
+                event = "auth_accepted", connection = session.0,
+                correlation_id = correlation.as_str(), room = room.as_str(), address:% = address,
+                user = user;
+                "connection {} for events: it is user {}", session.0, user.escape_debug()
+            );
+            Ok(identity)
+        }
+        Err(error) => {
+            refused(&error, error.code());
+            match error {
+                HostError::Unauthenticated(_) | HostError::Denied => {
+                    shared.denials.put(token, &room, CloseReason::AuthFailed);
+                    Err(failed())
+                }
+                HostError::Timeout | HostError::Failed(_) => Err(EventError::AuthUnavailable),
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The session is somebody's from now on.
+    pub(super) fn becomes(&mut self, identity: Identity, token: String) {
+        let standing = Standing::new(
+            (self.info.session, self.correlation.clone()),
+            Arc::clone(&self.outbox),
+            None,
+            token,
+            &identity,
+        );
+        let watched = self.shared.rechecks.watch(&identity.user_id, RoomId::events(), standing);
+        self.info.belongs_to(Some((&identity.user_id, &identity.name)));
+        self.known = Some(Box::new(Known { identity, watched, role_changes: 0 }));
+        self.expired_at = None;
+        self.decisions.clear();
+    }
+
+    /// Another token, perhaps another user's, on the live connection; `None` = the connection has ended.
+    pub(super) fn takes_over(
+        &mut self,
+        joining: Joining,
+        identity: Identity,
+        token: String,
+    ) -> Result<(), CloseReason> {
+        joining.reassign(&self.admission, &identity.user_id)?;
+        self.becomes(identity, token);
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Connections for events: through the same front door as all others, and under the same limits, rates, clocks
+//! and looks at tokens. A connection belongs to nobody until it shows a token, in its request or in a message.
+
+mod connection;
+mod enter;
+mod session;
+
+pub(super) use self::{connection::run, enter::EventsRequest};
+use crate::config::Config;
+
+/// Whether connections for events are served at a path.
+pub(super) fn is_path(path: &str, config: &Config) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let documents = config.path.trim_end_matches('/');
+    path == config.events.path || path.strip_prefix(documents) == Some("/events")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_for_events() {
+        let mut config = Config::default();
+        for path in ["/socket.io", "/socket.io/", "/realtime/events", "/realtime/events/"] {
+            assert!(is_path(path, &config), "{path}");
+        }
+        for path in ["/", "/socket.io/x", "/socket.iox", "/events", "/realtime", "/realtimeevents"]
+        {
+            assert!(!is_path(path, &config), "{path}");
+        }
+        config.path = "/".into();
+        assert!(is_path("/events", &config));
+    }
+}
