@@ -284,11 +284,16 @@ pub enum RoomCommand {
 pub enum WriteBackStep {
     /// The source's present text.
     Loaded(Result<Option<RecordText>, HostError>),
+    /// Whoever was asked at this time for what is on its way has had the time to answer.
+    Settled {
+        /// When they were asked.
+        began_at: tokio::time::Instant,
+    },
     /// What the room was a moment ago was read, since the source changed.
     LookedBack {
         /// The source's present text.
         current: RecordText,
-        /// The room's Markdown bodies, the oldest first.
+        /// What the room was.
         views: markdown::Views,
     },
     /// The document was read and turned into Markdown.

@@ -1,6 +1,10 @@
 //! Changes of a record's source that others made, and what is remembered to tell them from our own.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -11,6 +15,7 @@ use super::{
 };
 use crate::{
     host::{DRAFT, RecordText},
+    ids::SessionId,
     limits::{EXCHANGED_BYTES_MAX, EXCHANGED_TEXTS_MAX},
     markdown::{Past, Views},
     time::unix_ms,
@@ -20,8 +25,10 @@ use crate::{
 const VIEW_AGE_MAX: Duration = Duration::from_secs(15);
 /// Time between two marks in the log.
 const MARK_GAP: Duration = Duration::from_secs(1);
-/// Time for what somebody typed before saving to arrive and to be committed, so that the look finds it.
-const SETTLE_TIME: Duration = Duration::from_millis(500);
+/// Longest wait for what somebody typed before saving to arrive and to be committed, so that the look finds it.
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(3);
+/// The same where nobody is sure to answer.
+const SETTLE_TIME_UNASKED: Duration = Duration::from_millis(500);
 /// Longest look into the log; without it a view of the room is merged as a change.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -77,6 +84,20 @@ impl History {
     }
 }
 
+/// A changed text of the source that waits for what was on its way to the room when it was read.
+#[derive(Debug)]
+pub(super) struct Settling {
+    theirs: RecordText,
+    /// The log row after which views begin.
+    from_seq: u64,
+    began_at: Instant,
+    /// Editors who were asked for what the room lacks and have not answered. What somebody sent before the text
+    /// was saved comes before the answer.
+    asked: HashSet<SessionId>,
+    /// The last log row once all have answered.
+    seq: Option<u64>,
+}
+
 impl Actor {
     /// Takes in that the source's text is not the one last exchanged. Returns whether that is done; if not, the
     /// write-back goes on with [`WriteBackStep::LookedBack`].
@@ -86,9 +107,59 @@ impl Actor {
             self.merge_outside(theirs.clone(), Views::default()).await?;
             return Ok(true);
         };
-        let (context, room, theirs) = (self.context.clone(), self.room.clone(), theirs.clone());
+        let state_vector = self.document.state_vector().map_err(|_| self.fail(None))?;
+        let editors = self.members.iter().filter(|(_, member)| self.may_edit(member));
+        let (mut asked, mut is_answered) = (HashSet::new(), true);
+        for (session, member) in editors {
+            member.ask(&state_vector);
+            // The first documents' clients do not know the question.
+            is_answered &= member.json.is_none();
+            asked.insert(*session);
+        }
+        let began_at = Instant::now();
+        let patience = if is_answered { SETTLE_TIME_MAX } else { SETTLE_TIME_UNASKED };
         self.tell_self(async move {
-            tokio::time::sleep(SETTLE_TIME).await;
+            tokio::time::sleep(patience).await;
+            WriteBackStep::Settled { began_at }
+        });
+        self.write_back.settling =
+            Some(Settling { theirs: theirs.clone(), from_seq, began_at, asked, seq: None });
+        self.look_back_if_settled();
+        Ok(false)
+    }
+
+    /// A session has answered, or is gone: nothing of it is on its way any more.
+    pub(super) fn settled_by(&mut self, session: SessionId) {
+        if let Some(settling) = &mut self.write_back.settling {
+            settling.asked.remove(&session);
+        }
+        self.look_back_if_settled();
+    }
+
+    /// The wait that began then has been long enough.
+    pub(super) fn settled(&mut self, began_at: Instant) {
+        if let Some(settling) =
+            self.write_back.settling.take_if(|settling| settling.began_at == began_at)
+        {
+            self.look_back(settling);
+        }
+    }
+
+    /// Looks back once all is in the log that was on its way when the source's text was read.
+    pub(super) fn look_back_if_settled(&mut self) {
+        let (last_seq, committed_seq) = (self.last_seq, self.watch.committed_seq());
+        let settled = self.write_back.settling.take_if(|settling| {
+            settling.asked.is_empty() && committed_seq >= *settling.seq.get_or_insert(last_seq)
+        });
+        if let Some(settling) = settled {
+            self.look_back(settling);
+        }
+    }
+
+    fn look_back(&mut self, settling: Settling) {
+        let Settling { theirs, from_seq, .. } = settling;
+        let (context, room) = (self.context.clone(), self.room.clone());
+        self.tell_self(async move {
             let look = async {
                 let stored = context.store.load(&room).await.ok().flatten()?;
                 let replay = move || Document::replay(stored, from_seq);
@@ -97,7 +168,6 @@ impl Actor {
             let views = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();
             WriteBackStep::LookedBack { current: theirs, views: views.unwrap_or_default() }
         });
-        Ok(false)
     }
 
     /// Whether somebody's form may have saved what it showed a while ago. Of drafts only: who puts an earlier

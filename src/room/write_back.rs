@@ -18,7 +18,7 @@ use crate::{
         actor::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX},
         copies::{CopyError, Copying},
         host_copy,
-        outside::{Author, History},
+        outside::{Author, History, Settling},
     },
     store::{ELSEWHERE, OFFERED},
     time::unix_ms,
@@ -41,6 +41,8 @@ pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
     pub(super) history: History,
+    /// What the source says by now, until the room may be compared with it.
+    pub(super) settling: Option<Settling>,
     /// The text last offered to the source, which may have taken it without our being told.
     offered: Option<String>,
     dirty: bool,
@@ -92,6 +94,7 @@ impl WriteBack {
         Self {
             base: None,
             history: History::default(),
+            settling: None,
             offered: None,
             // Whether the document differs from its source is known only once they are compared.
             dirty: true,
@@ -212,6 +215,10 @@ impl Actor {
             WriteBackStep::Loaded(Ok(current)) => self.compare(current).await,
             WriteBackStep::Loaded(Err(error)) => {
                 self.write_back_failed(Stage::Draft, &error);
+                Ok(())
+            }
+            WriteBackStep::Settled { began_at } => {
+                self.settled(began_at);
                 Ok(())
             }
             WriteBackStep::LookedBack { current, views } => {

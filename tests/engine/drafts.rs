@@ -3,8 +3,10 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use crate::{
-    records::{add_paragraph, until_xml, xml},
-    support::{Client, FakeHost, Server, eventually, host::Drafting, server::config},
+    records::{add_paragraph, until_xml, write_paragraph, xml},
+    support::{
+        Client, FakeHost, Server, client::Frame, eventually, host::Drafting, server::config,
+    },
 };
 
 const EDITOR: &str = "editor:ada";
@@ -47,6 +49,34 @@ fn a_published_draft_is_the_same_text_in_another_place() {
     assert_eq!(opened(&server).matches("Second.").count(), 1);
     assert_eq!(server.host.draft("a"), None, "no draft without an edit");
     assert!(!server.host.hook_names().contains(&"realtime:record:conflict"));
+}
+
+/// Her words are in the form before they are in the room: they are waited for, and are there once.
+#[test]
+fn a_draft_with_words_that_are_still_on_their_way_waits_for_them() {
+    let server = server_of(FakeHost::with_drafts(Drafting::Yes, "a", TEXT));
+    let mut ada = Client::join(&server.url("records/a"), EDITOR);
+    let mut bo = Client::join(&server.url("records/a"), "editor:bo");
+    add_paragraph(&mut bo, "Before.");
+    until_xml(&mut ada, "Before.");
+    server.block_on(server.engine().trigger_snapshot("records:a")).unwrap();
+    let draft = server.host.draft("a").unwrap();
+
+    write_paragraph(&ada, "On its way.");
+    server.host.drafts.lock().insert("a".into(), format!("{draft}\nOn its way.\n"));
+    let report = std::thread::scope(|scope| {
+        let written =
+            scope.spawn(|| server.block_on(server.engine().trigger_snapshot("records:a")));
+        // Her answer is what the room lacks.
+        ada.until(|frame| matches!(frame, Frame::Step1(_)));
+        bo.until(|frame| matches!(frame, Frame::Step1(_)));
+        written.join().unwrap()
+    });
+    assert!(report.unwrap().snapshot_created);
+    until_xml(&mut bo, "On its way.");
+    assert_eq!(xml(&bo).matches("On its way.").count(), 1);
+    assert_eq!(server.host.draft("a").unwrap().matches("On its way.").count(), 1);
+    assert_eq!(xml(&ada), xml(&bo));
 }
 
 #[test]

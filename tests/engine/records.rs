@@ -47,14 +47,17 @@ fn type_into(client: &mut Client, block: u32, at: u32, words: &str) {
 
 /// Appends a paragraph.
 pub fn add_paragraph(client: &mut Client, words: &str) {
-    let update = {
-        let mut txn = client.doc.transact_mut();
-        let fragment = txn.get_or_insert_xml_fragment("default");
-        let paragraph = fragment.push_back(&mut txn, XmlElementPrelim::empty("paragraph"));
-        paragraph.push_back(&mut txn, XmlTextPrelim::new(words));
-        txn.encode_update_v1()
-    };
+    let update = write_paragraph(client, words);
     client.send(sync::update(&update));
+}
+
+/// Writes without sending.
+pub fn write_paragraph(client: &Client, words: &str) -> Vec<u8> {
+    let mut txn = client.doc.transact_mut();
+    let fragment = txn.get_or_insert_xml_fragment("default");
+    let paragraph = fragment.push_back(&mut txn, XmlElementPrelim::empty("paragraph"));
+    paragraph.push_back(&mut txn, XmlTextPrelim::new(words));
+    txn.encode_update_v1()
 }
 
 pub fn until_xml(client: &mut Client, part: &str) {

@@ -101,6 +101,7 @@ impl Actor {
             self.flush_awareness(Some(session));
         }
         let Some(member) = self.members.remove(&session) else { return };
+        self.settled_by(session);
         self.json.count -= usize::from(member.json.is_some());
         self.tell_person(session, &member, Presence::Left);
         if self.members.is_empty() {

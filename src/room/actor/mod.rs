@@ -282,6 +282,9 @@ impl Actor {
         match command {
             RoomCommand::Update { session, update, answer } => {
                 self.update(session, update, answer).await?;
+                if answer {
+                    self.settled_by(session);
+                }
             }
             RoomCommand::Awareness { session, body } => self.take_awareness(session, &body),
             RoomCommand::SyncStep1 { session, state_vector } => {
@@ -376,6 +379,7 @@ impl Actor {
     /// What is due after commands, commits and timers.
     async fn after_work(&mut self) -> Result<(), Ended> {
         self.acknowledge();
+        self.look_back_if_settled();
         self.member_count.set(self.members.len() as u64);
         self.document_bytes.set(self.document.estimated_bytes());
         if self.unlogged.waits() {

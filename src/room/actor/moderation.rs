@@ -38,7 +38,7 @@ impl Order {
 
 impl Actor {
     /// Whether a member's edits are taken now.
-    pub(super) fn may_edit(&self, member: &Member) -> bool {
+    pub(in crate::room) fn may_edit(&self, member: &Member) -> bool {
         member.grant.can_edit && !self.order.is_closed()
     }
 
