@@ -51,8 +51,9 @@ export class Arena {
     return jwt(secret, { sub: 'mallory', name: 'Mallory', role: 'editor', ...claims });
   }
 
-  wire(): Wire {
-    const wire = new Wire(this.port);
+  /** `from` is an address of this machine. */
+  wire(from?: string): Wire {
+    const wire = new Wire(this.port, from);
     this.#wires.push(wire);
     return wire;
   }

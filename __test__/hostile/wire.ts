@@ -66,8 +66,13 @@ export class Wire {
   #pending = Buffer.alloc(0);
   #changed: (() => void)[] = [];
 
-  constructor(port: number) {
-    this.socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  constructor(port: number, localAddress?: string) {
+    this.socket = connect({
+      host: '127.0.0.1',
+      port,
+      noDelay: true,
+      ...(localAddress ? { localAddress } : {}),
+    });
     this.socket.on('data', (data) => this.#read(data));
     this.socket.on('error', () => undefined);
     this.socket.on('close', () => {

@@ -104,4 +104,39 @@ export const floods: Case[] = [
       return 'done';
     },
   },
+  {
+    id: 'X09',
+    what: 'a newcomer among connections of many addresses that say nothing',
+    answer: /^open$/,
+    async run(arena) {
+      for (let number = 0; number < 1_200; number += 1) arena.wire(`127.0.1.${1 + (number % 40)}`);
+      await sleep(1_500);
+      return await arena.settled(arena.knock());
+    },
+  },
+  {
+    id: 'X10',
+    what: '50 readers of a large document that stop reading',
+    answer: DONE,
+    async run(arena) {
+      const room = 'notes/large';
+      const large = honestUpdate((doc) => doc.getArray('a').push([new Uint8Array(6 << 20)]));
+      const writer = await arena.enter({ room });
+      await writer.pour([frame(2, updateMessage(large))]);
+      const before = (await arena.settled(writer)) === 'open' ? arena.residentBytes : 0;
+      const readers = await Promise.all(
+        Array.from({ length: 50 }, async () => {
+          const wire = arena.knock({ room });
+          await wire.upgraded();
+          wire.socket.pause();
+          wire.write(frame(2, syncFrame('step1', Uint8Array.of(0))));
+          return wire;
+        }),
+      );
+      await sleep(1_500);
+      const grown = arena.residentBytes - before;
+      for (const wire of readers) wire.destroy();
+      return grown < 128 << 20 ? 'done' : `${grown >> 20} MiB more memory`;
+    },
+  },
 ];

@@ -26,6 +26,16 @@ function* times(count: number, chunk: Uint8Array): Generator<Uint8Array> {
 const many = (count: number, bytes: Uint8Array): Uint8Array =>
   Buffer.concat(Array.from({ length: count }, () => bytes));
 
+/** Messages of all kinds in a row, masked. */
+const HONEST = Buffer.concat(
+  [
+    frame(2, Uint8Array.of(0, 0, 1, 0)),
+    frame(9, 'ping'),
+    frame(1, '{"type":"ping"}'),
+    frame(2, Uint8Array.of(3)),
+  ].map((bytes) => Buffer.from(bytes)),
+);
+
 export const framing: Case[] = [
   writes('F01', 'a frame without a mask', BROKEN, frame(2, 'x', { masked: false })),
   ...[1, 2, 4].map((rsv) => writes(`F0${1 + rsv}`, `reserved bit ${rsv}`, BROKEN, frame(2, 'x', { rsv }))),
@@ -106,4 +116,27 @@ export const framing: Case[] = [
       await new Promise(setImmediate);
     }
   }),
+  {
+    id: 'F32',
+    what: 'frames with one byte changed, at every place',
+    answer: /^as it should$/,
+    async run(arena): Promise<Answer> {
+      const odd = new Set<Answer>();
+      const changes = [1, 0x10, 0x80, 0xff];
+      for (let at = 0; at < HONEST.length; at += 1) {
+        const wires = await Promise.all(changes.map(() => arena.enter()));
+        for (const [index, wire] of wires.entries()) {
+          const bytes = Buffer.from(HONEST);
+          bytes[at]! ^= changes[index]!;
+          wire.write(bytes);
+          // What waits for more bytes ends here.
+          wire.socket.end();
+          const answer = await wire.closed();
+          if (!/^(ended|close (1002|1007|1008|1009))$/.test(answer)) odd.add(answer);
+          wire.destroy();
+        }
+      }
+      return odd.size === 0 ? 'as it should' : [...odd].join(', ');
+    },
+  },
 ];

@@ -27,6 +27,17 @@ async function drip(arena: Arena, bytes: string): Promise<Answer> {
   return await wire.status();
 }
 
+/** A head with one byte changed, doubled or left out, at each place. */
+function mutated(): Buffer[] {
+  const head = Buffer.from(upgrade(PATH, { Authorization: 'Bearer nobody' }));
+  return [...head].flatMap((byte, at) => [
+    Buffer.concat([head.subarray(0, at), Buffer.from([byte ^ 0x80]), head.subarray(at + 1)]),
+    Buffer.concat([head.subarray(0, at), Buffer.from([byte ^ 0x20]), head.subarray(at + 1)]),
+    Buffer.concat([head.subarray(0, at), Buffer.from([byte]), head.subarray(at)]),
+    Buffer.concat([head.subarray(0, at), head.subarray(at + 1)]),
+  ]);
+}
+
 const LONG = 'x'.repeat(20_000);
 
 export const handshake: Case[] = [
@@ -150,4 +161,60 @@ export const handshake: Case[] = [
         )
         .closed(),
   },
+  {
+    id: 'H36',
+    what: 'a request head with one byte changed, at every place',
+    answer: /^as it should$/,
+    async run(arena) {
+      const odd = new Set<Answer>();
+      const heads = mutated();
+      for (let first = 0; first < heads.length; first += 50) {
+        const wires = heads.slice(first, first + 50).map((head) => arena.request(head));
+        // Some only end their head with this.
+        for (const wire of wires) wire.write('\r\n\r\n');
+        for (const wire of wires) {
+          const status = await wire.status();
+          const answer = status === '101' ? await wire.closed() : status;
+          if (!/^(HTTP 4\d\d|close (1002|4001|4004))$/.test(answer)) odd.add(answer);
+          wire.destroy();
+        }
+      }
+      return odd.size === 0 ? 'as it should' : [...odd].join(', ');
+    },
+  },
+  {
+    id: 'H37',
+    what: 'an upgrade behind a plain request of the same connection is no upgrade',
+    answer: /^HTTP 200, not upgraded$/,
+    async run(arena) {
+      const plain = 'GET /health HTTP/1.1\r\nHost: a\r\n\r\n';
+      const wire = arena.request(plain + upgrade(PATH, { Authorization: `Bearer ${arena.token()}` }));
+      const first = await wire.status();
+      const heard: Buffer[] = [];
+      wire.socket.on('data', (data) => heard.push(data));
+      wire.write(`${plain.replace('Host', 'Connection: close\r\nHost')}`);
+      await wire.closed();
+      return `${first}, ${Buffer.concat(heard).includes('HTTP/1.1 101') ? 'upgraded' : 'not upgraded'}`;
+    },
+  },
+  says(
+    'H38',
+    'two lengths',
+    REFUSED,
+    'POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+  ),
+  says('H39', 'a negative length', REFUSED, 'POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n'),
+  says('H40', 'two hosts', REFUSED, upgrade(PATH, { Host: 'a\r\nHost: b' })),
+  says('H41', 'HTTP/2 without asking', REFUSED, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  ...['request', 'half a request', 'nothing'].map((what, index): Case => ({
+    id: `H42-${index}`,
+    what: `${what}, and the sending side closed`,
+    answer: /^(ended|close \d+|HTTP 4\d\d)$/,
+    async run(arena) {
+      const whole = upgrade(PATH, { Authorization: `Bearer ${arena.token()}` });
+      const wire = arena.wire();
+      wire.socket.end(whole.slice(0, whole.length >> (index === 0 ? 0 : index === 1 ? 1 : 16)));
+      return await wire.closed();
+    },
+  })),
 ];
