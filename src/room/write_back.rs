@@ -399,9 +399,12 @@ impl Actor {
         self.write_back.dirty = true;
         self.write_back.failures = self.write_back.failures.saturating_add(1);
         self.write_back.running = false;
-        let write_back = &mut self.write_back;
-        for waiter in write_back.served.drain(..).chain(write_back.waiters.drain(..)) {
+        for waiter in self.write_back.served.drain(..) {
             drop(waiter.send(Err(EngineError::Host(error.clone()))));
+        }
+        // Who asked meanwhile was promised a run of their own, which may do better.
+        if !self.write_back.waiters.is_empty() {
+            self.start_write_back();
         }
     }
 
