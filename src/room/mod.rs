@@ -284,6 +284,8 @@ pub enum RoomCommand {
 pub enum WriteBackStep {
     /// The source's present text.
     Loaded(Result<Option<RecordText>, HostError>),
+    /// The text last exchanged is stored as the base of the next merge, or cannot be.
+    BaseStored,
     /// Whoever was asked at this time for what is on its way has had the time to answer.
     Settled {
         /// When they were asked.

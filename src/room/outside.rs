@@ -274,15 +274,34 @@ impl Actor {
     pub(super) fn exchanged(&mut self, text: RecordText, by: Author) {
         self.write_back.history.exchanged(by, &text.text);
         self.write_back.base = Some(text.clone());
+        self.write_back.unstored_base = Some(text);
+        self.store_base();
+    }
+
+    /// Stores the base of the next merge, one after the other: the room must not leave memory without it, or the
+    /// next opening would take what was exchanged for news, and news for what was exchanged.
+    fn store_base(&mut self) {
+        if self.write_back.storing_base {
+            return;
+        }
+        let Some(text) = self.write_back.unstored_base.take() else { return };
+        self.write_back.storing_base = true;
         let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
-        tokio::spawn(async move {
+        self.tell_self(async move {
             if let Err(error) = store.set_source_text(&room, text.source, text.text).await {
                 log::warn!(
                     event = "base_not_stored", room = room.as_str(), error:% = error;
                     "room {room}: the base of its next merge was not stored: {error}"
                 );
             }
+            WriteBackStep::BaseStored
         });
+    }
+
+    /// A base is stored, or cannot be.
+    pub(super) fn base_stored(&mut self) {
+        self.write_back.storing_base = false;
+        self.store_base();
     }
 }
 

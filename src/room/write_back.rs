@@ -40,6 +40,9 @@ const ROUNDS_MAX: u32 = 5;
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
+    /// The base that is not stored yet, while another one is being stored.
+    pub(super) unstored_base: Option<RecordText>,
+    pub(super) storing_base: bool,
     pub(super) history: History,
     /// What the source says by now, until the room may be compared with it.
     pub(super) settling: Option<Settling>,
@@ -93,6 +96,8 @@ impl WriteBack {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             base: None,
+            unstored_base: None,
+            storing_base: false,
             history: History::default(),
             settling: None,
             offered: None,
@@ -139,7 +144,7 @@ impl WriteBack {
             Hurry::PlaceWanted => 1,
         };
         let done = !self.dirty && self.failures == 0 && self.copying.due_at.is_none();
-        !self.running && (done || self.failures >= patience)
+        !self.running && !self.storing_base && (done || self.failures >= patience)
     }
 }
 
@@ -215,6 +220,10 @@ impl Actor {
             WriteBackStep::Loaded(Ok(current)) => self.compare(current).await,
             WriteBackStep::Loaded(Err(error)) => {
                 self.write_back_failed(Stage::Draft, &error);
+                Ok(())
+            }
+            WriteBackStep::BaseStored => {
+                self.base_stored();
                 Ok(())
             }
             WriteBackStep::Settled { began_at } => {
@@ -434,9 +443,12 @@ impl Actor {
         self.write_back.dirty = true;
         self.write_back.failures = self.write_back.failures.saturating_add(1);
         self.write_back.running = false;
-        let write_back = &mut self.write_back;
-        for waiter in write_back.served.drain(..).chain(write_back.waiters.drain(..)) {
+        for waiter in self.write_back.served.drain(..) {
             drop(waiter.send(Err(EngineError::Host(error.clone()))));
+        }
+        // Who asked meanwhile was promised a run of their own, which may do better.
+        if !self.write_back.waiters.is_empty() {
+            self.start_write_back();
         }
     }
 

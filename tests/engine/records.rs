@@ -1,6 +1,12 @@
 //! Records: Markdown in, Markdown out, outside changes merged.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use civicpress_realtime::protocol::sync;
 use yrs::{
@@ -223,6 +229,39 @@ fn a_failing_source_is_tried_again_and_edits_go_on() {
     until_xml(&mut ada, "Fourth.");
     server.host.fail_saves.store(false, Relaxed);
     eventually("written in the end", || server.host.record("a").contains("Fourth."));
+}
+
+/// What somebody asks for while a write-back runs is the next one's, also if that one fails.
+#[test]
+fn who_asks_while_a_write_back_fails_is_answered_by_the_next() {
+    let server = Server::with_clock(config(), FakeHost::with_record("a", TEXT));
+    let url = server.url("records/a");
+    let (mut ada, mut bo) = (Client::join(&url, EDITOR), Client::join(&url, "editor:bo"));
+    add_paragraph(&mut ada, "Third.");
+    until_xml(&mut bo, "Third.");
+    let host = &server.host;
+    let hour = Duration::from_hours(1);
+    let before = host.loads.load(Relaxed);
+    host.load_delay_ms.store(3_600_000, Relaxed);
+    host.fail_loads.store(true, Relaxed);
+    let asked = AtomicBool::new(false);
+    let request = || server.engine().trigger_snapshot("records:a");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.block_on(request()));
+        eventually("the first runs", || host.loads.load(Relaxed) > before);
+        let second = scope.spawn(|| {
+            let noted = async { asked.store(true, Relaxed) };
+            server.block_on(async { tokio::join!(request(), noted).0 })
+        });
+        eventually("the second waits", || asked.load(Relaxed));
+        server.forward(hour);
+        assert_eq!(first.join().unwrap().unwrap_err().code(), "HOST_FAILED");
+        eventually("the second runs", || host.loads.load(Relaxed) > before + 1);
+        host.fail_loads.store(false, Relaxed);
+        server.forward(hour);
+        assert!(second.join().unwrap().unwrap().snapshot_created);
+    });
+    assert!(host.record("a").contains("Third."));
 }
 
 /// The source takes "Third." and nobody is told; meanwhile the paragraph goes on.
