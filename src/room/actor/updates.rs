@@ -47,6 +47,7 @@ impl Actor {
         if answer && let Some(member) = self.members.get_mut(&session) {
             member.answered();
         }
+        self.forget_deletes_ahead(session, update.scan());
         let update = self.reunite(session, update).await?;
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
@@ -174,7 +175,7 @@ impl Actor {
         if !self.held_shares.has_place(user, bytes.len(), &self.document.held_seqs()) {
             return None;
         }
-        self.document.hold(self.last_seq + 1, rest).ok()?;
+        self.document.hold(self.last_seq + 1, rest, user).ok()?;
         self.held_shares.take(user, bytes.len(), self.last_seq + 1);
         self.context.metrics.updates_held.inc();
         Some(self.log(bytes).await)
@@ -215,6 +216,18 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    /// Lets nobody delete what this session is yet to write; see [`Document::forget_deletes_ahead`].
+    fn forget_deletes_ahead(&mut self, session: SessionId, scan: &Scan) {
+        if self.document.is_whole() {
+            return;
+        }
+        let Some(member) = self.members.get(&session) else { return };
+        for seq in self.document.forget_deletes_ahead(&member.identity.user_id, scan) {
+            // They are acknowledged once they come again.
+            self.members.values_mut().for_each(|member| member.settled(seq, None));
+        }
     }
 
     /// A held update turned out wrong: what it builds on is no place for it, or there is no memory for it.

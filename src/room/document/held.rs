@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{Document, DocumentError, Part};
 use crate::{
     limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
-    protocol::guard::{self, Bounds, Missing},
+    protocol::guard::{self, Bounds, Missing, Scan},
 };
 
 /// The part of an update that waits for what it builds on.
@@ -29,6 +29,8 @@ impl Rest {
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) rest: Rest,
+    /// Whose it is; empty = nobody's any more.
+    pub(super) by: Box<str>,
 }
 
 /// What became of a held update once something it waited for was there.
@@ -45,13 +47,13 @@ pub struct Settled {
 }
 
 impl Document {
-    /// Keeps the rest of an update until what it builds on arrives.
-    pub fn hold(&mut self, seq: u64, rest: Rest) -> Result<(), DocumentError> {
+    /// Keeps the rest of a user's update until what it builds on arrives.
+    pub fn hold(&mut self, seq: u64, rest: Rest, by: &str) -> Result<(), DocumentError> {
         let held_bytes = self.held_bytes() + rest.bytes.len();
         if self.held.len() >= HELD_UPDATES_MAX || held_bytes > HELD_BYTES_MAX {
             return Err(DocumentError::TooManyHeld);
         }
-        self.held.push(Held { seq, rest });
+        self.held.push(Held { seq, rest, by: by.into() });
         Ok(())
     }
 
@@ -67,7 +69,7 @@ impl Document {
             let met = |need: &Missing| self.clock(need.client) >= u64::from(need.clock);
             held.rest.needs.is_empty() || held.rest.needs.iter().any(met)
         })?;
-        let Held { seq, rest } = self.held.remove(position);
+        let Held { seq, rest, by } = self.held.remove(position);
         // What it adds is bounded once it is taken apart.
         let part = guard::admit(rest.bytes.clone(), &Bounds::stored())
             .map_err(DocumentError::from)
@@ -75,12 +77,41 @@ impl Document {
         let (outcome, waits) = match part {
             Ok(Part { change, rest }) => {
                 let waits = rest.is_some();
-                self.held.extend(rest.map(|rest| Held { seq, rest }));
+                self.held.extend(rest.map(|rest| Held { seq, rest, by }));
                 (Ok(change), waits)
             }
             Err(error) => (Err(error), false),
         };
         Some(Settled { seq, held: rest.bytes, waits, outcome })
+    }
+
+    /// Before a user's update is applied: deletions of what it brings that others sent ahead are forgotten, or
+    /// one could delete what somebody is yet to write. Whoever honestly deleted it has it, was asked for it, and
+    /// sends all its deletions with the answer. Returns the log rows this concerns.
+    pub fn forget_deletes_ahead(&mut self, by: &str, scan: &Scan) -> Vec<u64> {
+        let brings = |need: &Missing| {
+            let of = |section: &guard::Section| section.client == need.client;
+            scan.sections.iter().any(|section| of(section) && section.end >= need.clock)
+        };
+        let mut forgotten = Vec::new();
+        self.held.retain_mut(|held| {
+            if *held.by == *by || !held.rest.needs.iter().any(brings) {
+                return true;
+            }
+            let Ok(own) = guard::keep_own_deletes(&held.rest.bytes, &Bounds::stored()) else {
+                return true;
+            };
+            let Some(own) = own else {
+                forgotten.push(held.seq);
+                return false;
+            };
+            if own != held.rest.bytes {
+                forgotten.push(held.seq);
+                held.rest = Rest { bytes: own, needs: Vec::new() };
+            }
+            true
+        });
+        forgotten
     }
 
     /// Bytes of what is held.
