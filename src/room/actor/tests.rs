@@ -189,7 +189,7 @@ async fn nobody_deletes_what_another_is_yet_to_write() {
     let ahead = Bytes::from_static(&[0, 2, 7, 1, 6, 100, 8, 1, 0, 100]);
     handle.send(edit(2, ahead)).await.unwrap();
     handle.send(edit(1, write(&author, "second "))).await.unwrap();
-    // Of two tabs of one user one may tell of the other's words before that one does.
+    // What a session brings itself it may delete ahead.
     let own = Doc::with_options(yrs::Options::with_client_id(yrs::block::ClientID::new(9)));
     handle.send(edit(2, Bytes::from_static(&[0, 1, 9, 1, 0, 3]))).await.unwrap();
     handle.send(edit(2, write(&own, "bye"))).await.unwrap();

@@ -175,7 +175,7 @@ impl Actor {
         if !self.held_shares.has_place(user, bytes.len(), &self.document.held_seqs()) {
             return None;
         }
-        self.document.hold(self.last_seq + 1, rest, user).ok()?;
+        self.document.hold(self.last_seq + 1, rest, session).ok()?;
         self.held_shares.take(user, bytes.len(), self.last_seq + 1);
         self.context.metrics.updates_held.inc();
         Some(self.log(bytes).await)
@@ -223,8 +223,7 @@ impl Actor {
         if self.document.is_whole() {
             return;
         }
-        let Some(member) = self.members.get(&session) else { return };
-        for seq in self.document.forget_deletes_ahead(&member.identity.user_id, scan) {
+        for seq in self.document.forget_deletes_ahead(Some(session), scan) {
             // They are acknowledged once they come again.
             self.members.values_mut().for_each(|member| member.settled(seq, None));
         }

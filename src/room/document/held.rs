@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::{Document, DocumentError, Part};
 use crate::{
+    ids::SessionId,
     limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
     protocol::guard::{self, Bounds, Missing, Scan},
 };
@@ -29,8 +30,8 @@ impl Rest {
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) rest: Rest,
-    /// Whose it is; empty = nobody's any more.
-    pub(super) by: Box<str>,
+    /// Who sent it; `None` = it was loaded.
+    pub(super) by: Option<SessionId>,
 }
 
 /// What became of a held update once something it waited for was there.
@@ -47,13 +48,13 @@ pub struct Settled {
 }
 
 impl Document {
-    /// Keeps the rest of a user's update until what it builds on arrives.
-    pub fn hold(&mut self, seq: u64, rest: Rest, by: &str) -> Result<(), DocumentError> {
+    /// Keeps the rest of a session's update until what it builds on arrives.
+    pub fn hold(&mut self, seq: u64, rest: Rest, by: SessionId) -> Result<(), DocumentError> {
         let held_bytes = self.held_bytes() + rest.bytes.len();
         if self.held.len() >= HELD_UPDATES_MAX || held_bytes > HELD_BYTES_MAX {
             return Err(DocumentError::TooManyHeld);
         }
-        self.held.push(Held { seq, rest, by: by.into() });
+        self.held.push(Held { seq, rest, by: Some(by) });
         Ok(())
     }
 
@@ -85,17 +86,17 @@ impl Document {
         Some(Settled { seq, held: rest.bytes, waits, outcome })
     }
 
-    /// Before a user's update is applied: deletions of what it brings that others sent ahead are forgotten, or
-    /// one could delete what somebody is yet to write. Whoever honestly deleted it has it, was asked for it, and
+    /// Before a session's update is applied (`None`: our own edit's): deletions of what it brings that others sent
+    /// ahead are forgotten, or one could delete what somebody is yet to write. Whoever honestly deleted it has it, was asked for it, and
     /// sends all its deletions with the answer. Returns the log rows this concerns.
-    pub fn forget_deletes_ahead(&mut self, by: &str, scan: &Scan) -> Vec<u64> {
+    pub fn forget_deletes_ahead(&mut self, by: Option<SessionId>, scan: &Scan) -> Vec<u64> {
         let brings = |need: &Missing| {
             let of = |section: &guard::Section| section.client == need.client;
             scan.sections.iter().any(|section| of(section) && section.end >= need.clock)
         };
         let mut forgotten = Vec::new();
         self.held.retain_mut(|held| {
-            if *held.by == *by || !held.rest.needs.iter().any(brings) {
+            if (by.is_some() && held.by == by) || !held.rest.needs.iter().any(brings) {
                 return true;
             }
             let Ok(own) = guard::keep_own_deletes(&held.rest.bytes, &Bounds::stored()) else {

@@ -48,7 +48,7 @@ impl Document {
                 // Not bounded again: what is in the log was within the bounds when it came.
                 self.held.extend(own.map(|bytes| {
                     let rest = Rest { bytes, needs: Vec::new() };
-                    Held { seq, rest, by: Box::default() }
+                    Held { seq, rest, by: None }
                 }));
             }
         }
