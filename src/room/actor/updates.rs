@@ -70,7 +70,7 @@ impl Actor {
                 self.fan_out(&bytes, Some(session));
                 self.settle_held().await?;
             }
-            Ok(Applied::Missing) => self.take_part(session, update).await?,
+            Ok(Applied::Missing) => self.take_part(session, update, answer).await?,
             Err(DocumentError::Broken) => {
                 return Err(self.fail_by(Some(session), update.bytes().clone(), "apply"));
             }
@@ -107,11 +107,13 @@ impl Actor {
         }
     }
 
-    /// Takes what it can of an update that builds on something missing, and keeps the rest.
+    /// Takes what it can of an update that builds on something missing, keeps the rest, and asks for what is
+    /// missing: not whom the update is the `answer` of, who told all there is and would tell the same for ever.
     pub(super) async fn take_part(
         &mut self,
         session: SessionId,
         update: Admitted,
+        answer: bool,
     ) -> Result<(), Ended> {
         self.flush_fan_out();
         let heavy = self.document.is_heavy(&update);
@@ -135,7 +137,7 @@ impl Actor {
             self.log(change.clone()).await;
             self.fan_out(&change, Some(session));
         }
-        let asks = rest.is_some();
+        let asks = rest.is_some() && !answer;
         let row = match rest {
             Some(rest) => self.hold(session, rest).await,
             None => Some(self.last_seq),
