@@ -109,6 +109,12 @@ export class Arena {
     return this.#honest.map(({ doc }) => doc.clientID);
   }
 
+  /** The clock of what this one writes next. */
+  honestClock(index: number): number {
+    const { doc } = this.#honest[index]!;
+    return Y.decodeStateVector(Y.encodeStateVector(doc)).get(doc.clientID) ?? 0;
+  }
+
   honestAwareness(index: number): unknown {
     return this.#honest[1 - index]!.provider.awareness.getStates().get(this.honestIds[index]!);
   }

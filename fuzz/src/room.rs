@@ -72,7 +72,11 @@ impl Room {
         {
             let bytes = rest.bytes().clone();
             // Over the bound its sender is cut.
-            if self.document.hold(self.last_seq + 1, rest).is_ok() {
+            if self
+                .document
+                .hold(self.last_seq + 1, rest, civicpress_realtime::ids::SessionId(1))
+                .is_ok()
+            {
                 self.append(bytes);
             }
         }

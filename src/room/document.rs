@@ -323,6 +323,7 @@ impl Document {
         if let Some(update) = &update
             && let Ok(update) = guard::admit(update.clone(), &Bounds::stored())
         {
+            let _ = self.forget_deletes_ahead(None, update.scan());
             // Our own words are as deep as Markdown may nest, and never refused for it.
             if let Ok(growth) = self.shape.judge(update.scan()) {
                 self.shape.grow(growth);

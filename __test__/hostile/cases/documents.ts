@@ -324,4 +324,15 @@ export const documents: Case[] = [
       return answers.find((answer) => answer !== 'open') ?? 'open';
     },
   },
+  {
+    id: 'M61',
+    what: 'a deletion of what ada is yet to write',
+    answer: EITHER,
+    async run(arena) {
+      const [ada] = arena.honestIds;
+      const ahead = [0, 1, ...varUint(ada!), 1, ...varUint(arena.honestClock(0)), ...varUint(1_000)];
+      // Whether what she writes from now on is still there is looked at after each case.
+      return await arena.send([updateMessage(Uint8Array.from(ahead))]);
+    },
+  },
 ];

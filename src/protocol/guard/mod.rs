@@ -29,7 +29,7 @@ mod value;
 
 pub use admit::{Admitted, admit};
 pub use shape::{Growth, Shape};
-pub use split::{Split, split_update};
+pub use split::{Split, keep_own_deletes, split_update};
 pub(crate) use value::depth_exceeded as json_depth_exceeded;
 
 use super::lib0::{DecodeError, Reader};

@@ -42,6 +42,23 @@ pub fn split_update(
     walk.into_split(bytes)
 }
 
+/// The update without deletions of what it does not hold itself; `None` if nothing is left.
+pub fn keep_own_deletes(bytes: &[u8], bounds: &Bounds) -> Result<Option<Bytes>, Refusal> {
+    let layout = structs::layout(bytes, bounds)?;
+    let mut own = Draft::default();
+    for (index, section) in layout.sections.iter().enumerate() {
+        own.section(&layout, index, section.nodes.clone(), 0, bytes)?;
+    }
+    for (client, start, end) in &layout.deletes {
+        let section = layout.section_of.get(*client as usize).copied().flatten();
+        if let Some(section) = section.and_then(|index| layout.sections.get(index as usize)) {
+            let id = layout.ids.get(*client as usize).copied().unwrap_or(0);
+            own.delete(id, (*start).max(section.start), (*end).min(section.end));
+        }
+    }
+    Ok(own.finish())
+}
+
 /// Passes structs whose dependencies are met, in the document or among those passed before.
 struct Walk<'a> {
     layout: &'a Layout,
@@ -264,6 +281,25 @@ mod tests {
         let mut txn = doc.transact_mut();
         let text = txn.get_or_insert_text("t");
         text.get_string(&txn)
+    }
+
+    #[test]
+    fn only_deletions_of_its_own_structs_are_kept() {
+        let doc = Doc::with_options(Options::with_client_id(yrs::block::ClientID::new(7)));
+        let text = doc.get_or_insert_text("t");
+        let own = {
+            let mut txn = doc.transact_mut();
+            text.push(&mut txn, "abc");
+            text.remove_range(&mut txn, 1, 1);
+            txn.encode_update_v1()
+        };
+        assert_eq!(keep_own_deletes(&own, &bounds()).unwrap().unwrap(), own);
+        // What somebody will write is deleted too: 5 letters of client 9, and client 7's own next ones.
+        let (structs, _) = own.split_at(own.len() - 5);
+        let more = [structs, &[2, 9, 1, 0, 5, 7, 1, 1, 100]].concat();
+        let kept = keep_own_deletes(&more, &bounds()).unwrap().unwrap();
+        assert_eq!(kept[..], [structs, &[1, 7, 1, 1, 2]].concat());
+        assert_eq!(keep_own_deletes(&[0, 1, 9, 1, 0, 5], &bounds()).unwrap(), None);
     }
 
     #[test]

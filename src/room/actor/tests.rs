@@ -178,6 +178,77 @@ async fn a_panic_costs_the_offender_its_session_and_the_others_a_reconnect() {
     }
 }
 
+/// Of what is deleted ahead only what the deleter brings itself goes; also after the room was loaded again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_deletes_what_another_is_yet_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+    let room = RoomId::parse("notes:a").unwrap();
+    let author = Doc::with_options(yrs::Options::with_client_id(yrs::block::ClientID::new(7)));
+    let handle = registry.join(&room, member(1, "ada").0).await.unwrap();
+    registry.join(&room, member(2, "mallory").0).await.unwrap();
+    handle.send(edit(1, write(&author, "first "))).await.unwrap();
+    // 100 letters of client 7 from clock 6 on, and of client 8 from 0 on.
+    let ahead = Bytes::from_static(&[0, 2, 7, 1, 6, 100, 8, 1, 0, 100]);
+    handle.send(edit(2, ahead)).await.unwrap();
+    handle.send(edit(1, write(&author, "second "))).await.unwrap();
+    // What a session brings itself it may delete ahead.
+    let own = Doc::with_options(yrs::Options::with_client_id(yrs::block::ClientID::new(9)));
+    handle.send(edit(2, Bytes::from_static(&[0, 1, 9, 1, 0, 3]))).await.unwrap();
+    handle.send(edit(2, write(&own, "bye"))).await.unwrap();
+    let store = Arc::clone(&registry.context().store);
+    eventually("all are applied", || registry.context().metrics.updates_applied.get() >= 6).await;
+    let text = async || {
+        let Some(stored) = store.load(&room).await.unwrap() else { return String::new() };
+        let rows = stored.tail.into_iter().map(|row| (row.seq, row.bytes));
+        let state = stored.snapshot.map(|snapshot| snapshot.state);
+        let document = Document::load(1 << 20, state.as_ref(), rows).unwrap();
+        let doc = Doc::new();
+        let update = yrs::updates::decoder::Decode::decode_v1(&document.encode().unwrap()).unwrap();
+        doc.transact_mut().apply_update(update).unwrap();
+        doc.get_or_insert_text("t").get_string(&doc.transact())
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while text().await != "first second " && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(text().await, "first second ");
+    let (reader, outbox) = member(3, "eve");
+    registry.join(&room, reader).await.unwrap();
+    let state_vector = Bytes::from_static(&[0]);
+    let session = SessionId(3);
+    handle.send(RoomCommand::SyncStep1 { session, state_vector }).await.unwrap();
+    let mut seen = Vec::new();
+    eventually("answered", || {
+        seen.extend(outbox.take().frames);
+        seen.iter().any(|frame| frame.windows(6).any(|part| part == b"second"))
+    })
+    .await;
+}
+
+/// A client that waits for something itself answers each question with the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_answered_is_not_asked_the_same_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let registry = registry(config.clone(), Arc::new(sqlite(&config)));
+    let room = RoomId::parse("notes:a").unwrap();
+    let (ada, outbox) = member(1, "ada");
+    let handle = registry.join(&room, ada).await.unwrap();
+    drop(outbox.take());
+    // A letter of client 88 at clock 5, and what client 99 wrote deleted.
+    let waits = Bytes::from_static(&[1, 1, 88, 5, 4, 1, 1, b't', 1, b'a', 1, 99, 1, 5, 5]);
+    for (answer, questions) in [(false, 1), (true, 0), (true, 0), (false, 1)] {
+        let RoomCommand::Update { session, update, .. } = edit(1, waits.clone()) else { panic!() };
+        handle.send(RoomCommand::Update { session, update, answer }).await.unwrap();
+        let (reply, done) = oneshot::channel();
+        handle.send(RoomCommand::Participants { reply }).await.unwrap();
+        done.await.unwrap();
+        assert_eq!(outbox.take().frames.len(), questions, "answer: {answer}");
+    }
+}
+
 /// So a crowd of readers that stop costs a large document's bytes once, not each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_opens_a_document_shares_its_bytes() {
@@ -189,10 +260,10 @@ async fn a_crowd_that_opens_a_document_shares_its_bytes() {
     let author = Doc::new();
     let handle = registry.join(&room, member(0, "ada").0).await.unwrap();
     let size = 300_000;
-    for (turn, edits) in [(1_u64, 1_usize), (2, 2)] {
+    for (turn, sessions) in [(1, 10..15), (2, 20..25)] {
         handle.send(edit(0, write(&author, &"x".repeat(size)))).await.unwrap();
         let mut frames = Vec::new();
-        for session in turn * 10..turn * 10 + 5 {
+        for session in sessions {
             let (reader, outbox) = member(session, "bo");
             registry.join(&room, reader).await.unwrap();
             let state_vector = Bytes::from_static(&[0]);
@@ -209,9 +280,9 @@ async fn a_crowd_that_opens_a_document_shares_its_bytes() {
         }
         assert_eq!(frames.len(), 5);
         assert!(frames.windows(2).all(|two| two[0].as_ptr() == two[1].as_ptr()));
-        assert!(frames.iter().all(|frame| frame.len() > edits * size), "as it is now");
+        assert!(frames.iter().all(|frame| frame.len() > turn * size), "as it is now");
         // The earlier ones were sent the second edit, once.
-        let bytes_max = (edits + 1) * size;
+        let bytes_max = (turn + 1) * size;
         assert!(queued.bytes() < bytes_max + 10_000, "{} bytes", queued.bytes());
     }
 }

@@ -47,6 +47,7 @@ impl Actor {
         if answer && let Some(member) = self.members.get_mut(&session) {
             member.answered();
         }
+        self.forget_deletes_ahead(session, update.scan());
         let update = self.reunite(session, update).await?;
         // An answer to our step 1 can hold much that is known; only what changed goes on.
         let exact = if answer { Exact::Wanted } else { Exact::NotWanted };
@@ -69,7 +70,7 @@ impl Actor {
                 self.fan_out(&bytes, Some(session));
                 self.settle_held().await?;
             }
-            Ok(Applied::Missing) => self.take_part(session, update).await?,
+            Ok(Applied::Missing) => self.take_part(session, update, answer).await?,
             Err(DocumentError::Broken) => {
                 return Err(self.fail_by(Some(session), update.bytes().clone(), "apply"));
             }
@@ -106,11 +107,13 @@ impl Actor {
         }
     }
 
-    /// Takes what it can of an update that builds on something missing, and keeps the rest.
+    /// Takes what it can of an update that builds on something missing, keeps the rest, and asks for what is
+    /// missing: not whom the update is the `answer` of, who told all there is and would tell the same for ever.
     pub(super) async fn take_part(
         &mut self,
         session: SessionId,
         update: Admitted,
+        answer: bool,
     ) -> Result<(), Ended> {
         self.flush_fan_out();
         let heavy = self.document.is_heavy(&update);
@@ -134,7 +137,7 @@ impl Actor {
             self.log(change.clone()).await;
             self.fan_out(&change, Some(session));
         }
-        let asks = rest.is_some();
+        let asks = rest.is_some() && !answer;
         let row = match rest {
             Some(rest) => self.hold(session, rest).await,
             None => Some(self.last_seq),
@@ -174,7 +177,7 @@ impl Actor {
         if !self.held_shares.has_place(user, bytes.len(), &self.document.held_seqs()) {
             return None;
         }
-        self.document.hold(self.last_seq + 1, rest).ok()?;
+        self.document.hold(self.last_seq + 1, rest, session).ok()?;
         self.held_shares.take(user, bytes.len(), self.last_seq + 1);
         self.context.metrics.updates_held.inc();
         Some(self.log(bytes).await)
@@ -215,6 +218,17 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    /// Lets nobody delete what this session is yet to write; see [`Document::forget_deletes_ahead`].
+    fn forget_deletes_ahead(&mut self, session: SessionId, scan: &Scan) {
+        if self.document.is_whole() {
+            return;
+        }
+        for seq in self.document.forget_deletes_ahead(Some(session), scan) {
+            // They are acknowledged once they come again.
+            self.members.values_mut().for_each(|member| member.settled(seq, None));
+        }
     }
 
     /// A held update turned out wrong: what it builds on is no place for it, or there is no memory for it.

@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::{Document, DocumentError, Part};
 use crate::{
+    ids::SessionId,
     limits::{HELD_BYTES_MAX, HELD_UPDATES_MAX},
-    protocol::guard::{self, Bounds, Missing},
+    protocol::guard::{self, Bounds, Missing, Scan},
 };
 
 /// The part of an update that waits for what it builds on.
@@ -29,6 +30,8 @@ impl Rest {
 pub(super) struct Held {
     pub(super) seq: u64,
     pub(super) rest: Rest,
+    /// Who sent it; `None` = it was loaded.
+    pub(super) by: Option<SessionId>,
 }
 
 /// What became of a held update once something it waited for was there.
@@ -45,13 +48,13 @@ pub struct Settled {
 }
 
 impl Document {
-    /// Keeps the rest of an update until what it builds on arrives.
-    pub fn hold(&mut self, seq: u64, rest: Rest) -> Result<(), DocumentError> {
+    /// Keeps the rest of a session's update until what it builds on arrives.
+    pub fn hold(&mut self, seq: u64, rest: Rest, by: SessionId) -> Result<(), DocumentError> {
         let held_bytes = self.held_bytes() + rest.bytes.len();
         if self.held.len() >= HELD_UPDATES_MAX || held_bytes > HELD_BYTES_MAX {
             return Err(DocumentError::TooManyHeld);
         }
-        self.held.push(Held { seq, rest });
+        self.held.push(Held { seq, rest, by: Some(by) });
         Ok(())
     }
 
@@ -67,7 +70,7 @@ impl Document {
             let met = |need: &Missing| self.clock(need.client) >= u64::from(need.clock);
             held.rest.needs.is_empty() || held.rest.needs.iter().any(met)
         })?;
-        let Held { seq, rest } = self.held.remove(position);
+        let Held { seq, rest, by } = self.held.remove(position);
         // What it adds is bounded once it is taken apart.
         let part = guard::admit(rest.bytes.clone(), &Bounds::stored())
             .map_err(DocumentError::from)
@@ -75,12 +78,41 @@ impl Document {
         let (outcome, waits) = match part {
             Ok(Part { change, rest }) => {
                 let waits = rest.is_some();
-                self.held.extend(rest.map(|rest| Held { seq, rest }));
+                self.held.extend(rest.map(|rest| Held { seq, rest, by }));
                 (Ok(change), waits)
             }
             Err(error) => (Err(error), false),
         };
         Some(Settled { seq, held: rest.bytes, waits, outcome })
+    }
+
+    /// Before a session's update is applied (`None`: our own edit's): deletions of what it brings that others sent
+    /// ahead are forgotten, or one could delete what somebody is yet to write. Whoever honestly deleted it has it, was asked for it, and
+    /// sends all its deletions with the answer. Returns the log rows this concerns.
+    pub fn forget_deletes_ahead(&mut self, by: Option<SessionId>, scan: &Scan) -> Vec<u64> {
+        let brings = |need: &Missing| {
+            let of = |section: &guard::Section| section.client == need.client;
+            scan.sections.iter().any(|section| of(section) && section.end >= need.clock)
+        };
+        let mut forgotten = Vec::new();
+        self.held.retain_mut(|held| {
+            if (by.is_some() && held.by == by) || !held.rest.needs.iter().any(brings) {
+                return true;
+            }
+            let Ok(own) = guard::keep_own_deletes(&held.rest.bytes, &Bounds::stored()) else {
+                return true;
+            };
+            let Some(own) = own else {
+                forgotten.push(held.seq);
+                return false;
+            };
+            if own != held.rest.bytes {
+                forgotten.push(held.seq);
+                held.rest = Rest { bytes: own, needs: Vec::new() };
+            }
+            true
+        });
+        forgotten
     }
 
     /// Bytes of what is held.

@@ -42,8 +42,14 @@ impl Document {
             let fault =
                 |error| LoadFault { error, seq: Some(seq), bytes: bytes.clone(), was_held: false };
             if self.load_one(&bytes).map_err(fault)? == Applied::Missing {
+                // Whose deletions these are nobody knows any more; they come again with the deleter's next answer.
+                let own = guard::keep_own_deletes(&bytes, &self.bounds)
+                    .map_err(|error| fault(error.into()))?;
                 // Not bounded again: what is in the log was within the bounds when it came.
-                self.held.push(Held { seq, rest: Rest { bytes, needs: Vec::new() } });
+                self.held.extend(own.map(|bytes| {
+                    let rest = Rest { bytes, needs: Vec::new() };
+                    Held { seq, rest, by: None }
+                }));
             }
         }
         Ok(())

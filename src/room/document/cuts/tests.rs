@@ -83,7 +83,7 @@ fn what_is_held_for_a_long_document_is_heavy() {
     text.push(&mut other.transact_mut(), "second, long enough to cut at many places");
     let second = admit(other.transact().encode_diff_v1(&before));
     let rest = document.apply_part(&second).unwrap().rest.unwrap();
-    document.hold(1, rest).unwrap();
+    document.hold(1, rest, crate::ids::SessionId(1)).unwrap();
     assert!(document.is_held_heavy());
 }
 
