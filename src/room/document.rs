@@ -25,7 +25,7 @@ use yrs::{
 };
 
 use crate::{
-    markdown::{self, MergeReport, Node, Past},
+    markdown::{self, MergeReport, Naming, Node, Past},
     protocol::guard::{self, Admitted, Bounds, Refusal, Scan, Shape, Split},
 };
 
@@ -106,6 +106,7 @@ pub struct Document {
     /// Whether it was counted since the last change.
     counted: bool,
     broken: bool,
+    naming: Naming,
 }
 
 impl Document {
@@ -121,7 +122,15 @@ impl Document {
             estimated_bytes: 0,
             counted: true,
             broken: false,
+            naming: Naming::default(),
         }
+    }
+
+    /// The same with the names that a schema's editors use.
+    #[must_use]
+    pub fn named(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
     }
 
     /// Applies an update, if all it builds on is there. Of what is known already nothing reaches yrs.
@@ -275,7 +284,7 @@ impl Document {
     pub fn content(&self) -> Result<Node, DocumentError> {
         guarded(|| {
             let fragment = self.doc.get_or_insert_xml_fragment(markdown::ROOT);
-            Ok(markdown::read_fragment(&self.doc.transact(), &fragment))
+            Ok(markdown::read_fragment(&self.doc.transact(), &fragment, self.naming))
         })
     }
 
@@ -285,7 +294,8 @@ impl Document {
         base: &str,
         theirs: &str,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
-        self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs))
+        let naming = self.naming;
+        self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs, naming))
     }
 
     /// The same of a text whose author may have seen an earlier state.
@@ -295,7 +305,8 @@ impl Document {
         theirs: &str,
         past: &Past,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
-        self.edit(|txn, fragment| markdown::merge_late(txn, fragment, base, theirs, past))
+        let naming = self.naming;
+        self.edit(|txn, fragment| markdown::merge_late(txn, fragment, base, theirs, past, naming))
     }
 
     /// An edit of the record's content by ourselves; returns what changed, as update v1.

@@ -89,9 +89,10 @@ impl Actor {
         let (context, room, theirs) = (self.context.clone(), self.room.clone(), theirs.clone());
         self.tell_self(async move {
             tokio::time::sleep(SETTLE_TIME).await;
+            let naming = context.config.markdown.schema;
             let look = async {
                 let stored = context.store.load(&room).await.ok().flatten()?;
-                let replay = move || Document::replay(stored, from_seq);
+                let replay = move || Document::replay(stored, from_seq, naming);
                 context.compute.run(replay).await.ok()?.ok()
             };
             let views = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();

@@ -2,7 +2,7 @@
 
 use crate::{
     limits::{REPLAY_BYTES_MAX, REPLAY_STATES_MAX},
-    markdown,
+    markdown::{self, Naming},
     room::document::{Document, DocumentError, LoadFault},
     store::StoredRoom,
 };
@@ -11,12 +11,17 @@ impl Document {
     /// The Markdown bodies of the states that follow log row `from_seq`, the oldest first, each that differs from
     /// the one before. There are [`REPLAY_STATES_MAX`] at most, of [`REPLAY_BYTES_MAX`] together: of more, some
     /// in between are left out.
-    pub fn replay(stored: StoredRoom, from_seq: u64) -> Result<Vec<String>, Box<LoadFault>> {
+    pub fn replay(
+        stored: StoredRoom,
+        from_seq: u64,
+        naming: Naming,
+    ) -> Result<Vec<String>, Box<LoadFault>> {
         let StoredRoom { snapshot, tail, .. } = stored;
         let first = tail.iter().take_while(|row| row.seq <= from_seq).count();
         let mut rows = tail.into_iter().map(|row| (row.seq, row.bytes));
         let state = snapshot.map(|snapshot| snapshot.state);
-        let mut document = Self::load(u64::MAX, state.as_ref(), rows.by_ref().take(first))?;
+        let document = Self::load(u64::MAX, state.as_ref(), rows.by_ref().take(first))?;
+        let mut document = document.named(naming);
         let read = |document: &Self| {
             let unread = |error: DocumentError| {
                 let bytes = bytes::Bytes::new();
