@@ -10,7 +10,7 @@ use crate::{
     error::EngineError,
     ids::RoomId,
     limits::WORKER_STACK_BYTES,
-    markdown,
+    markdown::{self, Naming},
     room::{
         document::{Document, DocumentError},
         types::RoomTypes,
@@ -63,9 +63,9 @@ pub fn export(
         require_record(config, room)?;
     }
     let front = archive.exchanged_text(room)?.unwrap_or_default();
-    let (bound, name) = (config.limits.document_bytes_max, room.clone());
+    let (terms, name) = (Terms::of(config), room.clone());
     on_large_stack(move || {
-        let document = rebuild(bound, &name, &stored)?;
+        let document = rebuild(terms, &name, &stored)?;
         match form {
             ExportForm::Update => document.encode().map_err(|error| broken(&name, &error)),
             ExportForm::Markdown => {
@@ -94,8 +94,7 @@ pub fn restore_version(
         .build()
         .map_err(|error| EngineError::Internal(format!("no runtime: {error}")))?;
     runtime.block_on(async {
-        let restored =
-            change_back(config.limits.document_bytes_max, &store, room, wanted.state).await;
+        let restored = change_back(Terms::of(config), &store, room, wanted.state).await;
         let closed = store.close().await;
         let restored = restored?;
         closed?;
@@ -104,14 +103,14 @@ pub fn restore_version(
 }
 
 async fn change_back(
-    document_bytes_max: u64,
+    terms: Terms,
     store: &SqliteStore,
     room: &RoomId,
     wanted: Bytes,
 ) -> Result<RestoredVersion, EngineError> {
     let stored = store.load(room).await?.ok_or_else(|| unknown(room, None))?;
     let (name, last_seq) = (room.clone(), stored.last_seq);
-    let change = on_large_stack(move || plan(document_bytes_max, &name, &stored, &wanted))?;
+    let change = on_large_stack(move || plan(terms, &name, &stored, &wanted))?;
     let Some(Change { before, keep, update }) = change else {
         return Ok(RestoredVersion { changed: false, kept_as: None });
     };
@@ -132,6 +131,20 @@ async fn change_back(
     Ok(RestoredVersion { changed: true, kept_as: Some(kept_as) })
 }
 
+/// How documents are read.
+#[derive(Clone, Copy)]
+struct Terms {
+    document_bytes_max: u64,
+    naming: Naming,
+}
+
+impl Terms {
+    fn of(config: &Config) -> Self {
+        let document_bytes_max = config.limits.document_bytes_max;
+        Self { document_bytes_max, naming: config.markdown.schema }
+    }
+}
+
 struct Change {
     /// The whole state before.
     before: Bytes,
@@ -142,14 +155,15 @@ struct Change {
 }
 
 fn plan(
-    document_bytes_max: u64,
+    terms: Terms,
     room: &RoomId,
     stored: &StoredRoom,
     wanted: &Bytes,
 ) -> Result<Option<Change>, EngineError> {
-    let mut document = rebuild(document_bytes_max, room, stored)?;
-    let old = Document::load(document_bytes_max, Some(wanted), std::iter::empty())
-        .map_err(|fault| broken(room, &fault.error))?;
+    let mut document = rebuild(terms, room, stored)?;
+    let old = Document::load(terms.document_bytes_max, Some(wanted), std::iter::empty())
+        .map_err(|fault| broken(room, &fault.error))?
+        .named(terms.naming);
     let (present, wanted) = (text_of(room, &document)?, text_of(room, &old)?);
     let before = document.encode().map_err(|error| broken(room, &error))?;
     let (update, _) =
@@ -163,14 +177,12 @@ fn plan(
     Ok(update.map(|update| Change { before: before.into(), keep, update }))
 }
 
-fn rebuild(
-    document_bytes_max: u64,
-    room: &RoomId,
-    stored: &StoredRoom,
-) -> Result<Document, EngineError> {
+fn rebuild(terms: Terms, room: &RoomId, stored: &StoredRoom) -> Result<Document, EngineError> {
     let state = stored.snapshot.as_ref().map(|snapshot| &snapshot.state);
     let rows = stored.tail.iter().map(|row| (row.seq, row.bytes.clone()));
-    Document::load(document_bytes_max, state, rows).map_err(|fault| broken(room, &fault.error))
+    let document = Document::load(terms.document_bytes_max, state, rows);
+    let document = document.map_err(|fault| broken(room, &fault.error))?;
+    Ok(document.named(terms.naming))
 }
 
 fn text_of(room: &RoomId, document: &Document) -> Result<String, EngineError> {

@@ -16,7 +16,7 @@ mod npm;
 use std::{collections::BTreeMap, fs, hint::black_box, path::Path, time::Duration};
 
 use civicpress_realtime::{
-    markdown,
+    markdown::{self, Naming},
     protocol::guard::{Bounds, admit},
     room::document::{Document, seed_update},
 };
@@ -84,7 +84,8 @@ fn record() -> String {
 fn round(text: &str) -> Vec<(&'static str, Duration)> {
     let (tree, parse) = timed(|| markdown::parse(text));
     let (written, serialize) = timed(|| markdown::serialize(&tree));
-    let (seed, to_shared) = timed(|| seed_update("records:bench", text).unwrap());
+    let (seed, to_shared) =
+        timed(|| seed_update("records:bench", text, Naming::CivicPress).unwrap());
     let seed = admit(seed, &Bounds::new(DOCUMENT_BYTES_MAX)).unwrap();
     let mut document = Document::new(DOCUMENT_BYTES_MAX);
     document.apply(&seed, civicpress_realtime::room::document::Exact::NotWanted).unwrap();
@@ -147,9 +148,11 @@ fn growth() {
             (0..blocks).map(|at| format!("{word} number {at} of the text.\n\n")).collect::<String>()
         };
         let (base, theirs) = (side("Paragraph"), side("Entirely other block"));
-        let seed =
-            admit(seed_update("records:bench", &base).unwrap(), &Bounds::new(DOCUMENT_BYTES_MAX))
-                .unwrap();
+        let seed = admit(
+            seed_update("records:bench", &base, Naming::CivicPress).unwrap(),
+            &Bounds::new(DOCUMENT_BYTES_MAX),
+        )
+        .unwrap();
         let mut document = Document::new(DOCUMENT_BYTES_MAX);
         document.apply(&seed, civicpress_realtime::room::document::Exact::NotWanted).unwrap();
         timed(|| black_box(document.merge_outside(&base, &theirs).unwrap())).1

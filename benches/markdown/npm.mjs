@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { prosemirrorToYDoc, yDocToProsemirrorJSON } from 'y-prosemirror';
 
-import { parser, schema, serializer } from '../../tests/markdown/npm/chain.mjs';
+import { civicpress } from '../../tests/markdown/npm/chain.mjs';
+
+const { parser, schema, serializer } = civicpress;
 
 /** Milliseconds this thread ran. */
 const ran = () => Number(readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ')[0]) / 1e6;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use civicpress_realtime::{
-    markdown,
+    markdown::{self, Naming},
     protocol::guard::{self, Bounds},
     room::document::{Applied, Document, Exact, seed_update},
 };
@@ -19,8 +19,10 @@ fuzz_target!(|data: &[u8]| {
     let once = markdown::serialize(&markdown::parse(body));
     settles(&once);
 
-    let seed = seed_update("records:a", body).expect("a seed");
-    let mut document = Document::new(DOCUMENT_BYTES_MAX);
+    // Every second input as Tiptap's editors have it.
+    let naming = if data.len() % 2 == 0 { Naming::CivicPress } else { Naming::Tiptap };
+    let seed = seed_update("records:a", body, naming).expect("a seed");
+    let mut document = Document::new(DOCUMENT_BYTES_MAX).named(naming);
     let seed =
         guard::admit(seed, &Bounds::new(DOCUMENT_BYTES_MAX)).expect("a seed passes the guard");
     let applied = document.apply(&seed, Exact::NotWanted).expect("a seed applies");

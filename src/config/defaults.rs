@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::{
     Admin, Auth, AuthMode, Awareness, Compression, Config, ConnectionCleanup, Durability, Events,
-    HostApi, Jwt, LimitsConfig, LogFormat, LogLevel, Network, Performance, Presence, RateLimiting,
-    Records, Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
+    HostApi, Jwt, LimitsConfig, LogFormat, LogLevel, Markdown, Network, Performance, Presence,
+    RateLimiting, Records, Rooms, SnapshotStorage, Snapshots, StoreConfig, Tls,
 };
 
 use crate::events::{Rules, redact::Redactions};
@@ -83,6 +83,7 @@ impl Default for Config {
                 allow_query_token: false,
             },
             records: Records { dir: "records".into(), create_missing: false, watch: true },
+            markdown: Markdown::default(),
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024, stamp_identity: false },
             admin: Admin { token: None },
             host_api: HostApi { url: None, token: None, timeout_ms: 5000 },

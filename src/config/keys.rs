@@ -8,6 +8,7 @@ use super::{
     value::Typed,
 };
 use crate::events::redact::Redactions;
+use crate::markdown::Naming;
 
 /// How far this version honours a key.
 #[derive(Clone, Copy)]
@@ -221,7 +222,7 @@ static TABLE: &[Key] = keys! {
     "awareness.stamp_identity": Bool, "false" => Built(|c, v| c.awareness.stamp_identity = v.bool()), "write the verified name and id into each awareness state";
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
-    "markdown.schema": Kind::Choice { choices: &["civicpress"], later: &["tiptap"] }, "civicpress" => Later, "node names of documents";
+    "markdown.schema": one_of(&["civicpress", "tiptap"]), "civicpress" => Built(|c, v| c.markdown.schema = naming(v.str())), "names of nodes and marks in records' documents; to be chosen before the first record is opened";
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
     "host_api.timeout_ms": milliseconds(1, 600_000), "5000" => Built(|c, v| c.host_api.timeout_ms = v.u64()), "microservice: time for one call with its retries, in milliseconds";
@@ -266,6 +267,10 @@ fn compression(name: &str) -> Compression {
         "gzip" => Compression::Gzip,
         _ => Compression::Zstd,
     }
+}
+
+fn naming(name: &str) -> Naming {
+    if name == "tiptap" { Naming::Tiptap } else { Naming::CivicPress }
 }
 
 fn durability(name: &str) -> Durability {

@@ -18,6 +18,7 @@ pub mod value;
 use std::path::PathBuf;
 
 use crate::events::{Rules, redact::Redactions};
+use crate::markdown::Naming;
 
 pub use self::{
     check::validate_auth,
@@ -71,6 +72,8 @@ pub struct Config {
     pub records: Records,
     /// Awareness bounds.
     pub awareness: Awareness,
+    /// Records as documents.
+    pub markdown: Markdown,
     /// Operators' routes.
     pub admin: Admin,
     /// Microservice mode: the CivicPress API as host.
@@ -352,6 +355,13 @@ pub struct Records {
     pub create_missing: bool,
     /// Whether outside changes of files are merged.
     pub watch: bool,
+}
+
+/// `markdown.*`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Markdown {
+    /// What nodes and marks are called in the documents of records.
+    pub schema: Naming,
 }
 
 /// `awareness.*`

@@ -214,7 +214,6 @@ fn what_is_not_built_yet_says_so() {
     for (text, path) in [
         ("broker: { enabled: true, type: redis }", "broker.type"),
         ("redis: { enabled: true }", "redis.enabled"),
-        ("markdown: { schema: tiptap }", "markdown.schema"),
         ("auth: { jwt: { jwks_file: a.json } }", "auth.jwt.jwks_file"),
         ("store: { url: 'postgres://u:hunter2@db/x' }", "store.url"),
         ("store: { url: 'postgresql://u:hunter2@db/x' }", "store.url"),

@@ -15,6 +15,7 @@ use yrs::{
     XmlFragment, XmlFragmentRef, XmlOut, XmlTextPrelim, XmlTextRef,
 };
 
+use super::naming::Naming;
 use super::node::{Attrs, Child, Mark, Name, Node, Text};
 use super::schema;
 use crate::limits::XML_DEPTH_MAX;
@@ -27,16 +28,21 @@ const ORDERED_MAP_TRIES: usize = 64;
 /// Writes a document into an empty fragment.
 ///
 /// The same tree written by the same client id gives the same update.
-pub fn write_fragment(txn: &mut TransactionMut<'_>, fragment: &XmlFragmentRef, doc: &Node) {
-    insert_children(txn, fragment, 0, &doc.content);
+pub fn write_fragment(
+    txn: &mut TransactionMut<'_>,
+    fragment: &XmlFragmentRef,
+    doc: &Node,
+    naming: Naming,
+) {
+    insert_children(txn, fragment, 0, &doc.content, naming);
 }
 
 /// Reads a fragment as a `doc` node. Nodes and marks that the schema does not know are kept.
 ///
 /// Elements deeper than [`XML_DEPTH_MAX`] are read as their text.
-pub fn read_fragment(txn: &impl ReadTxn, fragment: &XmlFragmentRef) -> Node {
+pub fn read_fragment(txn: &impl ReadTxn, fragment: &XmlFragmentRef, naming: Naming) -> Node {
     let mut doc = Node::new("doc");
-    read_children(txn, fragment, 1, &mut doc);
+    read_children(txn, fragment, 1, naming, &mut doc);
     doc
 }
 
@@ -49,21 +55,23 @@ pub(super) fn insert_children(
     parent: &impl XmlFragment,
     index: u32,
     children: &[Child],
+    naming: Naming,
 ) {
     for group in groups(children).into_iter().rev() {
         match group {
             Group::Texts(texts) => {
                 let joined: String = texts.iter().map(|text| text.text.as_str()).collect();
                 let text = parent.insert(txn, index, XmlTextPrelim::new(joined));
-                format_texts(txn, &text, &texts);
+                format_texts(txn, &text, &texts, naming);
             }
             Group::Node(node) => {
-                let element =
-                    parent.insert(txn, index, XmlElementPrelim::empty(node.name.as_ref()));
+                let name = naming.stored_node(&node.name);
+                let element = parent.insert(txn, index, XmlElementPrelim::empty(name));
                 for (key, value) in node.attrs.iter().filter(|(_, value)| !value.is_null()) {
-                    element.insert_attribute(txn, key.as_str(), any(value));
+                    let key = naming.stored_attr(&node.name, key);
+                    element.insert_attribute(txn, key, any(value));
                 }
-                insert_children(txn, &element, 0, &node.content);
+                insert_children(txn, &element, 0, &node.content, naming);
             }
         }
     }
@@ -88,7 +96,7 @@ pub(super) fn groups(children: &[Child]) -> Vec<Group<'_>> {
 }
 
 /// Formats fresh text mark by mark: a map of several formats would be written in a random order.
-fn format_texts(txn: &mut TransactionMut<'_>, text: &XmlTextRef, runs: &[&Text]) {
+fn format_texts(txn: &mut TransactionMut<'_>, text: &XmlTextRef, runs: &[&Text], naming: Naming) {
     let mut marks: Vec<&Mark> = Vec::new();
     for mark in runs.iter().flat_map(|run| &run.marks) {
         if !marks.contains(&mark) {
@@ -104,7 +112,7 @@ fn format_texts(txn: &mut TransactionMut<'_>, text: &XmlTextRef, runs: &[&Text])
             match (covered, start) {
                 (true, None) => start = Some(at),
                 (false, Some(from)) => {
-                    text.format(txn, from, at - from, format_of(mark));
+                    text.format(txn, from, at - from, format_of(mark, naming));
                     start = None;
                 }
                 _ => {}
@@ -112,13 +120,13 @@ fn format_texts(txn: &mut TransactionMut<'_>, text: &XmlTextRef, runs: &[&Text])
             at += utf16_len(&run.text);
         }
         if let Some(from) = start {
-            text.format(txn, from, at - from, format_of(mark));
+            text.format(txn, from, at - from, format_of(mark, naming));
         }
     }
 }
 
-fn format_of(mark: &Mark) -> Formats {
-    Formats::from([(Arc::from(mark.name.as_ref()), mark_value(mark))])
+fn format_of(mark: &Mark, naming: Naming) -> Formats {
+    Formats::from([(Arc::from(naming.stored_mark(&mark.name)), mark_value(mark))])
 }
 
 /// The value of a mark's formatting attribute.
@@ -131,21 +139,27 @@ pub(super) fn utf16_len(text: &str) -> u32 {
     u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX)
 }
 
-fn read_children(txn: &impl ReadTxn, parent: &impl XmlFragment, depth: usize, into: &mut Node) {
+fn read_children(
+    txn: &impl ReadTxn,
+    parent: &impl XmlFragment,
+    depth: usize,
+    naming: Naming,
+    into: &mut Node,
+) {
     for child in parent.children(txn) {
         match child {
             XmlOut::Text(text) => {
-                for run in read_text(txn, &text) {
+                for run in read_text(txn, &text, naming) {
                     into.push_text(&run.text, &run.marks);
                 }
             }
             XmlOut::Element(element) if depth >= XML_DEPTH_MAX => {
-                into.push_text(&deep_text(txn, &element), &[]);
+                into.push_text(&deep_text(txn, &element, naming), &[]);
             }
-            XmlOut::Element(element) => into.push(read_element(txn, &element, depth)),
+            XmlOut::Element(element) => into.push(read_element(txn, &element, depth, naming)),
             // A fragment within a fragment has no name to keep; its content stands in its place.
             XmlOut::Fragment(fragment) if depth < XML_DEPTH_MAX => {
-                read_children(txn, &fragment, depth + 1, into);
+                read_children(txn, &fragment, depth + 1, naming, into);
             }
             XmlOut::Fragment(_) => {}
         }
@@ -153,32 +167,38 @@ fn read_children(txn: &impl ReadTxn, parent: &impl XmlFragment, depth: usize, in
 }
 
 /// Reads one element. `depth` is the number of its ancestors.
-pub(super) fn read_element(txn: &impl ReadTxn, element: &XmlElementRef, depth: usize) -> Node {
+pub(super) fn read_element(
+    txn: &impl ReadTxn,
+    element: &XmlElementRef,
+    depth: usize,
+    naming: Naming,
+) -> Node {
     let mut node = Node {
-        name: name_of(element.try_tag().map_or("", AsRef::as_ref)),
+        name: name_of(naming.node(element.try_tag().map_or("", AsRef::as_ref))),
         attrs: Attrs::new(),
         marks: Vec::new(),
         content: Vec::new(),
     };
-    node.attrs = read_attrs(txn, element);
-    read_children(txn, element, depth + 1, &mut node);
+    node.attrs = read_attrs(txn, element, naming);
+    read_children(txn, element, depth + 1, naming, &mut node);
     node
 }
 
 /// An element's attributes, completed with the schema's defaults.
-pub(super) fn read_attrs(txn: &impl ReadTxn, element: &XmlElementRef) -> Attrs {
+pub(super) fn read_attrs(txn: &impl ReadTxn, element: &XmlElementRef, naming: Naming) -> Attrs {
+    let name = naming.node(element.try_tag().map_or("", AsRef::as_ref));
     let mut attrs = Attrs::new();
     for (key, value) in element.attributes(txn) {
         if let Out::Any(value) = value {
-            attrs.insert(key.to_owned(), json(&value));
+            attrs.insert(naming.attr(name, key).to_owned(), json(&value));
         }
     }
-    schema::fill_attrs(element.try_tag().map_or("", AsRef::as_ref), &mut attrs);
+    schema::fill_attrs(name, &mut attrs);
     attrs
 }
 
 /// The runs of an XML text. What is embedded in it and is not text is left out.
-pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
+pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef, naming: Naming) -> Vec<Text> {
     let mut runs = Vec::new();
     for chunk in text.diff(txn, YChange::identity) {
         let Out::Any(Any::String(insert)) = chunk.insert else { continue };
@@ -187,7 +207,7 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
             if matches!(value, Any::Null) {
                 continue;
             }
-            let mut mark = Mark { name: name_of(mark_name(key)), attrs: Attrs::new() };
+            let mut mark = Mark { name: name_of(naming.mark(mark_name(key))), attrs: Attrs::new() };
             if let Any::Map(map) = value {
                 mark.attrs.extend(map.iter().map(|(key, value)| (key.clone(), json(value))));
             }
@@ -206,11 +226,11 @@ pub(super) fn read_text(txn: &impl ReadTxn, text: &XmlTextRef) -> Vec<Text> {
 }
 
 /// The text below an element, without walking it recursively.
-fn deep_text(txn: &impl ReadTxn, element: &XmlElementRef) -> String {
+fn deep_text(txn: &impl ReadTxn, element: &XmlElementRef, naming: Naming) -> String {
     let mut out = String::new();
     for node in element.successors(txn) {
         if let XmlOut::Text(text) = node {
-            out.extend(read_text(txn, &text).into_iter().map(|run| run.text));
+            out.extend(read_text(txn, &text, naming).into_iter().map(|run| run.text));
         }
     }
     out

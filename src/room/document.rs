@@ -25,7 +25,7 @@ use yrs::{
 };
 
 use crate::{
-    markdown::{self, MergeReport, Node, Past},
+    markdown::{self, MergeReport, Naming, Node, Past},
     protocol::guard::{self, Admitted, Bounds, Refusal, Scan, Shape, Split},
 };
 
@@ -107,6 +107,7 @@ pub struct Document {
     counted: bool,
     broken: bool,
     changes: u64,
+    naming: Naming,
 }
 
 impl Document {
@@ -123,7 +124,15 @@ impl Document {
             counted: true,
             broken: false,
             changes: 0,
+            naming: Naming::default(),
         }
+    }
+
+    /// The same with the names that a schema's editors use.
+    #[must_use]
+    pub fn named(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
     }
 
     /// Applies an update, if all it builds on is there. Of what is known already nothing reaches yrs.
@@ -282,7 +291,7 @@ impl Document {
     pub fn content(&self) -> Result<Node, DocumentError> {
         guarded(|| {
             let fragment = self.doc.get_or_insert_xml_fragment(markdown::ROOT);
-            Ok(markdown::read_fragment(&self.doc.transact(), &fragment))
+            Ok(markdown::read_fragment(&self.doc.transact(), &fragment, self.naming))
         })
     }
 
@@ -292,7 +301,8 @@ impl Document {
         base: &str,
         theirs: &str,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
-        self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs))
+        let naming = self.naming;
+        self.edit(|txn, fragment| markdown::merge_outside(txn, fragment, base, theirs, naming))
     }
 
     /// The same of a text whose author may have seen an earlier state.
@@ -302,7 +312,8 @@ impl Document {
         theirs: &str,
         past: &Past,
     ) -> Result<(Option<Bytes>, MergeReport), DocumentError> {
-        self.edit(|txn, fragment| markdown::merge_late(txn, fragment, base, theirs, past))
+        let naming = self.naming;
+        self.edit(|txn, fragment| markdown::merge_late(txn, fragment, base, theirs, past, naming))
     }
 
     /// An edit of the record's content by ourselves; returns what changed, as update v1.

@@ -47,11 +47,12 @@ pub async fn stored(context: &RoomContext, room: &RoomId) -> Result<Option<Expor
     };
     let bytes_max = context.config.limits.document_bytes_max;
     let is_record = context.types.is_record(room);
+    let naming = context.config.markdown.schema;
     let read = move || {
         let state = snapshot.as_ref().map(|snapshot| &snapshot.state);
         let rows = tail.into_iter().map(|row| (row.seq, row.bytes));
         let document = Document::load(bytes_max, state, rows).map_err(|fault| fault.error)?;
-        read(&document, is_record)
+        read(&document.named(naming), is_record)
     };
     let failed = |what: String| StoreError::Corrupt { room: room.to_string(), what };
     let (state, body) = context

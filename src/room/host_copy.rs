@@ -55,9 +55,11 @@ pub(super) async fn body_of(
     state: Bytes,
 ) -> Result<Result<String, String>, LoadError> {
     let bound = context.config.limits.document_bytes_max;
+    let naming = context.config.markdown.schema;
     let read = move || {
         let document = Document::load(bound, Some(&state), std::iter::empty())
-            .map_err(|fault| fault.to_string())?;
+            .map_err(|fault| fault.to_string())?
+            .named(naming);
         let tree = document.content().map_err(|error| error.to_string())?;
         Ok(markdown::serialize(&tree))
     };

@@ -124,6 +124,7 @@ async fn from_store(
     }
     let document_bytes_max = context.config.limits.document_bytes_max;
     let mut parts = (snapshot.map(|snapshot| snapshot.state), tail);
+    let naming = context.config.markdown.schema;
     let (document, settled) = loop {
         let name = room.clone();
         let work = move || {
@@ -146,7 +147,7 @@ async fn from_store(
         }
     };
     let mut loaded = Loaded {
-        document,
+        document: document.named(naming),
         settled,
         last_seq,
         tail_bytes,
@@ -248,7 +249,8 @@ async fn seed_of(
     record: &RecordText,
 ) -> Result<Seed, LoadError> {
     let (name, body) = (room.to_string(), context.split(&record.text).1.to_owned());
-    let update: Bytes = context.compute.run(move || seed_update(&name, &body)).await??;
+    let naming = context.config.markdown.schema;
+    let update: Bytes = context.compute.run(move || seed_update(&name, &body, naming)).await??;
     if context.store.status().has_predecessor {
         // Before the seed, so that no seed is without its note.
         context.store.set_source_text(room, RESEEDED, record.text.clone()).await?;
@@ -258,7 +260,8 @@ async fn seed_of(
 
 fn empty(context: &RoomContext, base: Option<RecordText>) -> Loaded {
     Loaded {
-        document: Document::new(context.config.limits.document_bytes_max),
+        document: Document::new(context.config.limits.document_bytes_max)
+            .named(context.config.markdown.schema),
         settled: Vec::new(),
         last_seq: 0,
         tail_bytes: 0,

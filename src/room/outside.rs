@@ -160,9 +160,10 @@ impl Actor {
         let Settling { theirs, from_seq, .. } = settling;
         let (context, room) = (self.context.clone(), self.room.clone());
         self.tell_self(async move {
+            let naming = context.config.markdown.schema;
             let look = async {
                 let stored = context.store.load(&room).await.ok().flatten()?;
-                let replay = move || Document::replay(stored, from_seq);
+                let replay = move || Document::replay(stored, from_seq, naming);
                 context.compute.run(replay).await.ok()?.ok()
             };
             let views = tokio::time::timeout(LOOK_TIMEOUT, look).await.ok().flatten();

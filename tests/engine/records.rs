@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use civicpress_realtime::protocol::sync;
+use civicpress_realtime::{markdown::Naming, protocol::sync};
 use yrs::{
     GetString, ReadTxn, Text, Transact, WriteTxn, XmlElementPrelim, XmlFragment, XmlOut,
     XmlTextPrelim,
@@ -94,6 +94,35 @@ fn an_edit_reaches_the_source_and_the_front_matter_stays() {
     assert_eq!(server.host.record("a"), TEXT.replace("First", "First and more"));
     let live = server.block_on(server.engine().room_markdown("records:a")).unwrap();
     assert_eq!(live, server.host.record("a"), "the view says what the archive gets");
+}
+
+#[test]
+fn editors_of_tiptap_find_their_own_names() {
+    let mut config = config();
+    config.markdown.schema = Naming::Tiptap;
+    config.rooms.grace_period_ms = 0;
+    let text = "* one\n\n* two\n\nSome **bold** and *italic*.\n\n3. three\n";
+    let server = Server::with(config, FakeHost::with_record("a", text));
+    let mut ada = Client::join(&server.url("records/a"), EDITOR);
+    assert_eq!(blocks(&ada), ["bulletList", "paragraph", "orderedList"]);
+    for part in ["<listItem>", "<bold>", "<italic>", "start=\"3\""] {
+        assert!(xml(&ada).contains(part), "{part}: {}", xml(&ada));
+    }
+    type_into(&mut ada, 1, 0, "Typed. ");
+    eventually("applied", || server.engine().metrics().updates_applied.get() == 1);
+    snapshot(&server);
+    assert_eq!(server.host.record("a"), text.replace("Some", "Typed. Some"));
+    let outside = server.host.record("a").replace("3. three", "5. five\n\n```js\nx\n```");
+    server.host.change("a", &outside);
+    until_xml(&mut ada, "<codeBlock");
+    assert!(xml(&ada).contains("start=\"5\"") && xml(&ada).contains("language=\"js\""));
+    add_paragraph(&mut ada, "End.");
+    eventually("applied", || server.engine().metrics().updates_applied.get() > 2);
+    drop(ada);
+    eventually("written", || server.host.record("a") == format!("{outside}\nEnd.\n"));
+    eventually("closed", || server.engine().rooms().is_empty());
+    let back = Client::join(&server.url("records/a"), EDITOR);
+    assert_eq!(blocks(&back), ["bulletList", "paragraph", "orderedList", "codeBlock", "paragraph"]);
 }
 
 #[test]

@@ -117,8 +117,12 @@ fn old_yjs_documents_open_wherever_they_come_from() {
 fn the_deepest_record_opens() {
     on_a_room_thread(|| {
         for text in [">".repeat(2_000) + " deep", "- ".repeat(2_000) + "deep"] {
-            let seed =
-                civicpress_realtime::room::document::seed_update("records:a", &text).unwrap();
+            let seed = civicpress_realtime::room::document::seed_update(
+                "records:a",
+                &text,
+                civicpress_realtime::markdown::Naming::CivicPress,
+            )
+            .unwrap();
             Document::load(1 << 30, None, [(1, seed)].into_iter()).unwrap();
         }
     });

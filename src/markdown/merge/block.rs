@@ -3,6 +3,7 @@
 use yrs::{ReadTxn, XmlOut};
 
 use super::super::fragment;
+use super::super::naming::Naming;
 use super::super::node::{Child, Name, Node};
 use super::super::parse::parse;
 use super::super::serialize::serialize;
@@ -69,11 +70,11 @@ pub(super) fn blocks(parent: &Node) -> Vec<Block<'_>> {
 }
 
 /// The blocks of the live document, without empty paragraphs.
-pub(super) fn live_blocks(txn: &impl ReadTxn, children: &[XmlOut]) -> Vec<Live> {
+pub(super) fn live_blocks(txn: &impl ReadTxn, children: &[XmlOut], naming: Naming) -> Vec<Live> {
     let mut blocks = Vec::with_capacity(children.len());
     for (index, child) in children.iter().enumerate() {
         let XmlOut::Element(element) = child else { continue };
-        let mut node = fragment::read_element(txn, element, 1);
+        let mut node = fragment::read_element(txn, element, 1, naming);
         forget_tight(&mut node);
         let live = Live { index, key: reread_key(&node), node };
         if !is_vacant(&live) {

@@ -6,44 +6,51 @@ use std::sync::Arc;
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use yrs::types::Attrs as Formats;
-use yrs::{
-    Any, ReadTxn, Text as _, TransactionMut, Xml, XmlElementRef, XmlFragment, XmlOut, XmlTextRef,
-};
+use yrs::{Any, Text as _, TransactionMut, Xml, XmlElementRef, XmlFragment, XmlOut, XmlTextRef};
 
 use super::super::fragment::{
     self, Group, any, groups, insert_children, mark_value, read_text, utf16_len,
 };
-use super::super::node::{Attrs, Child, Mark, Node, Text};
+use super::super::naming::Naming;
+use super::super::node::{Child, Mark, Node, Text};
 use super::super::schema;
 
 /// Words beyond which a text's change is taken as one piece.
 const WORDS_MAX: usize = 20_000;
 
 /// Gives an element the attributes and content of a node of the same name.
-pub(super) fn edit_element(txn: &mut TransactionMut<'_>, element: &XmlElementRef, target: &Node) {
-    let live = attrs(txn, element);
+pub(super) fn edit_element(
+    txn: &mut TransactionMut<'_>,
+    element: &XmlElementRef,
+    target: &Node,
+    naming: Naming,
+) {
+    let live = fragment::read_attrs(txn, element, naming);
     for (key, value) in &target.attrs {
         if live.get(key).unwrap_or(&Value::Null) == value {
             continue;
         }
+        let key = naming.stored_attr(&target.name, key);
         if value.is_null() {
-            element.remove_attribute(txn, key);
+            element.remove_attribute(txn, &key);
         } else {
-            element.insert_attribute(txn, key.as_str(), any(value));
+            element.insert_attribute(txn, key, any(value));
         }
     }
-    edit_children(txn, element, &target.content);
+    edit_children(txn, element, &target.content, naming);
 }
 
-/// An element's attributes, with the schema's defaults.
-pub(super) fn attrs(txn: &impl ReadTxn, element: &XmlElementRef) -> Attrs {
-    fragment::read_attrs(txn, element)
-}
-
-fn edit_children(txn: &mut TransactionMut<'_>, parent: &XmlElementRef, target: &[Child]) {
+fn edit_children(
+    txn: &mut TransactionMut<'_>,
+    parent: &XmlElementRef,
+    target: &[Child],
+    naming: Naming,
+) {
     let live: Vec<XmlOut> = parent.children(txn).collect();
     let want = groups(target);
-    let same = |txn: &TransactionMut<'_>, live: &XmlOut, want: &Group<'_>| is_same(txn, live, want);
+    let same = |txn: &TransactionMut<'_>, live: &XmlOut, want: &Group<'_>| {
+        is_same(txn, live, want, naming)
+    };
     let left = live.iter().zip(&want).take_while(|(live, want)| same(txn, live, want)).count();
     let room = live.len().min(want.len()) - left;
     let right = live
@@ -58,13 +65,13 @@ fn edit_children(txn: &mut TransactionMut<'_>, parent: &XmlElementRef, target: &
     let index = |at: usize| u32::try_from(left + at).unwrap_or(u32::MAX);
     for (at, (live, want)) in live.iter().zip(want).enumerate() {
         match (live, want) {
-            (XmlOut::Text(text), Group::Texts(runs)) if edit_text(txn, text, runs) => {}
-            (XmlOut::Element(element), Group::Node(node)) if has_name(element, node) => {
-                edit_element(txn, element, node);
+            (XmlOut::Text(text), Group::Texts(runs)) if edit_text(txn, text, runs, naming) => {}
+            (XmlOut::Element(element), Group::Node(node)) if has_name(element, node, naming) => {
+                edit_element(txn, element, node, naming);
             }
             _ => {
                 parent.remove(txn, index(at));
-                insert_group(txn, parent, index(at), want);
+                insert_group(txn, parent, index(at), want, naming);
             }
         }
     }
@@ -74,7 +81,7 @@ fn edit_children(txn: &mut TransactionMut<'_>, parent: &XmlElementRef, target: &
         parent.remove_range(txn, index(paired), count);
     }
     for (at, group) in want.iter().enumerate().skip(paired) {
-        insert_group(txn, parent, index(at), group);
+        insert_group(txn, parent, index(at), group, naming);
     }
 }
 
@@ -83,26 +90,27 @@ fn insert_group(
     parent: &XmlElementRef,
     index: u32,
     group: &Group<'_>,
+    naming: Naming,
 ) {
     let children: Vec<Child> = match group {
         Group::Texts(runs) => runs.iter().map(|run| Child::Text((*run).clone())).collect(),
         Group::Node(node) => vec![Child::Node((*node).clone())],
     };
-    insert_children(txn, parent, index, &children);
+    insert_children(txn, parent, index, &children, naming);
 }
 
-fn has_name(element: &XmlElementRef, node: &Node) -> bool {
-    element.try_tag().is_some_and(|tag| tag.as_ref() == node.name)
+fn has_name(element: &XmlElementRef, node: &Node, naming: Naming) -> bool {
+    element.try_tag().is_some_and(|tag| naming.node(tag) == node.name)
 }
 
-fn is_same(txn: &TransactionMut<'_>, live: &XmlOut, want: &Group<'_>) -> bool {
+fn is_same(txn: &TransactionMut<'_>, live: &XmlOut, want: &Group<'_>, naming: Naming) -> bool {
     match (live, want) {
         (XmlOut::Text(text), Group::Texts(runs)) => {
-            read_text(txn, text).iter().eq(runs.iter().copied())
+            read_text(txn, text, naming).iter().eq(runs.iter().copied())
         }
         (XmlOut::Element(element), Group::Node(node)) => {
-            has_name(element, node)
-                && is_stored_alike(&fragment::read_element(txn, element, 1), node)
+            has_name(element, node, naming)
+                && is_stored_alike(&fragment::read_element(txn, element, 1, naming), node)
         }
         _ => false,
     }
@@ -120,8 +128,13 @@ fn is_stored_alike(a: &Node, b: &Node) -> bool {
 }
 
 /// Edits a text in place; refuses one that holds more than characters.
-fn edit_text(txn: &mut TransactionMut<'_>, text: &XmlTextRef, target: &[&Text]) -> bool {
-    let old: String = read_text(txn, text).into_iter().map(|run| run.text).collect();
+fn edit_text(
+    txn: &mut TransactionMut<'_>,
+    text: &XmlTextRef,
+    target: &[&Text],
+    naming: Naming,
+) -> bool {
+    let old: String = read_text(txn, text, naming).into_iter().map(|run| run.text).collect();
     if utf16_len(&old) != text.len(txn) {
         return false;
     }
@@ -134,7 +147,7 @@ fn edit_text(txn: &mut TransactionMut<'_>, text: &XmlTextRef, target: &[&Text]) 
             text.insert(txn, hunk.at, hunk.inserted);
         }
     }
-    correct_formats(txn, text, target);
+    correct_formats(txn, text, target, naming);
     true
 }
 
@@ -213,15 +226,20 @@ fn words(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// Sets the schema's marks where they differ. Marks of other editors stay as they are.
-fn correct_formats(txn: &mut TransactionMut<'_>, text: &XmlTextRef, target: &[&Text]) {
-    let live = read_text(txn, text);
+fn correct_formats(
+    txn: &mut TransactionMut<'_>,
+    text: &XmlTextRef,
+    target: &[&Text],
+    naming: Naming,
+) {
+    let live = read_text(txn, text, naming);
     let (mut live_runs, mut target_runs) =
         (live.iter().map(run_of), target.iter().map(|run| run_of(run)));
     let (mut a, mut b) = (live_runs.next(), target_runs.next());
     let mut at = 0;
     while let (Some((a_len, a_marks)), Some((b_len, b_marks))) = (a, b) {
         let len = a_len.min(b_len);
-        for (key, value) in format_changes(a_marks, b_marks) {
+        for (key, value) in format_changes(a_marks, b_marks, naming) {
             text.format(txn, at, len, Formats::from([(key, value)]));
         }
         at += len;
@@ -234,17 +252,16 @@ fn run_of(run: &Text) -> (u32, &[Mark]) {
     (utf16_len(&run.text), &run.marks)
 }
 
-fn format_changes(from: &[Mark], to: &[Mark]) -> Vec<(Arc<str>, Any)> {
+fn format_changes(from: &[Mark], to: &[Mark], naming: Naming) -> Vec<(Arc<str>, Any)> {
+    let key = |mark: &Mark| Arc::from(naming.stored_mark(&mark.name));
     let gone = from
         .iter()
         .filter(|mark| {
             schema::knows_mark(&mark.name) && !to.iter().any(|other| other.name == mark.name)
         })
-        .map(|mark| (Arc::from(mark.name.as_ref()), Any::Null));
-    let new = to
-        .iter()
-        .filter(|mark| !from.contains(mark))
-        .map(|mark| (Arc::from(mark.name.as_ref()), mark_value(mark)));
+        .map(|mark| (key(mark), Any::Null));
+    let new =
+        to.iter().filter(|mark| !from.contains(mark)).map(|mark| (key(mark), mark_value(mark)));
     gone.chain(new).collect()
 }
 

@@ -15,7 +15,8 @@ use std::ops::Range;
 
 use yrs::{TransactionMut, XmlElementRef, XmlFragment, XmlFragmentRef, XmlOut};
 
-use super::fragment::{any, insert_children, read_fragment};
+use super::fragment::{any, insert_children, read_attrs, read_fragment};
+use super::naming::Naming;
 use super::node::{Child, Node};
 use super::parse::parse;
 use super::schema;
@@ -51,8 +52,9 @@ pub fn merge_outside(
     fragment: &XmlFragmentRef,
     base: &str,
     theirs: &str,
+    naming: Naming,
 ) -> MergeReport {
-    merge_late(txn, fragment, base, theirs, &Past::default())
+    merge_late(txn, fragment, base, theirs, &Past::default(), naming)
 }
 
 /// The same of a text whose author may have started from something in `past`; then that is the base. What the
@@ -63,6 +65,7 @@ pub fn merge_late(
     base: &str,
     theirs: &str,
     past: &Past,
+    naming: Naming,
 ) -> MergeReport {
     let mut report = MergeReport::default();
     if base == theirs {
@@ -70,11 +73,12 @@ pub fn merge_late(
     }
     let (base, theirs) = (parse(base), parse(theirs));
     let (past, known) = past.parsed();
+    let terms = Terms { known: &known, naming };
     let nearest = past::base_of(&base, &theirs, &past, &known).and_then(|at| past.get(at));
     let base = nearest.unwrap_or(&base);
-    merge_children(txn, fragment, base, &theirs, &known, &mut report);
+    merge_children(txn, fragment, base, &theirs, terms, &mut report);
     if report.changed && fragment.len(txn) == 0 {
-        insert_children(txn, fragment, 0, &[Child::Node(Node::new("paragraph"))]);
+        insert_children(txn, fragment, 0, &[Child::Node(Node::new("paragraph"))], naming);
     }
     report
 }
@@ -85,13 +89,23 @@ pub fn merge_unrelated(
     txn: &mut TransactionMut<'_>,
     fragment: &XmlFragmentRef,
     theirs: &str,
+    naming: Naming,
 ) -> MergeReport {
     let mut report = MergeReport::default();
     let theirs = parse(theirs);
-    let live = parse(&serialize(&read_fragment(txn, fragment)));
+    let live = parse(&serialize(&read_fragment(txn, fragment, naming)));
     let base = unrelated::base(&theirs, &live, &mut report);
-    merge_children(txn, fragment, &base, &theirs, &Known::default(), &mut report);
+    let terms = Terms { known: &Known::default(), naming };
+    merge_children(txn, fragment, &base, &theirs, terms, &mut report);
     report
+}
+
+/// What a merge is told beside the texts.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    /// What the room had a little while ago.
+    known: &'a Known,
+    naming: Naming,
 }
 
 /// What became of a block of the base in the live document.
@@ -134,7 +148,7 @@ fn merge_children<P: XmlFragment>(
     parent: &P,
     base: &Node,
     theirs: &Node,
-    known: &Known,
+    terms: Terms<'_>,
     report: &mut MergeReport,
 ) {
     let base = block::blocks(base);
@@ -143,9 +157,9 @@ fn merge_children<P: XmlFragment>(
         return;
     }
     let children: Vec<XmlOut> = parent.children(txn).collect();
-    let live = block::live_blocks(txn, &children);
-    let plan = plan(&base, &theirs, &live, children.len(), known, report);
-    apply(txn, parent, &children, plan, known, report);
+    let live = block::live_blocks(txn, &children, terms.naming);
+    let plan = plan(&base, &theirs, &live, children.len(), terms.known, report);
+    apply(txn, parent, &children, plan, terms, report);
 }
 
 fn plan<'a>(
@@ -287,7 +301,7 @@ fn apply<P: XmlFragment>(
     parent: &P,
     children: &[XmlOut],
     plan: Plan<'_>,
-    known: &Known,
+    terms: Terms<'_>,
     report: &mut MergeReport,
 ) {
     let mut actions = plan.actions;
@@ -313,16 +327,16 @@ fn apply<P: XmlFragment>(
             }
             _ => {}
         }
-        report.changed |= replace_run(txn, parent, index..end, &mut nodes);
+        report.changed |= replace_run(txn, parent, index..end, &mut nodes, terms.naming);
         let Some((before, child, action)) = action else { break };
         end = before;
         match (action, child) {
             (Some(Action::Edit(node)), Some(XmlOut::Element(element))) => {
-                edit::edit_element(txn, element, node);
+                edit::edit_element(txn, element, node, terms.naming);
                 report.changed = true;
             }
             (Some(Action::Merge(old, new)), Some(XmlOut::Element(element))) => {
-                merge_container(txn, element, old, new, known, report);
+                merge_container(txn, element, old, new, terms, report);
             }
             _ => {}
         }
@@ -335,6 +349,7 @@ fn replace_run<P: XmlFragment>(
     parent: &P,
     run: Range<usize>,
     nodes: &mut Vec<&Node>,
+    naming: Naming,
 ) -> bool {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     if !run.is_empty() {
@@ -342,7 +357,7 @@ fn replace_run<P: XmlFragment>(
     }
     let changes = !run.is_empty() || !nodes.is_empty();
     let nodes: Vec<Child> = nodes.drain(..).rev().cloned().map(Child::Node).collect();
-    insert_children(txn, parent, place(run.start), &nodes);
+    insert_children(txn, parent, place(run.start), &nodes, naming);
     changes
 }
 
@@ -351,22 +366,23 @@ fn merge_container(
     element: &XmlElementRef,
     old: &Node,
     new: &Node,
-    known: &Known,
+    terms: Terms<'_>,
     report: &mut MergeReport,
 ) {
-    let live = edit::attrs(txn, element);
+    let live = read_attrs(txn, element, terms.naming);
     for (key, value) in &new.attrs {
         if old.attrs.get(key) != Some(value) && live.get(key) == old.attrs.get(key) {
-            yrs::Xml::insert_attribute(element, txn, key.as_str(), any(value));
+            let key = terms.naming.stored_attr(&new.name, key);
+            yrs::Xml::insert_attribute(element, txn, key, any(value));
             report.changed = true;
         }
     }
-    merge_children(txn, element, old, new, known, report);
-    repair(txn, element, &new.name);
+    merge_children(txn, element, old, new, terms, report);
+    repair(txn, element, &new.name, terms.naming);
 }
 
 /// Keeps a container valid for the schema, whatever the two sides took out of it.
-fn repair(txn: &mut TransactionMut<'_>, element: &XmlElementRef, name: &str) {
+fn repair(txn: &mut TransactionMut<'_>, element: &XmlElementRef, name: &str, naming: Naming) {
     let first = element.children(txn).next();
     let starts_with_paragraph = matches!(
         &first,
@@ -382,5 +398,5 @@ fn repair(txn: &mut TransactionMut<'_>, element: &XmlElementRef, name: &str) {
         "list_item" if !starts_with_paragraph => Node::new("paragraph"),
         _ => return,
     };
-    insert_children(txn, element, 0, &[Child::Node(filler)]);
+    insert_children(txn, element, 0, &[Child::Node(filler)], naming);
 }

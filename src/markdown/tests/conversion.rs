@@ -36,7 +36,10 @@ const CANONICAL: &[&str] = &[
 fn canonical_text_is_a_fixed_point() {
     for markdown in CANONICAL {
         assert_eq!(serialize(&parse(markdown)), *markdown);
-        assert_eq!(Live::new(markdown).markdown(), *markdown, "through the shared document");
+        for naming in [Naming::CivicPress, Naming::Tiptap] {
+            let live = Live::named(markdown, naming);
+            assert_eq!(live.markdown(), *markdown, "through the shared document of {naming:?}");
+        }
     }
 }
 
@@ -73,7 +76,7 @@ fn deep_nesting_is_flattened_and_keeps_its_text() {
         assert!(depth(&node) <= XML_DEPTH_MAX, "{}", depth(&node));
         assert!(node.text_content().contains("deep"));
         let live = Live::empty(1);
-        live.edit(|txn, root| write_fragment(txn, root, &node));
+        live.edit(|txn, root| write_fragment(txn, root, &node, Naming::CivicPress));
         assert!(live.markdown().contains("deep"));
     }
 }

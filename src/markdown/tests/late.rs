@@ -21,7 +21,8 @@ fn merged(states: &[&str], exchanged: &[&str], theirs: &str) -> (String, MergeRe
     }
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     let past = Past { exchanged: owned(exchanged), views: views_of(states) };
-    let report = live.edit(|txn, root| merge_late(txn, root, BASE, theirs, &past));
+    let report =
+        live.edit(|txn, root| merge_late(txn, root, BASE, theirs, &past, Naming::CivicPress));
     (live.markdown(), report)
 }
 
@@ -70,7 +71,9 @@ fn a_form_that_is_saved_again_and_again_starts_from_its_own_text() {
     let now = "First.\n\nSecond.\n\nForm.\n\nTyped since.";
     let live = Live::new(now);
     let past = Past { exchanged: vec![BASE.into(), form.into()], views: Views::default() };
-    let merge = |theirs| live.edit(|txn, root| merge_late(txn, root, now, theirs, &past));
+    let merge = |theirs| {
+        live.edit(|txn, root| merge_late(txn, root, now, theirs, &past, Naming::CivicPress))
+    };
     merge(form);
     assert_eq!(live.markdown(), now, "the same once more");
     merge("First!\n\nSecond.\n\nForm.");

@@ -84,11 +84,13 @@ fn merges_one_sided_and_separate_changes() {
         ),
     ];
     for (name, edit, theirs, expected) in table {
-        let live = Live::new(BASE);
-        edit(&live);
-        let report = live.merge(BASE, theirs);
-        assert_eq!(live.markdown(), expected, "{name}");
-        assert_eq!(report.conflicts, [], "{name}");
+        for naming in [Naming::CivicPress, Naming::Tiptap] {
+            let live = Live::named(BASE, naming);
+            edit(&live);
+            let report = live.merge(BASE, theirs);
+            assert_eq!(live.markdown(), expected, "{name} {naming:?}");
+            assert_eq!(report.conflicts, [], "{name} {naming:?}");
+        }
     }
 }
 
@@ -173,12 +175,14 @@ fn a_list_whose_items_both_sides_removed_stays_valid() {
 
 #[test]
 fn an_ordered_list_takes_its_new_start_and_a_table_its_new_cell() {
-    let live = Live::new("3. a\n\n4. b\n\n| a |\n| - |\n| b |");
-    live.merge(
-        "3. a\n\n4. b\n\n| a |\n| - |\n| b |",
-        "5. a\n\n6. b\n\n| a |\n| -: |\n| c |\n| d |",
-    );
-    assert_eq!(live.markdown(), "5. a\n\n6. b\n\n| a |\n| --: |\n| c |\n| d |");
+    for naming in [Naming::CivicPress, Naming::Tiptap] {
+        let live = Live::named("3. a\n\n4. b\n\n| a |\n| - |\n| b |", naming);
+        live.merge(
+            "3. a\n\n4. b\n\n| a |\n| - |\n| b |",
+            "5. a\n\n6. b\n\n| a |\n| -: |\n| c |\n| d |",
+        );
+        assert_eq!(live.markdown(), "5. a\n\n6. b\n\n| a |\n| --: |\n| c |\n| d |");
+    }
 }
 
 #[test]

@@ -13,12 +13,13 @@ use yrs::{
     XmlFragmentRef,
 };
 
-use super::{ROOT, merge_outside, parse, read_fragment, serialize, write_fragment};
+use super::{Naming, ROOT, merge_outside, parse, read_fragment, serialize, write_fragment};
 use crate::markdown::MergeReport;
 
 /// A live document as a room makes it.
 struct Live {
     doc: Doc,
+    naming: Naming,
 }
 
 impl Live {
@@ -28,17 +29,21 @@ impl Live {
             offset_kind: OffsetKind::Utf16,
             ..Options::default()
         };
-        Self { doc: Doc::with_options(options) }
+        Self { doc: Doc::with_options(options), naming: Naming::CivicPress }
     }
 
     fn new(markdown: &str) -> Self {
-        let live = Self::empty(1);
-        live.edit(|txn, root| write_fragment(txn, root, &parse(markdown)));
+        Self::named(markdown, Naming::CivicPress)
+    }
+
+    fn named(markdown: &str, naming: Naming) -> Self {
+        let live = Self { naming, ..Self::empty(1) };
+        live.edit(|txn, root| write_fragment(txn, root, &parse(markdown), live.naming));
         live
     }
 
     fn copy(&self, client_id: u64) -> Self {
-        let copy = Self::empty(client_id);
+        let copy = Self { naming: self.naming, ..Self::empty(client_id) };
         copy.take(self);
         copy
     }
@@ -61,11 +66,11 @@ impl Live {
     }
 
     fn merge(&self, base: &str, theirs: &str) -> MergeReport {
-        self.edit(|txn, root| merge_outside(txn, root, base, theirs))
+        self.edit(|txn, root| merge_outside(txn, root, base, theirs, self.naming))
     }
 
     fn node(&self) -> super::Node {
-        self.edit(|txn, root| read_fragment(txn, root))
+        self.edit(|txn, root| read_fragment(txn, root, self.naming))
     }
 
     fn markdown(&self) -> String {

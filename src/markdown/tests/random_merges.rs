@@ -82,10 +82,11 @@ proptest! {
         base in markdown(),
         changes in edits(),
         places in prop::collection::vec((0..9u32, 0..3u8), 0..4),
+        naming in prop::sample::select(vec![Naming::CivicPress, Naming::Tiptap]),
     ) {
         let theirs = text_of(&edited(&base, &changes));
         let base = text_of(&base);
-        let live = Live::new(&base);
+        let live = Live::named(&base, naming);
         let words = edit_live(&live, &places);
         let report = live.merge(&base, &theirs);
         let text = live.node().text_content();

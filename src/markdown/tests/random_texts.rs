@@ -93,8 +93,10 @@ proptest! {
         let once = serialize(&tree);
         prop_assert_eq!(parse(&once), tree, "{:?}", once);
         prop_assert_eq!(&rewritten(&once), &once);
-        let live = Live::new(&text);
-        prop_assert_eq!(live.markdown(), once, "through the shared document");
+        for naming in [Naming::CivicPress, Naming::Tiptap] {
+            let live = Live::named(&text, naming);
+            prop_assert_eq!(&live.markdown(), &once, "through the shared document of {:?}", naming);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::*;
 
 fn merged(live: &str, theirs: &str) -> (String, Vec<Conflict>) {
     let live = Live::new(live);
-    let report = live.edit(|txn, root| merge_unrelated(txn, root, theirs));
+    let report = live.edit(|txn, root| merge_unrelated(txn, root, theirs, Naming::CivicPress));
     (live.markdown(), report.conflicts)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     limits::{REPLAY_BYTES_MAX, REPLAY_LOOKS_BYTES_MAX, REPLAY_LOOKS_MAX, REPLAY_STATES_MAX},
-    markdown::{self, Node, Views},
+    markdown::{self, Naming, Node, Views},
     room::document::{Document, DocumentError, LoadFault},
     store::StoredRoom,
 };
@@ -11,12 +11,17 @@ impl Document {
     /// The states that follow log row `from_seq`. All blocks of up to [`REPLAY_LOOKS_MAX`] states are known
     /// ([`REPLAY_LOOKS_BYTES_MAX`] of text), and [`REPLAY_STATES_MAX`] whole texts are kept
     /// ([`REPLAY_BYTES_MAX`]): of more, some in between are left out.
-    pub fn replay(stored: StoredRoom, from_seq: u64) -> Result<Views, Box<LoadFault>> {
+    pub fn replay(
+        stored: StoredRoom,
+        from_seq: u64,
+        naming: Naming,
+    ) -> Result<Views, Box<LoadFault>> {
         let StoredRoom { snapshot, tail, .. } = stored;
         let first = tail.iter().take_while(|row| row.seq <= from_seq).count();
         let mut rows = tail.into_iter().map(|row| (row.seq, row.bytes));
         let state = snapshot.map(|snapshot| snapshot.state);
-        let mut document = Self::load(u64::MAX, state.as_ref(), rows.by_ref().take(first))?;
+        let document = Self::load(u64::MAX, state.as_ref(), rows.by_ref().take(first))?;
+        let mut document = document.named(naming);
         let read = |document: &Self| -> Result<Node, Box<LoadFault>> {
             let unread = |error: DocumentError| {
                 let bytes = bytes::Bytes::new();
@@ -73,7 +78,11 @@ mod tests {
                 text.push(&mut txn, &format!(" w{word}"));
             }
             let bytes = txn.encode_update_v1().into();
-            states.push(markdown::serialize(&markdown::read_fragment(&txn, &fragment)));
+            states.push(markdown::serialize(&markdown::read_fragment(
+                &txn,
+                &fragment,
+                Naming::CivicPress,
+            )));
             rows.push(LoggedUpdate { seq: word as u64 + 1, bytes });
         }
         (rows, states)
@@ -89,7 +98,7 @@ mod tests {
             Document::load(u64::MAX, None, tail.iter().map(|row| (row.seq, row.bytes.clone())))
                 .unwrap();
         let stored = StoredRoom { snapshot: None, tail, last_seq: words as u64 };
-        let views = Document::replay(stored, 12).unwrap();
+        let views = Document::replay(stored, 12, Naming::CivicPress).unwrap();
         let past = Past { exchanged: Vec::new(), views };
         // All states of some paragraphs, the last words of those that were struck out included.
         for at in (300..340).chain(words - 100..words - 60) {

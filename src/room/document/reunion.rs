@@ -49,11 +49,12 @@ impl Document {
         let here = markdown::serialize(&self.content()?);
         let (_, stood_here) = self.edit(|txn, fragment| children(txn, fragment))?;
         self.apply(&history, Exact::NotWanted)?;
+        let naming = self.naming;
         let (own, has_conflicts) = self.edit(|txn, fragment| {
             remove(txn, fragment, &stood_here);
             // The other history may lack what the record's text got since, or have more.
-            let unrelated = markdown::merge_unrelated(txn, fragment, seed);
-            let outside = markdown::merge_outside(txn, fragment, seed, &here);
+            let unrelated = markdown::merge_unrelated(txn, fragment, seed, naming);
+            let outside = markdown::merge_outside(txn, fragment, seed, &here, naming);
             !(unrelated.conflicts.is_empty() && outside.conflicts.is_empty())
         })?;
         let change = Bytes::from(self.diff(&before)?);
@@ -72,7 +73,7 @@ impl Document {
         if alone.scan().sections.iter().any(|section| self.clock(section.client) > 0) {
             return Ok(None);
         }
-        let mut document = Self::new(Bounds::stored().document_bytes_max);
+        let mut document = Self::new(Bounds::stored().document_bytes_max).named(self.naming);
         document.apply(&alone, Exact::NotWanted)?;
         let has_text = !markdown::serialize(&document.content()?).trim().is_empty();
         Ok(has_text.then_some(alone))

@@ -5,7 +5,7 @@ use yrs::{Doc, OffsetKind, Options, ReadTxn, Transact};
 
 use super::{Applied, Document, DocumentError, Exact, Rest, guarded, held::Held};
 use crate::{
-    markdown,
+    markdown::{self, Naming},
     protocol::guard::{self, Bounds},
 };
 
@@ -93,11 +93,15 @@ pub struct LoadFault {
 /// The first content of a record as an update, made by a client id that no other content can share: the hash
 /// of room, converter version and text. The same seed made twice is the same bytes, so that even two seeds
 /// that slip past the store's claim merge to one.
-pub fn seed_update(room: &str, body: &str) -> Result<Bytes, DocumentError> {
+pub fn seed_update(room: &str, body: &str, naming: Naming) -> Result<Bytes, DocumentError> {
     use sha2::{Digest, Sha256};
 
     let mut hash = Sha256::new();
-    for part in [room, markdown::CONVERTER_VERSION, body] {
+    let converter = match naming {
+        Naming::CivicPress => markdown::CONVERTER_VERSION.to_owned(),
+        Naming::Tiptap => format!("{} tiptap", markdown::CONVERTER_VERSION),
+    };
+    for part in [room, &converter, body] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
@@ -111,7 +115,7 @@ pub fn seed_update(room: &str, body: &str) -> Result<Bytes, DocumentError> {
         });
         let fragment = doc.get_or_insert_xml_fragment(markdown::ROOT);
         let mut txn = doc.transact_mut();
-        markdown::write_fragment(&mut txn, &fragment, &markdown::parse(body));
+        markdown::write_fragment(&mut txn, &fragment, &markdown::parse(body), naming);
         Ok(txn.encode_update_v1().into())
     })
 }

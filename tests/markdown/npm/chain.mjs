@@ -1,5 +1,6 @@
 /**
- * The editor's own chain: markdown-it → prosemirror-markdown → y-prosemirror, put together as CivicPress does it.
+ * The editor's own chain: markdown-it → prosemirror-markdown → y-prosemirror, put together as CivicPress does it;
+ * and the same with Tiptap's names for nodes, marks and attributes.
  *
  * The packages' versions count, since the serializer's edge cases changed between them (package.json pins them).
  */
@@ -21,10 +22,36 @@ const REF_TYPES = ['record', 'geography', 'attachment'];
 const ALIGNMENTS = ['left', 'center', 'right'];
 const DELIMITERS = { left: ':--', center: ':-:', right: '--:' };
 
-// The schema: basic nodes, lists without `tight`, tables with `align`, and the reference atom.
+/** What Tiptap calls otherwise. */
+const TIPTAP = {
+  bullet_list: 'bulletList',
+  code_block: 'codeBlock',
+  hard_break: 'hardBreak',
+  horizontal_rule: 'horizontalRule',
+  list_item: 'listItem',
+  ordered_list: 'orderedList',
+  table_cell: 'tableCell',
+  table_header: 'tableHeader',
+  table_row: 'tableRow',
+  em: 'italic',
+  strong: 'bold',
+  order: 'start',
+  params: 'language',
+};
 
-export const schema = new Schema({
-  nodes: {
+function chain(called) {
+  const schema = schemaOf(called);
+  return { called, schema, parser: parserOf(called, schema), serializer: serializerOf(called) };
+}
+
+/** The same entries under other names. */
+function renamed(entries, called) {
+  return Object.fromEntries(Object.entries(entries).map(([name, value]) => [called(name), value]));
+}
+
+/** Basic nodes, lists without `tight`, tables with `align`, and the reference atom. */
+function schemaOf(called) {
+  const nodes = {
     ...basicNodes,
     code_block: { ...basicNodes.code_block, attrs: { params: { default: '' } } },
     ordered_list: { ...orderedList, content: 'list_item+', group: 'block' },
@@ -41,9 +68,14 @@ export const schema = new Schema({
       atom: true,
       attrs: { refType: { default: 'record' }, id: { default: '' }, label: { default: '' } },
     },
-  },
-  marks: basicMarks,
-});
+  };
+  for (const [name, spec] of Object.entries(nodes)) {
+    nodes[name] = { ...spec };
+    if (spec.content) nodes[name].content = spec.content.replace(/[a-z_]+/g, called);
+    if (spec.attrs) nodes[name].attrs = renamed(spec.attrs, called);
+  }
+  return new Schema({ nodes: renamed(nodes, called), marks: renamed(basicMarks, called) });
+}
 
 // Markdown to tree.
 
@@ -72,28 +104,36 @@ const cellAttrs = (token) => {
   return { align: ALIGNMENTS.find((side) => style.includes(`text-align:${side}`)) ?? null };
 };
 
-export const parser = new MarkdownParser(schema, tokenizer, {
-  ...defaultMarkdownParser.tokens,
-  reference: {
-    node: 'civicRef',
-    getAttrs: (token) => {
-      const [, type, id, label] = COMMENT.exec(token.content);
-      return {
-        refType: REF_TYPES.includes(type) ? type : 'record',
-        id,
-        label: label.replaceAll('&quot;', '"').replaceAll('&#45;&#45;', '--'),
-      };
+function parserOf(called, schema) {
+  const tokens = {
+    ...defaultMarkdownParser.tokens,
+    reference: {
+      node: 'civicRef',
+      getAttrs: (token) => {
+        const [, type, id, label] = COMMENT.exec(token.content);
+        return {
+          refType: REF_TYPES.includes(type) ? type : 'record',
+          id,
+          label: label.replaceAll('&quot;', '"').replaceAll('&#45;&#45;', '--'),
+        };
+      },
     },
-  },
-  table: { block: 'table' },
-  thead: { ignore: true },
-  tbody: { ignore: true },
-  tr: { block: 'table_row' },
-  th: { block: 'table_header', getAttrs: cellAttrs },
-  td: { block: 'table_cell', getAttrs: cellAttrs },
-  html_inline: { ignore: true, noCloseToken: true },
-  html_block: { ignore: true, noCloseToken: true },
-});
+    table: { block: 'table' },
+    thead: { ignore: true },
+    tbody: { ignore: true },
+    tr: { block: 'table_row' },
+    th: { block: 'table_header', getAttrs: cellAttrs },
+    td: { block: 'table_cell', getAttrs: cellAttrs },
+    html_inline: { ignore: true, noCloseToken: true },
+    html_block: { ignore: true, noCloseToken: true },
+  };
+  for (const [name, spec] of Object.entries(tokens)) {
+    tokens[name] = { ...spec };
+    for (const kind of ['block', 'node', 'mark']) if (spec[kind]) tokens[name][kind] = called(spec[kind]);
+    if (spec.getAttrs) tokens[name].getAttrs = (...token) => renamed(spec.getAttrs(...token), called);
+  }
+  return new MarkdownParser(schema, tokenizer, tokens);
+}
 
 // Tree to Markdown.
 
@@ -104,34 +144,54 @@ const civicRef = (state, { attrs }) =>
     `<!--civic-ref type="${attribute(attrs.refType)}" id="${attribute(attrs.id)}" label="${attribute(attrs.label)}"-->`,
   );
 
-const cellSerializer = new MarkdownSerializer(
-  {
+function serializerOf(called) {
+  const nodes = {
     ...defaultMarkdownSerializer.nodes,
     civicRef,
-    paragraph: (state, node) => state.renderInline(node),
-    hard_break: (state) => state.write('<br>'),
-  },
-  defaultMarkdownSerializer.marks,
-);
+    // These two read an attribute that may be called otherwise; they are prosemirror-markdown's own.
+    ordered_list: (state, node) => originally(state, node, 'ordered_list', 'order'),
+    code_block: (state, node) => originally(state, node, 'code_block', 'params'),
+  };
+  const originally = (state, node, name, attr) => {
+    const attrs = { ...node.attrs, [attr]: node.attrs[called(attr)] };
+    const under = new Proxy(node, {
+      get: (target, key) => {
+        if (key === 'attrs') return attrs;
+        const value = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    defaultMarkdownSerializer.nodes[name](state, under);
+  };
+  const marks = renamed(defaultMarkdownSerializer.marks, called);
+  const options = { hardBreakNodeName: called('hard_break') };
+  const cellSerializer = new MarkdownSerializer(
+    renamed(
+      {
+        ...nodes,
+        paragraph: (state, node) => state.renderInline(node),
+        hard_break: (state) => state.write('<br>'),
+      },
+      called,
+    ),
+    marks,
+    options,
+  );
+  const cellText = (cell) =>
+    cellSerializer
+      .serialize(cell, { tightLists: true })
+      .replace(/[\r\n]+/g, ' ')
+      .trim()
+      .replace(/\|/g, '\\|');
+  const table = (state, node) => {
+    const lines = node.children.map((row) => `| ${row.children.map(cellText).join(' | ')} |`);
+    const sides = node.firstChild.children.map((cell) => DELIMITERS[cell.attrs.align] ?? '---');
+    lines.splice(1, 0, `| ${sides.join(' | ')} |`);
+    state.text(lines.join('\n'), false);
+    state.closeBlock(node);
+  };
+  return new MarkdownSerializer(renamed({ ...nodes, table }, called), marks, options);
+}
 
-const cellText = (cell) =>
-  cellSerializer
-    .serialize(cell, { tightLists: true })
-    .replace(/[\r\n]+/g, ' ')
-    .trim()
-    .replace(/\|/g, '\\|');
-
-export const serializer = new MarkdownSerializer(
-  {
-    ...defaultMarkdownSerializer.nodes,
-    civicRef,
-    table: (state, table) => {
-      const lines = table.children.map((row) => `| ${row.children.map(cellText).join(' | ')} |`);
-      const sides = table.firstChild.children.map((cell) => DELIMITERS[cell.attrs.align] ?? '---');
-      lines.splice(1, 0, `| ${sides.join(' | ')} |`);
-      state.text(lines.join('\n'), false);
-      state.closeBlock(table);
-    },
-  },
-  defaultMarkdownSerializer.marks,
-);
+export const civicpress = chain((name) => name);
+export const tiptap = chain((name) => TIPTAP[name] ?? name);

@@ -35,15 +35,15 @@ const PEOPLE = 3;
 const TURNS = 8;
 
 /** The shared document after all of it. */
-export function edited(schema, seed) {
+export function edited(schema, called, seed) {
   const chances = random(seed);
   const people = Array.from({ length: PEOPLE }, (_, at) => person(schema, at + 1));
   const [first] = people;
-  first.ydoc.transact(() => prosemirrorToYXmlFragment(tree(schema, seed), first.fragment));
+  first.ydoc.transact(() => prosemirrorToYXmlFragment(tree(schema, called, seed), first.fragment));
   people.forEach((one) => one.take(first));
   chances.times(TURNS, TURNS, () => {
     // Some edit apart from each other, then all meet.
-    people.forEach((one) => chances.chance(0.7) && one.edit(chances));
+    people.forEach((one) => chances.chance(0.7) && one.edit(called, chances));
     people.forEach((one) => people.forEach((other) => one.take(other)));
   });
   people.forEach((one) => people.forEach((other) => one.take(other)));
@@ -64,18 +64,18 @@ function person(schema, clientID) {
       Y.applyUpdate(ydoc, Y.encodeStateAsUpdate(other.ydoc, Y.encodeStateVector(ydoc)));
     },
     /** A few steps of one person, each as its own transaction. */
-    edit(chances) {
+    edit(called, chances) {
       const { doc, meta } = initProseMirrorDoc(fragment, schema);
       let state = EditorState.create({ doc });
       chances.times(1, 6, () => {
-        state = step(schema, chances, state);
+        state = step(schema, called, chances, state);
         ydoc.transact(() => updateYFragment(ydoc, fragment, state.doc, meta));
       });
     },
   };
 }
 
-function step(schema, chances, state) {
+function step(schema, called, chances, state) {
   const { below, chance, pick } = chances;
   const at = (max) => below(max + 1);
   const size = state.doc.content.size;
@@ -86,31 +86,34 @@ function step(schema, chances, state) {
       TextSelection.between(state.doc.resolve(from), state.doc.resolve(chance(0.5) ? from : end)),
     ),
   );
-  const { nodes, marks } = schema;
+  const node = (name) => schema.nodes[called(name)];
+  const mark = (name) => schema.marks[called(name)];
   const type = (make) => (now, dispatch) => dispatch(make(now.tr));
   const commands = [
     ...Array(4).fill(type((tr) => tr.insertText(pick(WORDS)))),
     type((tr) => tr.deleteSelection()),
-    type((tr) => tr.replaceSelectionWith(nodes.hard_break.create())),
+    type((tr) => tr.replaceSelectionWith(node('hard_break').create())),
     type((tr) =>
-      tr.replaceSelectionWith(nodes.civicRef.create({ refType: 'record', id: `r-${below(9)}`, label: 'L' })),
+      tr.replaceSelectionWith(
+        node('civicRef').create({ refType: 'record', id: `r-${below(9)}`, label: 'L' }),
+      ),
     ),
     type((tr) =>
-      tr.replaceSelectionWith(nodes.image.create({ src: 'x.png', alt: pick([null, 'x']), title: null })),
+      tr.replaceSelectionWith(node('image').create({ src: 'x.png', alt: pick([null, 'x']), title: null })),
     ),
     splitBlock,
     joinBackward,
-    splitListItem(nodes.list_item),
-    toggleMark(marks.em),
-    toggleMark(marks.strong),
-    toggleMark(marks.code),
-    toggleMark(marks.link, { href: pick(['https://example.org', '/a']), title: pick([null, 'T']) }),
-    setBlockType(nodes.heading, { level: 1 + below(3) }),
-    setBlockType(nodes.code_block),
-    setBlockType(nodes.paragraph),
-    wrapIn(nodes.blockquote),
-    wrapInList(nodes.bullet_list),
-    wrapInList(nodes.ordered_list, { order: 1 + below(5) }),
+    splitListItem(node('list_item')),
+    toggleMark(mark('em')),
+    toggleMark(mark('strong')),
+    toggleMark(mark('code')),
+    toggleMark(mark('link'), { href: pick(['https://example.org', '/a']), title: pick([null, 'T']) }),
+    setBlockType(node('heading'), { level: 1 + below(3) }),
+    setBlockType(node('code_block')),
+    setBlockType(node('paragraph')),
+    wrapIn(node('blockquote')),
+    wrapInList(node('bullet_list')),
+    wrapInList(node('ordered_list'), { [called('order')]: 1 + below(5) }),
     addRowAfter,
     addColumnAfter,
     deleteColumn,

@@ -1,7 +1,7 @@
 /**
  * What the npm chain makes of texts, one JSON object per line, for the tests in Rust to compare with.
  *
- * node oracle.mjs specs|records|texts|trees|edits [first seed] [count]
+ * node oracle.mjs civicpress|tiptap specs|records|texts|trees|edits [first seed] [count]
  */
 
 import { readFileSync, readdirSync } from 'node:fs';
@@ -9,10 +9,13 @@ import { prosemirrorToYDoc, yDocToProsemirrorJSON, yXmlFragmentToProseMirrorRoot
 import { Node } from 'prosemirror-model';
 import * as Y from 'yjs';
 
-import { parser, schema, serializer } from './chain.mjs';
+import { civicpress, tiptap } from './chain.mjs';
 import { edited } from './edits.mjs';
 import { markup, mutated, noise, written } from './texts.mjs';
 import { tree } from './trees.mjs';
+
+const [names, suite, first = '0', count = '0'] = process.argv.slice(2);
+const { called, parser, schema, serializer } = { civicpress, tiptap }[names];
 
 const near = (path) => new URL(path, import.meta.url);
 const json = (name) => JSON.parse(readFileSync(near(`../specs/${name}.json`), 'utf8'));
@@ -46,10 +49,13 @@ const SUITES = {
   edits: (first, count) =>
     Array.from({ length: count }, (_, at) => ({
       name: `edits ${first + at}`,
-      ydoc: edited(schema, first + at),
+      ydoc: edited(schema, called, first + at),
     })),
   trees: (first, count) =>
-    Array.from({ length: count }, (_, at) => ({ name: `tree ${first + at}`, doc: tree(schema, first + at) })),
+    Array.from({ length: count }, (_, at) => ({
+      name: `tree ${first + at}`,
+      doc: tree(schema, called, first + at),
+    })),
 };
 
 function expectation({ name, markdown, doc, ydoc }) {
@@ -73,7 +79,6 @@ function expectation({ name, markdown, doc, ydoc }) {
   };
 }
 
-const [suite, first = '0', count = '0'] = process.argv.slice(2);
 for (const one of SUITES[suite](Number(first), Number(count))) {
   let expected;
   try {

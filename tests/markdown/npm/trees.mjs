@@ -9,66 +9,78 @@ const TEXTS = [
 const HREFS = ['https://example.org', '/a b', 'a(b)c', 'x"y', '', 'mailto:a@b.c', '#top'];
 const TITLES = [null, 'Title', 'a "b"', ''];
 
-/** A valid tree of the schema, as JSON would have it. */
-export function tree(schema, seed) {
+/** A valid tree of the schema. */
+export function tree(schema, called, seed) {
   const chances = random(seed);
-  return schema.node(
+  const make = maker(schema, called);
+  return make.node(
     'doc',
     null,
-    chances.times(1, 4, () => block(schema, chances, 2)),
+    chances.times(1, 4, () => block(make, chances, 2)),
   );
 }
 
-function block(schema, chances, depth) {
+/** Makes nodes and marks of a schema by CivicPress's names. */
+function maker(schema, called) {
+  const renamed = (attrs) =>
+    attrs && Object.fromEntries(Object.entries(attrs).map(([name, value]) => [called(name), value]));
+  return {
+    node: (name, attrs, content) => schema.node(called(name), renamed(attrs), content),
+    mark: (name, attrs) => schema.mark(called(name), attrs),
+    text: (text, marks) => schema.text(text, marks),
+  };
+}
+
+function block(make, chances, depth) {
   const { below, chance, pick, times } = chances;
-  const blocks = (min, max) => times(min, max, () => block(schema, chances, depth - 1));
+  const blocks = (min, max) => times(min, max, () => block(make, chances, depth - 1));
   const item = () =>
-    schema.node('list_item', null, [paragraph(schema, chances), ...(chance(0.4) ? blocks(0, 2) : [])]);
+    make.node('list_item', null, [paragraph(make, chances), ...(chance(0.4) ? blocks(0, 2) : [])]);
   const kind = below(depth > 0 ? 9 : 5);
-  if (kind < 2) return paragraph(schema, chances);
-  if (kind === 2) return schema.node('heading', { level: 1 + below(6) }, line(schema, chances));
+  if (kind < 2) return paragraph(make, chances);
+  if (kind === 2) return make.node('heading', { level: 1 + below(6) }, line(make, chances));
   if (kind === 3) {
     const code = times(0, 3, () => pick(TEXTS)).join(pick(['', '\n']));
-    return schema.node('code_block', { params: pick(['', 'js', 'a b']) }, code ? [schema.text(code)] : []);
+    return make.node('code_block', { params: pick(['', 'js', 'a b']) }, code ? [make.text(code)] : []);
   }
-  if (kind === 4) return schema.node('horizontal_rule');
-  if (kind === 5) return schema.node('blockquote', null, blocks(1, 3));
-  if (kind === 6) return schema.node('bullet_list', null, times(1, 3, item));
-  if (kind === 7) return schema.node('ordered_list', { order: pick([1, 0, 3, 9, 99]) }, times(1, 3, item));
+  if (kind === 4) return make.node('horizontal_rule');
+  if (kind === 5) return make.node('blockquote', null, blocks(1, 3));
+  if (kind === 6) return make.node('bullet_list', null, times(1, 3, item));
+  if (kind === 7) return make.node('ordered_list', { order: pick([1, 0, 3, 9, 99]) }, times(1, 3, item));
   const columns = 1 + below(3);
   const aligns = Array.from({ length: columns }, () => pick([null, 'left', 'center', 'right']));
   const row = (name) =>
-    schema.node(
+    make.node(
       'table_row',
       null,
       aligns.map((align) =>
-        schema.node(
+        make.node(
           name,
           { align },
-          chance(0.8) ? [paragraph(schema, chances)] : times(1, 2, () => block(schema, chances, 0)),
+          chance(0.8) ? [paragraph(make, chances)] : times(1, 2, () => block(make, chances, 0)),
         ),
       ),
     );
-  return schema.node('table', null, [row('table_header'), ...times(0, 3, () => row('table_cell'))]);
+  return make.node('table', null, [row('table_header'), ...times(0, 3, () => row('table_cell'))]);
 }
 
-const paragraph = (schema, chances) => schema.node('paragraph', null, line(schema, chances));
+const paragraph = (make, chances) => make.node('paragraph', null, line(make, chances));
 
-function line(schema, chances) {
+function line(make, chances) {
   const { below, chance, pick, times } = chances;
   return times(0, 6, () => {
     const marks = [
-      ...(chance(0.2) ? [schema.mark('link', { href: pick(HREFS), title: pick(TITLES) })] : []),
-      ...['em', 'strong', 'code'].filter(() => chance(0.25)).map((name) => schema.mark(name)),
+      ...(chance(0.2) ? [make.mark('link', { href: pick(HREFS), title: pick(TITLES) })] : []),
+      ...['em', 'strong', 'code'].filter(() => chance(0.25)).map((name) => make.mark(name)),
     ];
     const kind = below(10);
-    if (kind === 0) return schema.node('hard_break');
+    if (kind === 0) return make.node('hard_break');
     if (kind === 1)
-      return schema.node('image', { src: pick(HREFS), alt: pick([null, 'x', 'a]b']), title: pick(TITLES) });
+      return make.node('image', { src: pick(HREFS), alt: pick([null, 'x', 'a]b']), title: pick(TITLES) });
     if (kind === 2) {
       const refType = pick(['record', 'geography', 'attachment']);
-      return schema.node('civicRef', { refType, id: pick(['r', 'a"b--c']), label: pick(['', 'l "q" -- d']) });
+      return make.node('civicRef', { refType, id: pick(['r', 'a"b--c']), label: pick(['', 'l "q" -- d']) });
     }
-    return schema.text(pick(TEXTS), marks);
+    return make.text(pick(TEXTS), marks);
   });
 }
