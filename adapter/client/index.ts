@@ -43,6 +43,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   readonly #options: Public.ClientOptions;
   readonly #link: Link;
   readonly #all = new Emitter();
+  #every: ((message: Message) => void) | undefined;
   readonly #rooms = new Map<string, Emitter>();
   readonly #places = new Map<string, Place>();
   readonly #waiting = new Map<string, Waiting>();
@@ -131,6 +132,11 @@ export class RealtimeClient implements Public.RealtimeClient {
     return this;
   }
 
+  /** Has `every` event heard as it came. */
+  heard(every: (message: Message) => void): void {
+    this.#every = every;
+  }
+
   close(): void {
     this.#link.close();
   }
@@ -217,6 +223,7 @@ export class RealtimeClient implements Public.RealtimeClient {
       if (offset <= since.offset) return;
       since.offset = offset;
     }
+    this.#every?.(message);
     const about = { event, room, offset, from };
     this.#rooms.get(room!)?.fire(event, data, about);
     this.#all.fire(event, data, about);
