@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { CLI, connect, node, outcome, temporaryFolder, version, type Child } from './support.js';
+import { CLI, connect, node, outcome, temporaryFolder, until, version, type Child } from './support.js';
 
 function cli(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Child {
   const cwd = options.cwd ?? temporaryFolder();
@@ -15,24 +15,78 @@ async function run(args: string[], options?: Parameters<typeof cli>[1]) {
   return await cli(args, options).ended;
 }
 
+describe('events of a running server', () => {
+  it('are said, printed and measured', async () => {
+    const cwd = temporaryFolder();
+    const server = cli(['start', '--port', '0'], { cwd });
+    const url = /http:\/\/127\.0\.0\.1:\d+/.exec(await server.printed('listens on http'))![0];
+    const tail = cli(['tail', 'public:news', 'public:more', '--url', url]);
+    await until(async () => {
+      const answer = await fetch(`${url}/api/v1/realtime/rooms`);
+      return ((await answer.json()) as { rooms: unknown[] }).rooms.length === 2;
+    });
+    const said = await run(['emit', 'hello', '--room', 'public:news', '--data', '{"n":1}', '--url', url]);
+    expect(said).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    const line = JSON.parse(await tail.printed('"hello"')) as unknown;
+    expect(line).toMatchObject({
+      type: 'emit',
+      event: 'hello',
+      room: 'public:news',
+      data: { n: 1 },
+      offset: 1,
+    });
+    tail.process.kill('SIGINT');
+    expect(await tail.ended).toMatchObject({ code: 0 });
+    const plan = ['--connections', '10', '--rate', '50', '--duration', '1'];
+    const { code, stdout } = await run(['stress', ...plan, '--url', url]);
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^connections +10 of 10\n/),
+    });
+    expect(stdout).toMatch(/round trips +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms/);
+    expect((await run(['tail', 'chat', '--url', url])).stderr).toContain('chat: Permission denied');
+  });
+
+  it.each([
+    [['emit'], 2, 'one EVENT'],
+    [['emit', 'e', '--data', '{'], 2, 'no JSON'],
+    [['tail'], 2, 'needs a ROOM'],
+    [['stress', '--rate', 'x'], 2, 'no number'],
+    [['emit', 'e', '--url', 'http://127.0.0.1:1'], 1, 'does not answer'],
+  ])('%j ends with %i', async (args, code, words) => {
+    const ended = await run(args as string[]);
+    expect(ended.code).toBe(code);
+    expect(ended.stderr).toContain(words);
+  });
+});
+
 describe('help', () => {
   it.each([[['--help']], [['-h']], [['help']], [['help', 'nonsense']]])(
     '%j shows every command',
     async (args) => {
       const { code, stdout, stderr } = await run(args);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      for (const command of ['start', 'token', 'config check', 'doctor', 'backup', 'snapshots', 'Examples:'])
+      for (const command of [
+        'start',
+        'token',
+        'config check',
+        'doctor',
+        'backup',
+        'snapshots',
+        'emit',
+        'Examples:',
+      ])
         expect(stdout).toContain(command);
     },
   );
 
-  it.each(['start', 'token', 'config', 'doctor', 'backup', 'restore', 'snapshots'])(
+  it.each(['start', 'token', 'config', 'doctor', 'backup', 'restore', 'snapshots', 'emit', 'tail', 'stress'])(
     '%s --help shows its options and examples',
     async (command) => {
       const { code, stdout } = await run([command, '--help']);
       expect(code).toBe(0);
       expect(stdout).toContain(`Usage: civicpress-realtime ${command}`);
-      expect(stdout).toContain('--config FILE');
+      expect(stdout).toMatch(/--config FILE|--url URL/);
       expect(stdout).toContain('Examples:');
       for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(112);
       expect((await run(['help', command])).stdout).toBe(stdout);

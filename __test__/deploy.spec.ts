@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { CLI, node, ROOT, temporaryFolder } from './support.js';
+import { CLI, makeServer, memoryHost, node, ROOT, temporaryFolder } from './support.js';
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
@@ -144,5 +144,38 @@ describe('Docker', () => {
     const check = (at: string) => node(['-e', script?.replace('3001', at) ?? '']).ended;
     expect((await check(port)).code).toBe(0);
     expect((await check('1')).code).toBe(1);
+  });
+});
+
+describe('Prometheus and Grafana', () => {
+  type Yaml = Record<string, any>;
+  const { load } = createRequire(import.meta.url)('js-yaml') as { load: (text: string) => Yaml };
+
+  it('the scrape configuration, the rules and the board name metrics that the server has', async () => {
+    const server = makeServer({ host: memoryHost().host });
+    const { port } = await server.initialize();
+    const scrape = load(read('deploy/prometheus/prometheus.yml'));
+    const [{ job_name: job, metrics_path: path }] = scrape['scrape_configs'] as [Yaml];
+    const text = await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+    const known = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+    expect(scrape['rule_files']).toEqual(['alerts.yml']);
+
+    const rules = load(read('deploy/prometheus/alerts.yml'))['groups'] as { rules: Yaml[] }[];
+    const board = JSON.parse(read('deploy/grafana/realtime.json')) as { panels: Yaml[] };
+    const expressions = [
+      ...rules.flatMap(({ rules }) => rules.map(({ expr }) => String(expr))),
+      ...board.panels.flatMap(({ targets }) => (targets as Yaml[]).map(({ expr }) => String(expr))),
+    ];
+    expect(expressions.length).toBeGreaterThan(25);
+    for (const expression of expressions) {
+      for (const [name] of expression.matchAll(/civicpress_realtime_\w+/g)) expect(known).toContain(name);
+      const jobs = [...expression.matchAll(/job="([^"]+)"/g)].map(([, name]) => name);
+      for (const name of jobs) expect(name).toBe(job);
+      const opened = expression.split(/[([{]/).length;
+      expect(expression.split(/[)\]}]/).length, expression).toBe(opened);
+    }
+    const places = board.panels.map(({ gridPos: { x, y, w } }) => [x, y, x + w] as number[]);
+    expect(new Set(places.map(String)).size).toBe(places.length);
+    for (const [, , right] of places) expect(right).toBeLessThanOrEqual(24);
   });
 });

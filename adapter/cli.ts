@@ -4,6 +4,7 @@
 import { backup, restore } from './cli/backup.js';
 import { config } from './cli/config.js';
 import { doctor } from './cli/doctor.js';
+import { emit, stress, tail } from './cli/events.js';
 import { helpOf } from './cli/help.js';
 import { out, report, UsageError } from './cli/output.js';
 import { snapshots } from './cli/snapshots.js';
@@ -19,6 +20,9 @@ const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
   backup,
   restore,
   snapshots,
+  emit,
+  tail,
+  stress,
 };
 
 async function main(args: string[]): Promise<void> {

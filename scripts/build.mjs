@@ -32,10 +32,11 @@ const ADAPTER_SOURCES = [
   'index.d.ts',
   'civicpress.d.ts',
   'cli.d.ts',
+  'client.d.ts',
   'binding.d.ts',
   'tsconfig.json',
 ];
-const PAGES_SOURCES = ['web', 'package-lock.json'];
+const PAGES_SOURCES = ['web', 'adapter/client', 'package-lock.json'];
 
 function addonIsThere() {
   return readdirSync(inRoot()).some((name) => name.endsWith('.node'));

@@ -64,6 +64,20 @@ pub const EVENT_OVERHEAD_BYTES: usize = 160;
 pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);
 /// Largest event of the server, in bytes.
 pub const EVENT_HOST_BYTES_MAX: usize = 1024 * 1024;
+/// Connections for events that an operator is shown at once.
+pub const EVENTS_LISTED_MAX: usize = 1000;
+/// Clients of a load test.
+pub const STRESS_CONNECTIONS_MAX: usize = 1000;
+/// Messages per second of all of them.
+pub const STRESS_MESSAGES_PER_SECOND_MAX: u64 = 10_000;
+/// Longest load test, in seconds.
+pub const STRESS_SECONDS_MAX: f64 = 300.0;
+/// Largest data of its messages, in bytes.
+pub const STRESS_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+/// Longest wait for one of its clients to come in, and for what is under way at its end.
+pub const STRESS_STEP: Duration = Duration::from_secs(10);
+/// Silence after which nothing more is expected.
+pub const STRESS_SETTLE: Duration = Duration::from_millis(500);
 /// Documents of one change that are told one by one; of more only the ids are.
 pub const EVENT_BULK_MAX: usize = 100;
 /// A room with more members tells nobody who comes and goes.

@@ -42,6 +42,19 @@ for (const [file, output] of Object.entries(result.metafile.outputs)) {
   if (entry !== undefined && !basename(file).startsWith('shared-')) urls.set(relative('.', entry), url);
 }
 
+// One file for pages of others, under the name they know.
+await build({
+  entryPoints: [join(here, '../adapter/client/browser.ts')],
+  outfile: join(out, 'dpd.js'),
+  bundle: true,
+  format: 'iife',
+  platform: 'browser',
+  target: ['es2022', 'chrome109', 'firefox115', 'safari16.4'],
+  minify: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+
 for (const page of pages) {
   const template = await readFile(join(source, `${page}.html`), 'utf8');
   const html = template.replace(/%([\w./]+)%/g, (_, name) => {

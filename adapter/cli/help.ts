@@ -12,6 +12,9 @@ Commands:
   backup            copy the database while the server runs
   restore           put a backup in the database's place
   snapshots         list, export or bring back versions of a room
+  emit              say something in a room of events of a running server
+  tail              print what is said in rooms of events
+  stress            load a running server from within and measure round trips
   help <command>    show the options of a command
 
 Options:
@@ -29,6 +32,8 @@ Examples:
   CIVIC_REALTIME_PORT=4000 civicpress-realtime start --config realtime.yml`;
 
 const CONFIG_FILE = '  --config FILE       configuration file';
+const SERVER = `  --url URL           the server (default: http://127.0.0.1:3001)
+  --token TOKEN       admin.token, or an admin's token (also CIVIC_REALTIME_ADMIN__TOKEN)`;
 const HELP = '  -h, --help          show this text';
 
 const COMMANDS: Record<string, string> = {
@@ -165,6 +170,49 @@ Examples:
   civicpress-realtime snapshots list records:budget
   civicpress-realtime snapshots export records:budget --version 12 --markdown -o budget.md
   civicpress-realtime snapshots restore records:budget --version 12`,
+
+  emit: `Say something in a room of events of a running server, or to everybody.
+
+Usage: civicpress-realtime emit EVENT [options]
+
+Options:
+  --room ROOM         the room (default: everybody)
+  --data JSON         what is said
+${SERVER}
+${HELP}
+
+Examples:
+  civicpress-realtime emit maintenance --data '{"at":"22:00"}'
+  civicpress-realtime emit message --room chat:lobby --data '{"text":"Welcome"}'`,
+
+  tail: `Print what is said in rooms of events, one JSON object per line, until SIGINT (Ctrl+C).
+
+Usage: civicpress-realtime tail ROOM... [options]
+
+Options:
+  --url URL           the server (default: http://127.0.0.1:3001)
+  --token TOKEN       a user's token; without one only public rooms can be heard
+${HELP}
+
+Examples:
+  civicpress-realtime tail public:news
+  civicpress-realtime tail collections --token "$(civicpress-realtime token --user ada)"`,
+
+  stress: `Load a running server from within, over its own port, and measure true round trips. Exit code 1: not all that
+was said was heard.
+
+Usage: civicpress-realtime stress [options]
+
+Options:
+  --connections N     clients, 1 to 1000 (default: 100)
+  --rate N            messages per second of all of them, 1 to 10000 (default: 10)
+  --duration SECONDS  0.1 to 300 (default: 30)
+  --payload BYTES     data of each message, up to 16384 (default: 64)
+${SERVER}
+${HELP}
+
+Examples:
+  civicpress-realtime stress --connections 500 --rate 100 --duration 10`,
 };
 
 /** The help screen of a command; the general one for anything else. */

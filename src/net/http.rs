@@ -1,6 +1,7 @@
 //! The HTTP routes: health for operators, the records API of the standalone pages, and the pages.
 
 mod collab_snapshot;
+mod events;
 
 use std::{
     convert::Infallible,
@@ -28,7 +29,7 @@ use crate::{
     ids::{RoomId, RoomIdError},
     limits::{HANDSHAKE_TIMEOUT, HEADERS_MAX},
     markdown::Reference,
-    net::{Shared, events, head::Head, stream::Stream},
+    net::{Shared, events::is_path as is_events_path, head::Head, stream::Stream},
     room::{RECORDS, RoomCommand, export, registry::Registry},
     store::StoreStatus,
     telemetry::{correlation::CorrelationId, metrics::Gauges, performance},
@@ -62,11 +63,15 @@ pub async fn serve(stream: Stream, peer: IpAddr, head: Head, shared: Arc<Shared>
     }
 }
 
-async fn route(request: Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer {
+async fn route(request: Request<Incoming>, peer: IpAddr, shared: &Arc<Shared>) -> Answer {
     let path = request.uri().path().to_owned();
+    if events::is_stress(&path) {
+        return events::answer(request, &path, peer, shared).await;
+    }
     let work = async {
         match collab_snapshot::id_in(&path) {
             Some(id) => collab_snapshot::answer(request, id, peer, shared).await,
+            None if events::serves(&path) => events::answer(request, &path, peer, shared).await,
             None => read(&request, &path, peer, shared).await,
         }
     };
@@ -92,7 +97,7 @@ async fn read(request: &Request<Incoming>, path: &str, peer: IpAddr, shared: &Sh
         }
         _ if path == shared.config.path
             || path.starts_with(&format!("{}/", shared.config.path))
-            || events::is_path(path, &shared.config) =>
+            || is_events_path(path, &shared.config) =>
         {
             let mut answer =
                 error(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", "this is a WebSocket");
@@ -161,7 +166,9 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
 /// With an admin token: whoever shows it. Without: loopback, unless a proxy speaks for somebody else.
 fn is_operator(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> bool {
     match &shared.config.admin.token {
-        Some(token) => bearer(request).is_some_and(|given| same_secret(given, token)),
+        Some(token) => bearer(request)
+            .or_else(|| master_key(request))
+            .is_some_and(|given| same_secret(given, token)),
         None => {
             peer.is_loopback()
                 && !["x-forwarded-for", "forwarded", "x-real-ip"]
@@ -172,10 +179,15 @@ fn is_operator(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> bo
 }
 
 /// Compares without telling by its time where the first difference is.
-fn same_secret(given: &str, secret: &str) -> bool {
+pub(super) fn same_secret(given: &str, secret: &str) -> bool {
     use sha2::{Digest, Sha256};
     let (a, b) = (Sha256::digest(given.as_bytes()), Sha256::digest(secret.as_bytes()));
     a.iter().zip(b.iter()).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+}
+
+/// go-deployd's name for the operator's token.
+fn master_key(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get("x-master-key")?.to_str().ok()
 }
 
 fn bearer(request: &Request<Incoming>) -> Option<&str> {

@@ -23,6 +23,7 @@ pub mod session;
 pub mod sessions;
 pub mod socket;
 pub mod stream;
+pub mod stress;
 pub mod tls;
 
 use std::{
@@ -46,6 +47,7 @@ use crate::{
     room::registry::Registry,
     store::Store,
     telemetry::{metrics::Metrics, security::SecurityEvents},
+    time::unix_ms,
 };
 
 /// What every connection needs from the engine.
@@ -88,6 +90,12 @@ pub struct Shared {
     pub stopped: tokio::sync::watch::Receiver<bool>,
     /// The bound address.
     pub address: SocketAddr,
+    /// When it began, in Unix milliseconds.
+    pub started_at_ms: u64,
+    /// What the clients of a load test are known by; nobody else learns it.
+    own_token: String,
+    /// A load test is under way.
+    stressing: AtomicBool,
     next_connection: AtomicU64,
     open_connections: AtomicUsize,
 }
@@ -133,6 +141,9 @@ impl Shared {
             draining: AtomicBool::new(false),
             stopped,
             address,
+            started_at_ms: unix_ms(),
+            own_token: own_token(),
+            stressing: AtomicBool::new(false),
             next_connection: AtomicU64::new(1),
             open_connections: AtomicUsize::new(0),
         }
@@ -170,9 +181,23 @@ impl Shared {
         [store, damage, host, tls, open].into_iter().flatten().collect()
     }
 
+    /// Whether a token is that of the engine's own clients.
+    pub(crate) fn is_own(&self, token: &str) -> bool {
+        !self.own_token.is_empty() && http::same_secret(token, &self.own_token)
+    }
+
     /// Whether new connections are turned away.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+}
+
+/// A token that cannot be guessed. Without randomness there is none, and no load test.
+fn own_token() -> String {
+    let mut bytes = [0; 32];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => bytes.iter().fold("own.".into(), |text, byte| format!("{text}{byte:02x}")),
+        Err(_) => String::new(),
     }
 }
 

@@ -42,7 +42,8 @@ struct Table {
 
 #[derive(Debug)]
 struct Entry {
-    address: IpAddr,
+    /// `None` = the engine's own.
+    address: Option<IpAddr>,
     /// `None` = nobody is authenticated on it.
     user_id: Option<String>,
     outbox: Arc<Outbox>,
@@ -134,9 +135,17 @@ impl Joining {
         table.count_user(user_id, sessions.per_user_max)?;
         *table.per_address.entry(address).or_default() += 1;
         let user_id = user_id.map(str::to_owned);
+        let address = Some(address);
         table.connections.insert(connection, Entry { address, user_id, outbox });
         drop(table);
         Ok(Admission { sessions, connection })
+    }
+
+    /// Takes a place for a connection of the engine's own, which counts for nobody.
+    pub fn admit_own(self, connection: ConnectionId, outbox: Arc<Outbox>) -> Admission {
+        let entry = Entry { address: None, user_id: None, outbox };
+        self.sessions.table.lock().connections.insert(connection, entry);
+        Admission { sessions: Arc::clone(&self.sessions), connection }
     }
 
     /// Counts an admitted connection as another user's from now on, under the same conditions.
@@ -183,7 +192,9 @@ impl Drop for Admission {
 impl Table {
     fn remove(&mut self, connection: ConnectionId) -> Option<Entry> {
         let entry = self.connections.remove(&connection)?;
-        count_down(&mut self.per_address, &entry.address);
+        if let Some(address) = &entry.address {
+            count_down(&mut self.per_address, address);
+        }
         if let Some(user_id) = &entry.user_id {
             count_down(&mut self.per_user, user_id);
         }

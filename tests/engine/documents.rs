@@ -155,7 +155,7 @@ fn scripts_below(folder: &Path) -> String {
 fn the_codes_of_http_are_documented() {
     let api = read("docs/api.md");
     let known: BTreeSet<_> = quoted(&api).into_iter().collect();
-    for path in ["src/net/http.rs", "src/net/http/collab_snapshot.rs"] {
+    for path in ["src/net/http.rs", "src/net/http/collab_snapshot.rs", "src/net/http/events.rs"] {
         let source = read(path);
         let codes = source.split('"').skip(1).step_by(2).filter(|word| {
             word.len() > 4 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')

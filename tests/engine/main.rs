@@ -21,6 +21,7 @@ mod documents;
 mod drafts;
 mod events;
 mod events_delivery;
+mod events_http;
 #[cfg(target_os = "linux")]
 mod events_load;
 mod events_rights;

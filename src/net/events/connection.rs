@@ -300,6 +300,10 @@ impl<'a> Connection<'a> {
     }
 
     fn say(&mut self, text: &str) {
+        // What rooms answered to earlier messages goes first, unless the client is behind anyway.
+        if self.socket.is_drained() {
+            self.socket.queue_taken(&mut self.outbox.take());
+        }
         self.socket.queue(ws_frame::text(text));
     }
 

@@ -43,7 +43,9 @@ impl EventsRequest {
     ) -> Result<(Session, Option<Result<(), EventError>>), CloseReason> {
         let Self { session, correlation, address, token, extended } = self;
         let joining = shared.sessions.begin();
+        let is_own = token.as_ref().is_ok_and(|token| shared.is_own(&token.token));
         let shown = match token {
+            Ok(token) if is_own => Some(Ok((own_identity(), token.token))),
             Err(NoToken::Missing) => None,
             Err(_) => Some(Err(EventError::Token)),
             Ok(token) => {
@@ -61,14 +63,17 @@ impl EventsRequest {
         };
         let user = shown.as_ref().and_then(|shown| shown.as_ref().ok());
         let user_id = user.map(|(identity, _)| identity.user_id.as_str());
-        let admission = joining
-            .admit(ConnectionId(session.0), address, user_id, Arc::clone(outbox))
-            .inspect_err(|reason| {
-                if let CloseReason::ConnectionLimit(_) = reason {
-                    let flood = Violation::ConnectionFlood;
-                    shared.security.report(flood, address, user_id, &correlation);
-                }
-            })?;
+        let admitted = if is_own {
+            Ok(joining.admit_own(ConnectionId(session.0), Arc::clone(outbox)))
+        } else {
+            joining.admit(ConnectionId(session.0), address, user_id, Arc::clone(outbox))
+        };
+        let admission = admitted.inspect_err(|reason| {
+            if let CloseReason::ConnectionLimit(_) = reason {
+                let flood = Violation::ConnectionFlood;
+                shared.security.report(flood, address, user_id, &correlation);
+            }
+        })?;
         *half_open = None;
         let info = ClientInfo::new(session, address, unix_ms());
         let reader = if extended { Reader::Extended } else { Reader::Plain };
@@ -94,9 +99,23 @@ impl EventsRequest {
         if shared.events.join(&everybody, member, None, None).await.is_err() {
             return Err(CloseReason::ShuttingDown);
         }
-        let told =
-            shown.map(|shown| shown.map(|(identity, token)| entered.becomes(identity, token)));
+        let told = shown.map(|shown| {
+            // The host knows nothing of the engine's own.
+            shown.map(|(identity, token)| entered.becomes(identity, token, !is_own))
+        });
         Ok((entered, told))
+    }
+}
+
+/// Who the clients of a load test are.
+fn own_identity() -> Identity {
+    Identity {
+        user_id: "engine:stress".into(),
+        name: "Load test".into(),
+        role: "admin".into(),
+        expires_at_ms: None,
+        room_patterns: Vec::new(),
+        api_user: None,
     }
 }
 
@@ -154,7 +173,7 @@ pub(super) async fn authenticate(shared: &Shared, token: &str, about: &About<'_>
 
 impl Session {
     /// The session is somebody's from now on.
-    pub(super) fn becomes(&mut self, identity: Identity, token: String) {
+    pub(super) fn becomes(&mut self, identity: Identity, token: String, watched: bool) {
         let standing = Standing::new(
             (self.info.session, self.correlation.clone()),
             Arc::clone(&self.outbox),
@@ -162,7 +181,12 @@ impl Session {
             token,
             &identity,
         );
-        let watched = self.shared.rechecks.watch(&identity.user_id, RoomId::events(), standing);
+        let rechecks = &self.shared.rechecks;
+        let watched = if watched {
+            rechecks.watch(&identity.user_id, RoomId::events(), standing)
+        } else {
+            rechecks.keep(&identity.user_id, RoomId::events(), standing)
+        };
         self.info.belongs_to(Some((&identity.user_id, &identity.name)));
         self.known = Some(Box::new(Known { identity, watched, role_changes: 0 }));
         self.expired_at = None;
@@ -177,7 +201,7 @@ impl Session {
         token: String,
     ) -> Result<(), CloseReason> {
         joining.reassign(&self.admission, &identity.user_id)?;
-        self.becomes(identity, token);
+        self.becomes(identity, token, true);
         Ok(())
     }
 }

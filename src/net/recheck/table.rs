@@ -209,6 +209,12 @@ impl Rechecks {
         Watched { rechecks: Arc::clone(self), key, standing }
     }
 
+    /// A session that nobody is asked about again.
+    pub fn keep(self: &Arc<Self>, user: &str, room: RoomId, standing: Standing) -> Watched {
+        let standing = Arc::new(standing);
+        Watched { rechecks: Arc::clone(self), key: (user.into(), room), standing }
+    }
+
     /// When the next group is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.table.lock().due.first().map(|(due_at, _)| *due_at)

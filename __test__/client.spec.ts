@@ -1,0 +1,332 @@
+/** `@civicpress/realtime/client` and the face of dpd.js, against a real server. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import vm from 'node:vm';
+import { gzipSync } from 'node:zlib';
+
+import { build } from 'esbuild';
+import { expect, test } from 'vitest';
+import WebSocket from 'ws';
+
+import type * as Client from '../client.js';
+import type { RealtimeHost } from '../index.js';
+import { afterwards, makeServer, memoryHost, ROOT, until } from './support.js';
+
+const { RealtimeClient, Deployd } = (await import(
+  new URL('../dist/adapter/client/index.js', import.meta.url).href
+)) as typeof Client;
+
+/** Sockets as the client makes them, to be cut. */
+function cuttable() {
+  const sockets: WebSocket[] = [];
+  class Cuttable extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  return { WebSocket: Cuttable, sockets, cut: () => sockets.at(-1)!.terminate() };
+}
+
+async function start(config: Record<string, unknown> = {}, host: RealtimeHost = memoryHost().host) {
+  const server = makeServer({ host, config });
+  const { port } = await server.initialize();
+  return { server, url: `http://127.0.0.1:${port}` };
+}
+
+function connect(url: string, options: Client.ClientOptions = {}): Client.RealtimeClient {
+  const client = new RealtimeClient(url, { WebSocket, backoff: 20, ...options });
+  afterwards(() => client.close());
+  return client;
+}
+
+test('joins, hears, speaks and is told what is refused', async () => {
+  const { server, url } = await start();
+  const ada = connect(url, { token: async () => 'editor' });
+  const bo = connect(url, { token: 'viewer' });
+  const heard: unknown[] = [];
+  ada
+    .room('chat')
+    .on('message', (data, about) => heard.push([data, about.room, about.offset, about.from?.user_id]));
+  ada.on('message', (data) => heard.push(data));
+  ada.once('message', () => heard.push('once'));
+  expect(await ada.join('chat')).toMatchObject({ members: 1 });
+  expect(await bo.join('chat')).toMatchObject({ members: 2 });
+  expect(await bo.emit('message', 'hi', 'chat')).toMatchObject({ offset: 1 });
+  expect(await bo.emit('message', 'quiet', 'chat', { echo: false })).toMatchObject({ offset: 2 });
+  await until(() => heard.length === 5);
+  expect(heard).toEqual([['hi', 'chat', 1, 'viewer'], 'hi', 'once', ['quiet', 'chat', 2, 'viewer'], 'quiet']);
+  expect(await ada.presence('chat')).toMatchObject([{ user_id: 'editor' }, { user_id: 'viewer' }]);
+  ada.off('message');
+  await expect(bo.emit('e')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+  await expect(bo.join('user:7')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+  await ada.leave('chat');
+  expect(await server.events.presence('chat')).toHaveLength(1);
+});
+
+test('collections, and who comes and goes', async () => {
+  const { server, url } = await start();
+  const ada = connect(url, { token: 'editor' });
+  const heard: unknown[] = [];
+  ada.collection('todos').on('created', (todo) => heard.push(todo));
+  const room = ada.room('desk');
+  room.on('presence:join', ({ user_id }) => heard.push(`${user_id} came`));
+  room.on('presence:leave', ({ user_id }) => heard.push(`${user_id} went`));
+  await ada.join('desk', { presence: true });
+  server.events.emitCollectionChange('todos', 'created', { id: 1 });
+  await until(() => heard.length === 1);
+  const bo = connect(url, { token: 'viewer' });
+  await bo.join('desk');
+  bo.close();
+  await until(() => heard.length === 3);
+  expect(heard).toEqual([{ id: 1 }, 'viewer came', 'viewer went']);
+});
+
+test('a cut costs nothing: rooms are joined again, what was missed comes in order and once', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  const heard: number[] = [];
+  const life: string[] = [];
+  for (const name of ['open', 'close', 'gap']) ada.lifecycle.on(name, () => life.push(name));
+  ada.room('r').on('e', (n: number) => heard.push(n));
+  await ada.join('r');
+  let said = 0;
+  const say = (count: number) => {
+    for (let n = 0; n < count; n += 1) server.events.emitToRoom('r', 'e', (said += 1));
+  };
+  for (let round = 0; round < 5; round += 1) {
+    say(10);
+    cut();
+    await until(() => life.filter((name) => name === 'close').length === round + 1);
+    say(10);
+    await until(() => heard.length === said);
+  }
+  expect(heard).toEqual(Array.from({ length: said }, (_, n) => n + 1));
+  expect(life).not.toContain('gap');
+  // More than the room remembers is told as a gap.
+  cut();
+  await until(() => life.at(-1) === 'close');
+  say(150);
+  await until(() => life.includes('gap') && heard.at(-1) === said);
+});
+
+test('what is said without a connection is heard once, and no more than so much waits', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', queueMax: 5, ...options });
+  const heard: unknown[] = [];
+  const bo = connect(url, { token: 'viewer' });
+  bo.room('r').on('e', (data) => heard.push(data));
+  await bo.join('r');
+  await ada.emit('e', 0, 'r');
+  cut();
+  const said = [1, 2, 3, 4, 5].map((n) => ada.emit('e', n, 'r'));
+  await expect(ada.emit('e', 6, 'r')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await Promise.all(said);
+  // Sent, and cut before the answer: said again under the same key.
+  const pending = ada.emit('e', 7, 'r');
+  await until(async () => (await server.events.history('r')).length === 7);
+  cut();
+  await pending;
+  await ada.emit('e', 8, 'r');
+  await until(() => heard.length === 8);
+  expect(heard).toEqual([0, 1, 2, 3, 4, 5, 7, 8]);
+});
+
+test('a token that expires is renewed on the live connection', async () => {
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    authenticate: async (token) => {
+      const life = Number(token.split(':')[1]);
+      return { id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + life };
+    },
+  };
+  const { url } = await start({}, host);
+  const lives = [300, 60_000];
+  let asked = 0;
+  const { sockets, cut, ...options } = cuttable();
+  const ada = connect(url, { token: () => `t:${lives[asked++]}`, ...options });
+  await ada.join('r');
+  await until(() => asked === 2);
+  await until(async () => {
+    const { offset } = await ada.emit('e', 1, 'r').catch(() => ({ offset: undefined }));
+    return offset !== undefined;
+  });
+  expect(sockets).toHaveLength(1);
+});
+
+test('it comes back when that is of use, and not otherwise', async () => {
+  const { server, url } = await start();
+  const { sockets, cut, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  await ada.join('r');
+  const closes: { code: number; again: number | null }[] = [];
+  ada.lifecycle.on('close', (close) => closes.push(close));
+  cut();
+  await until(() => sockets.length === 2 && ada.isOpen);
+  expect(closes[0]).toMatchObject({ code: 1006 });
+  expect(closes[0]!.again).toBeGreaterThan(0);
+  await server.events.disconnect({ userId: 'editor' }, 'moderated');
+  await until(() => closes.length === 2);
+  expect(closes[1]).toMatchObject({ code: 4403, again: null });
+  await expect(ada.emit('e', 1, 'r').catch((e) => Promise.reject(e))).rejects.toMatchObject({
+    code: 'CLOSED',
+  });
+});
+
+test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
+  const { server, url } = await start();
+  const { sockets, cut, ...options } = cuttable();
+  const dpd = new Deployd(url, { token: 'editor', backoff: 20, ...options });
+  afterwards(() => dpd.socket.close());
+  const heard: unknown[] = [];
+  const names = ['todos', 'users', 'a', 'b'];
+  for (const name of names) dpd[name].on('created', (data: unknown) => heard.push([name, data]));
+  dpd['todos'].on('changed', (change: unknown) => heard.push(change));
+  dpd.on('collection:changed', ({ collection }) => heard.push(collection));
+  dpd.on('hello', (data, room) => heard.push([data, room]));
+  let connects = 0;
+  dpd.on('connect', () => (connects += 1));
+  dpd.socket.join('custom');
+  await until(async () => (await server.events.rooms()).length === 5);
+  const say = () => {
+    for (const name of names) server.events.emitCollectionChange(name, 'created', { id: name });
+    server.events.emitToRoom('custom', 'hello', 1);
+    server.events.emitToRoom('custom', 'connect', 'forged');
+    server.events.emitToRoom('custom', 'last');
+  };
+  const expected = [
+    ...names.flatMap((name) => [[name, { id: name }], name]),
+    { type: 'created', data: { id: 'todos' } },
+    [1, 'custom'],
+  ];
+  for (let round = 1; round <= 2; round += 1) {
+    say();
+    await until(() => heard.length === expected.length);
+    expect(heard).toEqual(expect.arrayContaining(expected));
+    expect(connects).toBe(round);
+    heard.length = 0;
+    cut();
+    await until(() => connects === round + 1);
+    await until(async () => (await server.events.rooms()).length === 5);
+  }
+  // A promise's look at it is no collection.
+  expect(await Promise.resolve(dpd)).toBe(dpd);
+  expect((dpd as { then?: unknown }).then).toBeUndefined();
+  dpd.socket.emit('said', 2, 'custom');
+  await until(async () => (await server.events.history('custom')).at(-1)?.event === 'said');
+});
+
+/** As go-deployd's dpd.js does it, its defects included: every second join before the opening is lost. */
+class OriginalDpd {
+  readonly heard: unknown[] = [];
+  readonly #socket: WebSocket;
+  #opening: string[] = [];
+
+  constructor(url: string, token: string) {
+    this.#socket = new WebSocket(`${url.replace(/^http/, 'ws')}/socket.io/`);
+    afterwards(() => this.#socket.terminate());
+    this.#socket.on('open', () => {
+      this.#send({ type: 'auth', token });
+      for (let at = 0; at < this.#opening.length; at += 1) {
+        this.#send({ type: 'join', room: this.#opening[at] });
+        this.#opening.splice(at, 1);
+        this.#opening.splice(at, 0, '');
+        at += 1;
+      }
+    });
+    this.#socket.on('message', (text) => {
+      const message = JSON.parse(String(text)) as {
+        type: string;
+        error?: string;
+        event?: string;
+        room?: string;
+        data?: unknown;
+      };
+      if (message.error || message.type !== 'emit') return;
+      const collection = message.room?.startsWith('collection:') ? `${message.room.slice(11)}:` : '';
+      this.heard.push([`${collection}${message.event}`, message.data]);
+    });
+  }
+
+  join(room: string): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#send({ type: 'join', room });
+    else this.#opening.push(room);
+  }
+
+  emit(event: string, data: unknown, room?: string): void {
+    this.#send({ type: 'emit', event, data, room });
+  }
+
+  #send(message: object): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+}
+
+test('the original dpd.js works as far as it can, and wholly with the legacy broadcast', async () => {
+  for (const legacy of [false, true]) {
+    const { server, url } = await start({ events: { legacy_collection_broadcast: legacy } });
+    const dpd = new OriginalDpd(url, 'editor');
+    for (const name of ['todos', 'users', 'a', 'b']) dpd.join(`collection:${name}`);
+    dpd.join('custom');
+    await until(async () => (await server.events.rooms()).some(({ room }) => room === 'custom'));
+    for (const name of ['todos', 'users', 'a', 'b']) {
+      for (const change of ['created', 'updated', 'deleted'] as const) {
+        server.events.emitCollectionChange(name, change, { id: name });
+      }
+    }
+    server.events.emitToAll('news', 1);
+    dpd.emit('hello', 2, 'custom');
+    const names = legacy ? ['todos', 'users', 'a', 'b'] : ['todos', 'a'];
+    const changes = names.flatMap((name) =>
+      ['created', 'updated', 'deleted'].map((change) => [`${name}:${change}`, { id: name }]),
+    );
+    const expected = [...changes, ['news', 1], ['hello', 2]];
+    await until(() => dpd.heard.length === expected.length);
+    expect(dpd.heard).toEqual(expect.arrayContaining(expected));
+  }
+});
+
+test('the client has less than 5 kB, and one file serves pages', async () => {
+  const bundle = await build({
+    entryPoints: [join(ROOT, 'dist/adapter/client/index.js')],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    metafile: true,
+  });
+  const bytes = gzipSync(bundle.outputFiles[0]!.contents, { level: 9 }).length;
+  expect(bytes).toBeLessThan(5000);
+  const inputs = Object.keys(bundle.metafile.inputs);
+  expect(inputs.filter((input) => !input.startsWith('dist/adapter/client/'))).toEqual([]);
+
+  const server = makeServer({
+    pagesDir: join(ROOT, 'dist/web'),
+    config: { auth: { jwt: { secret: 'x'.repeat(32) } } },
+  });
+  const { port } = await server.initialize();
+  const answer = await fetch(`http://127.0.0.1:${port}/dpd.js`);
+  expect(answer.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+  const script = await answer.text();
+  expect(script).toBe(readFileSync(join(ROOT, 'dist/web/dpd.js'), 'utf8'));
+  const page = vm.createContext({
+    location: { origin: `http://127.0.0.1:${port}` },
+    WebSocket,
+    setTimeout,
+    clearTimeout,
+    console,
+  });
+  vm.runInContext(script, page);
+  const dpd = (page as unknown as { dpd: Client.Deployd }).dpd;
+  afterwards(() => dpd.socket.close());
+  let news: unknown;
+  dpd.on('news', (data) => (news = data));
+  await until(() => dpd.client.isOpen);
+  server.events.emitToAll('news', [1]);
+  await until(() => news !== undefined);
+  expect(news).toEqual([1]);
+});

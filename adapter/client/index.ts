@@ -1,0 +1,249 @@
+/** A client of rooms of events, for browsers and Node, that depends on nothing. */
+
+import type * as Public from '../../client.js';
+import { Emitter } from './emitter.js';
+import { Link } from './link.js';
+
+export { Deployd } from './dpd.js';
+
+type Message = Record<string, unknown>;
+type Failed = (error: Error) => void;
+
+/** A room it is in, or wants to be in. */
+interface Place {
+  presence: boolean;
+  /** What was heard last, and of which history. */
+  since?: { epoch: string; offset: number };
+  joined: Promise<Public.Joined>;
+  done: (answer: Public.Joined) => void;
+  failed: Failed;
+}
+
+interface Waiting {
+  message: Message;
+  /** It is said again on the next socket. */
+  lasts: boolean;
+  done: (answer: Message) => void;
+  failed: Failed;
+}
+
+/** What the server, or the client itself, said no to. */
+export class RealtimeClientError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'RealtimeClientError';
+  }
+}
+
+export class RealtimeClient implements Public.RealtimeClient {
+  readonly lifecycle: Public.Lifecycle = new Emitter();
+  readonly #options: Public.ClientOptions;
+  readonly #link: Link;
+  readonly #all = new Emitter();
+  #every: ((message: Message) => void) | undefined;
+  readonly #rooms = new Map<string, Emitter>();
+  readonly #places = new Map<string, Place>();
+  readonly #waiting = new Map<string, Waiting>();
+  #count = 0;
+  /** The server knows who this is, and everything may be said. */
+  #ready = false;
+  /** It is closed for good, and why. */
+  #ended: RealtimeClientError | undefined;
+
+  constructor(url: string, options: Public.ClientOptions = {}) {
+    this.#options = { ...options };
+    this.#link = new Link(url, this.#options, {
+      opened: () => void this.#opened(),
+      message: (message) => this.#hear(message),
+      closed: (code, reason, again) => this.#closed(code, reason, again),
+    });
+    this.#link.open();
+  }
+
+  get isOpen(): boolean {
+    return this.#ready;
+  }
+
+  async auth(token: Public.ClientOptions['token']): Promise<void> {
+    this.#options.token = token;
+    if (this.#ready) await this.#authenticate();
+  }
+
+  join(room: string, { presence = false } = {}): Promise<Public.Joined> {
+    const known = this.#places.get(room);
+    if (known && (known.presence || !presence)) return known.joined;
+    const place = { presence } as Place;
+    if (known?.since) place.since = known.since;
+    place.joined = new Promise((done, failed) => Object.assign(place, { done, failed }));
+    this.#places.set(room, place);
+    if (this.#ready || this.#ended) this.#enter(room, place);
+    return place.joined;
+  }
+
+  async leave(room: string): Promise<void> {
+    const place = this.#places.get(room);
+    this.#places.delete(room);
+    place?.failed(new RealtimeClientError('LEFT', `${room} was left`));
+    if (this.#ready) await this.#ask({ type: 'leave', room });
+  }
+
+  async emit(
+    event: string,
+    data?: unknown,
+    room?: string,
+    { echo = true, key = Math.random().toString(36).slice(2) + Date.now() } = {},
+  ): Promise<{ offset?: number }> {
+    const message = { type: 'emit', event, data, room, key, ...(echo ? {} : { echo }) };
+    return (await this.#ask(message, true)) as { offset?: number };
+  }
+
+  async presence(room: string): Promise<Public.Person[]> {
+    return (await this.#ask({ type: 'presence', room }, true))['people'] as Public.Person[];
+  }
+
+  room(name: string): Emitter {
+    let known = this.#rooms.get(name);
+    if (!known) this.#rooms.set(name, (known = new Emitter()));
+    return known;
+  }
+
+  collection(name: string): Emitter {
+    const room = `collection:${name}`;
+    // Whoever listens is in; that it may not is told.
+    this.join(room).catch(() => {});
+    return this.room(room);
+  }
+
+  on(event: string, listener: Public.Listener): this {
+    this.#all.on(event, listener);
+    return this;
+  }
+
+  once(event: string, listener: Public.Listener): this {
+    this.#all.once(event, listener);
+    return this;
+  }
+
+  off(event: string, listener?: Public.Listener): this {
+    this.#all.off(event, listener);
+    return this;
+  }
+
+  /** Has `every` event heard as it came. */
+  heard(every: (message: Message) => void): void {
+    this.#every = every;
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+
+  async #opened(): Promise<void> {
+    // A token that does not hold leaves nobody, who may hear public rooms.
+    await this.#authenticate().catch(() => {});
+    if (!this.#link.isOpen) return;
+    this.#ready = true;
+    for (const [room, place] of this.#places) this.#enter(room, place);
+    for (const { message, lasts } of this.#waiting.values()) if (lasts) this.#link.send(message);
+    this.lifecycle.fire('open');
+  }
+
+  /** A token is asked for each time: the last one may have expired. */
+  async #authenticate(): Promise<void> {
+    const { token } = this.#options;
+    const shown = typeof token === 'function' ? await token() : token;
+    if (shown) await this.#ask({ type: 'auth', token: shown }).catch(this.#tell);
+  }
+
+  #enter(room: string, place: Place): void {
+    const { presence, since } = place;
+    const done = (answer: Message): void => {
+      const { epoch, offset, recovered } = answer as unknown as Public.Joined & {
+        epoch: string;
+        offset: number;
+      };
+      // What is replayed comes after this answer.
+      if (!since) place.since = { epoch, offset };
+      else if (since.epoch !== epoch) place.since = { epoch, offset: 0 };
+      if (recovered === false) this.lifecycle.fire('gap', { room });
+      place.done(answer as unknown as Public.Joined);
+    };
+    this.#say({ type: 'join', room, presence, since }, false, done, (error) => {
+      // Another socket tries again.
+      if ((error as RealtimeClientError).code === 'CLOSED' && !this.#ended) return;
+      this.#places.delete(room);
+      this.#tell(error);
+      place.failed(error);
+    });
+  }
+
+  #ask(message: Message, lasts = false): Promise<Message> {
+    return new Promise((done, failed) => this.#say(message, lasts, done, failed));
+  }
+
+  #say(message: Message, lasts: boolean, done: Waiting['done'], failed: Failed): void {
+    if (this.#ended) return failed(this.#ended);
+    const queued = [...this.#waiting.values()].filter(({ lasts }) => lasts).length;
+    if (lasts && queued >= (this.#options.queueMax ?? 1000)) {
+      return failed(new RealtimeClientError('QUEUE_FULL', 'too much waits for the server'));
+    }
+    const ack = String((this.#count += 1));
+    const numbered = { ...message, ack };
+    this.#waiting.set(ack, { message: numbered, lasts, done, failed });
+    if (this.#ready || !lasts) this.#link.send(numbered);
+  }
+
+  #hear(message: Message): void {
+    const { type, ack, event, room, code, error } = message as Record<string, string>;
+    const waiting = this.#waiting.get(ack!);
+    if (waiting) {
+      this.#waiting.delete(ack!);
+      if (type === 'error') waiting.failed(new RealtimeClientError(code!, error!));
+      else waiting.done(message);
+    } else if (type === 'emit') {
+      this.#event(message);
+    } else if (type === 'presence') {
+      this.#rooms.get(room!)?.fire(`presence:${event}`, message['person']);
+    } else if (type === 'left') {
+      this.#places.delete(room!);
+      this.lifecycle.fire('left', { room });
+    } else if (type === 'error') {
+      if (code === 'TOKEN_EXPIRED') void this.#authenticate();
+      this.#tell(new RealtimeClientError(code!, error!));
+    }
+  }
+
+  #event(message: Message): void {
+    const { event, data, room, offset, from } = message as unknown as Public.About & { data: unknown };
+    const since = this.#places.get(room!)?.since;
+    if (since && offset !== undefined) {
+      if (offset <= since.offset) return;
+      since.offset = offset;
+    }
+    this.#every?.(message);
+    const about = { event, room, offset, from };
+    this.#rooms.get(room!)?.fire(event, data, about);
+    this.#all.fire(event, data, about);
+  }
+
+  #closed(code: number, reason: string, again: number | null): void {
+    this.#ready = false;
+    const error = new RealtimeClientError('CLOSED', reason || `the connection was closed (${code})`);
+    for (const [ack, { lasts, failed }] of this.#waiting) {
+      if (lasts && again !== null) continue;
+      this.#waiting.delete(ack);
+      failed(error);
+    }
+    if (again === null) {
+      this.#ended = error;
+      for (const place of this.#places.values()) place.failed(error);
+      this.#places.clear();
+    }
+    this.lifecycle.fire('close', { code, reason, again });
+  }
+
+  readonly #tell = (error: unknown): void => this.lifecycle.fire('error', error);
+}

@@ -1,0 +1,24 @@
+/**
+ * What rooms of events cost, beside `ws` and `socket.io` from npm, in one run.
+ *
+ * node scripts/bench-events.mjs [base] [idle] [fanout] [burst] [paced]
+ */
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+
+import { answers, inRoot, main, run, StepFailed } from './steps.mjs';
+
+const PEERS = { 'socket.io': '4.8.1', ws: '8.18.3' };
+
+await main((args) => {
+  if (!answers('cargo')) throw new StepFailed('The load test is written in Rust, and cargo is not installed');
+  const folder = inRoot('target', 'bench-peers');
+  if (!existsSync(`${folder}/node_modules/socket.io`)) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(`${folder}/package.json`, JSON.stringify({ private: true, dependencies: PEERS }));
+    run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder]);
+  }
+  run('cargo', ['bench', '--bench', 'events', '--', ...args], {
+    env: { ...process.env, BENCH_PEERS: folder },
+  });
+});

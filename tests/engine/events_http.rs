@@ -1,0 +1,327 @@
+//! Rooms of events over HTTP, and the descriptions in docs/ held against the running server.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    http::get,
+    support::{EventClient, PATIENCE, Server, server::config},
+};
+
+fn description(name: &str) -> Value {
+    let path = format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn post_as(server: &Server, path: &str, headers: &str, body: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+}
+
+fn post(server: &Server, path: &str, body: &Value) -> (u16, Value) {
+    post_as(server, path, "Content-Type: application/json\r\n", &body.to_string())
+}
+
+fn read(server: &Server, path: &str) -> Value {
+    let (status, body) = get(server, path, "");
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[test]
+fn what_is_said_over_http_is_heard_and_what_is_asked_is_so() {
+    let server = Server::start();
+    let mut ada = EventClient::of(&server, "editor:ada");
+    ada.join("a room/with: everything?");
+    ada.join("collection:todos");
+    let emit = json!({ "event": "hello", "room": "a room/with: everything?", "data": [0] });
+    assert_eq!(post(&server, "/api/v1/realtime/emit", &emit), (202, json!({ "accepted": true })));
+    let heard = ada.event("hello");
+    assert_eq!(heard["data"], json!([0]));
+    assert_eq!(post(&server, "/api/v1/realtime/emit", &json!({ "event": "all" })).0, 202);
+    assert!(ada.event("all").get("room").is_none());
+    let change = json!({ "operation": "updated", "documents": [{ "id": 1, "password": "x" }] });
+    assert_eq!(post(&server, "/api/v1/realtime/collections/todos", &change).0, 202);
+    assert_eq!(ada.event("updated")["data"], json!({ "id": 1 }));
+
+    let rooms = read(&server, "/api/v1/realtime/rooms");
+    assert_eq!(rooms["rooms"][0], json!({ "room": "a room/with: everything?", "members": 1 }));
+    let encoded = "/api/v1/realtime/rooms/a%20room%2Fwith%3A%20everything%3F";
+    assert_eq!(read(&server, &format!("{encoded}/presence"))["people"][0]["user_id"], "ada");
+    assert_eq!(read(&server, &format!("{encoded}/history"))["events"][0]["event"], "hello");
+    let shown = read(&server, "/api/v1/realtime/connections?userId=ada");
+    assert_eq!(
+        (&shown["total"], &shown["connections"][0]["clientId"]),
+        (&json!(1), &json!(ada.id))
+    );
+    assert_eq!(read(&server, "/api/v1/realtime/connections?userId=bo")["total"], 0);
+
+    let ended = post(&server, "/api/v1/realtime/disconnect", &json!({ "clientId": ada.id }));
+    assert_eq!(ended, (200, json!({ "disconnected": 1 })));
+    assert_eq!(ada.until_closed().1, 4403);
+}
+
+#[test]
+fn operators_services_and_admins_may_and_nobody_else() {
+    let mut config = config();
+    config.admin.token = Some("s3cret".into());
+    config.host_api.token = Some("the-service".into());
+    let server = Server::with(config, Arc::default());
+    let paths: Vec<String> =
+        description("openapi.json")["paths"].as_object().unwrap().keys().cloned().collect();
+    for path in paths {
+        for headers in [
+            "",
+            "Authorization: Bearer wrong\r\n",
+            "Authorization: Bearer editor:ada\r\n",
+            "X-Master-Key: wrong\r\n",
+        ] {
+            assert_eq!(get(&server, &path, headers).0, 401, "{path} {headers}");
+            let json = format!("Content-Type: application/json\r\n{headers}");
+            assert_eq!(post_as(&server, &path, &json, "{}").0, 401, "{path} {headers}");
+        }
+    }
+    for headers in [
+        "Authorization: Bearer s3cret\r\n",
+        "X-Master-Key: s3cret\r\n",
+        "Authorization: Bearer the-service\r\n",
+        "Authorization: Bearer admin:eve\r\n",
+    ] {
+        let (status, body) = get(&server, "/_dashboard/api/metrics/realtime", headers);
+        assert_eq!(status, 200, "{headers}: {body}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let server = Server::start();
+    for (path, body, status) in [
+        ("emit", "{", 400),
+        ("emit", "[]", 400),
+        ("emit", r#"{"event":""}"#, 400),
+        ("emit", r#"{"event":"e","room":"\n"}"#, 400),
+        ("emit", r#"{"event":"e","rom":"r"}"#, 400),
+        ("collections/todos", r#"{"operation":"drop","documents":[]}"#, 400),
+        ("collections/%ff", r#"{"operation":"created","documents":[]}"#, 400),
+        ("disconnect", "{}", 400),
+        ("nothing", "{}", 405),
+    ] {
+        let path = format!("/api/v1/realtime/{path}");
+        let (given, answer) = post_as(&server, &path, "Content-Type: application/json\r\n", body);
+        assert_eq!(given, status, "{path} {body}: {answer}");
+        assert!(answer["error"]["message"].is_string(), "{answer}");
+    }
+    let form = post_as(&server, "/api/v1/realtime/emit", "Content-Type: text/plain\r\n", "{}");
+    assert_eq!(form.0, 415, "a page of another origin asks for leave first");
+    let huge = json!({ "event": "e", "data": "x".repeat(1_060_000) });
+    assert_eq!(post(&server, "/api/v1/realtime/emit", &huge).0, 413);
+    assert_eq!(get(&server, "/api/v1/realtime/emit", "").0, 405);
+    assert_eq!(get(&server, "/api/v1/realtime/rooms/a/b", "").0, 404);
+}
+
+#[test]
+fn a_load_test_measures_round_trips_and_leaves_nothing() {
+    let mut config = config();
+    // Its clients count for nobody.
+    config.rate_limiting.connections_per_user = 1;
+    config.rate_limiting.connections_per_ip = 2;
+    let server = Server::with(config, Arc::default());
+    let path = "/_admin/test/websocket/stress";
+    let plan = json!({ "connections": 20, "messagesPerSecond": 200, "duration": 1 });
+    let (status, report) = post(&server, path, &plan);
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(report["connections"], json!({ "requested": 20, "opened": 20 }), "{report}");
+    let messages = &report["messages"];
+    let sent = messages["sent"].as_u64().unwrap();
+    assert!(sent >= 20, "{report}");
+    assert_eq!(messages["deliveries"].as_u64().unwrap(), sent * 20, "{report}");
+    assert!((messages["deliveryRatio"].as_f64().unwrap() - 1.0).abs() < f64::EPSILON, "{report}");
+    assert_eq!(report["roundTripMs"]["measured"].as_u64().unwrap(), sent, "{report}");
+    assert!(report["roundTripMs"]["p50"].as_f64().unwrap() > 0.0);
+    assert_eq!(report["errors"], json!([]));
+    let metrics = server.engine().metrics();
+    crate::support::eventually("its clients are gone", || metrics.event_connections.get() == 0);
+    for wrong in [
+        json!({ "connections": 0 }),
+        json!({ "connections": 1001 }),
+        json!({ "messagesPerSecond": 0 }),
+        json!({ "duration": 301 }),
+        json!({ "duration": -1 }),
+        json!({ "payloadBytes": 16385 }),
+        json!({ "room": "" }),
+        json!({ "host": "example.org" }),
+    ] {
+        let (status, answer) = post(&server, path, &wrong);
+        assert_eq!(status, 400, "{wrong}: {answer}");
+    }
+}
+
+/// Whether a value has the kinds and members that a schema wants.
+fn fits(value: &Value, schema: &Value, at: &str) {
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => return,
+    };
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{at}: a kind {other}"),
+    };
+    assert!(kinds.iter().any(|kind| is(kind)), "{at} is no {kinds:?}: {value}");
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let name = name.as_str().unwrap();
+        assert!(value.get(name).is_some(), "{at} has no {name}: {value}");
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            fits(value, schema, &format!("{at}.{name}"));
+        }
+    }
+    for item in value.as_array().into_iter().flatten() {
+        fits(item, &schema["items"], &format!("{at}[]"));
+    }
+}
+
+#[test]
+fn the_openapi_file_is_what_the_server_answers() {
+    let server = Server::start();
+    let mut ada = EventClient::of(&server, "editor:ada");
+    ada.join("lobby");
+    let openapi = description("openapi.json");
+    let mut asked = 0;
+    for (path, operations) in openapi["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let mut url = path.clone();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if parameter["in"] == "path" {
+                    let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+                    url = url.replace(&name, parameter["example"].as_str().unwrap());
+                }
+            }
+            let (status, answer) = if method == "get" {
+                let (status, body) = get(&server, &url, "");
+                (status, serde_json::from_str(&body).unwrap())
+            } else {
+                let content = &operation["requestBody"]["content"]["application/json"];
+                fits(&content["example"], &content["schema"], path);
+                post(&server, &url, &content["example"])
+            };
+            let described = &operation["responses"][status.to_string()];
+            assert!(described.is_object(), "{method} {path} answers {status}: {answer}");
+            assert!(status < 300, "{method} {path} answers {status}: {answer}");
+            fits(&answer, &described["content"]["application/json"]["schema"], path);
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 12);
+    // And the other way round: what the code serves is described.
+    let source =
+        fs::read_to_string(format!("{}/src/net/http/events.rs", env!("CARGO_MANIFEST_DIR")))
+            .unwrap();
+    let arms =
+        source.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.split_once("\", "));
+    let names: BTreeSet<&str> = arms.flat_map(|(names, _)| names.split("\" | \"")).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        let there = openapi["paths"].as_object().unwrap().keys().any(|path| path.ends_with(name));
+        assert!(there, "docs/openapi.json has no {name}");
+    }
+}
+
+#[test]
+fn the_asyncapi_file_is_what_is_said_on_sockets() {
+    let server = Server::start();
+    let asyncapi = description("asyncapi.json");
+    let messages = asyncapi["components"]["messages"].as_object().unwrap();
+    let schema = |kind: &str| {
+        let name = format!("server.{kind}");
+        let found = messages.get(&name).unwrap_or_else(|| panic!("{name} is not described"));
+        found["payload"].clone()
+    };
+    let address = asyncapi["channels"]["events"]["address"].as_str().unwrap();
+    let mut client = EventClient::connect(&server, address, &[]);
+    let mut heard = BTreeSet::new();
+    let mut hear = |message: &Value| {
+        let kind = message["type"].as_str().unwrap().to_owned();
+        fits(message, &schema(&kind), &kind);
+        heard.insert(kind);
+    };
+    hear(&client.next());
+    for (name, message) in messages.iter().filter(|(name, _)| name.starts_with("client.")) {
+        // `auth` comes first and `leave` before `presence` by their names, which nobody minds.
+        let payload = &message["examples"][0]["payload"];
+        fits(payload, &message["payload"], name);
+        client.say(payload);
+        if name == "client.auth" {
+            hear(&client.next());
+        }
+    }
+    client.say(&json!({ "type": "nonsense" }));
+    // What was emitted goes through its room first.
+    for message in client.settle() {
+        hear(&message);
+    }
+    let mut other = EventClient::of(&server, "editor:bo");
+    other.join("lobby");
+    client.join("lobby");
+    other.emit("lobby", "e", &json!(1));
+    hear(&client.event("e"));
+    hear(&client.ask(json!({ "type": "leave", "room": "lobby" })));
+    client.say(&json!({ "type": "ping" }));
+    hear(&client.next());
+    let described = messages.keys().filter_map(|name| name.strip_prefix("server."));
+    let missing: Vec<_> = described.filter(|kind| !heard.contains(*kind)).collect();
+    assert!(missing.is_empty(), "never said: {missing:?}");
+}
+
+#[test]
+fn the_samples_of_go_deployds_documents_work_as_they_are() {
+    let server = Server::start();
+    // A handshake with curl is its health check.
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: SGVsbG8sIHdvcmxkISEhIQ==\r\n";
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /socket.io/ HTTP/1.1\r\nHost: localhost:2403\r\n{handshake}\r\n").unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    for path in [
+        "/_dashboard/api/metrics/detailed",
+        "/_dashboard/api/metrics/realtime",
+        "/_dashboard/api/realtime/connections",
+        "/_dashboard/api/realtime/broker/health",
+    ] {
+        read(&server, path);
+    }
+    let detailed = read(&server, "/_dashboard/api/metrics/detailed");
+    assert_eq!(
+        detailed["count"].as_u64().unwrap(),
+        detailed["metrics"].as_array().unwrap().len() as u64
+    );
+    let (_, text) = get(&server, "/metrics", "");
+    assert!(text.contains("\nwebsocket_connections_per_pod 1\n"), "{text}");
+}
