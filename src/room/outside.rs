@@ -84,6 +84,15 @@ impl History {
     }
 }
 
+/// Whether the text last exchanged is stored, for the merge after the next opening.
+#[derive(Debug, Default)]
+pub(super) enum Storing {
+    #[default]
+    Done,
+    /// One after the other, so that the last one stays.
+    UnderWay { next: Option<RecordText> },
+}
+
 /// A changed text of the source that waits for what was on its way to the room when it was read.
 #[derive(Debug)]
 pub(super) struct Settling {
@@ -275,18 +284,16 @@ impl Actor {
     pub(super) fn exchanged(&mut self, text: RecordText, by: Author) {
         self.write_back.history.exchanged(by, &text.text);
         self.write_back.base = Some(text.clone());
-        self.write_back.unstored_base = Some(text);
-        self.store_base();
+        match &mut self.write_back.storing {
+            Storing::UnderWay { next } => *next = Some(text),
+            Storing::Done => self.store_base(text),
+        }
     }
 
-    /// Stores the base of the next merge, one after the other: the room must not leave memory without it, or the
-    /// next opening would take what was exchanged for news, and news for what was exchanged.
-    fn store_base(&mut self) {
-        if self.write_back.storing_base {
-            return;
-        }
-        let Some(text) = self.write_back.unstored_base.take() else { return };
-        self.write_back.storing_base = true;
+    /// The room must not leave memory before: the next opening would take what was exchanged for news, and news
+    /// for what was exchanged.
+    fn store_base(&mut self, text: RecordText) {
+        self.write_back.storing = Storing::UnderWay { next: None };
         let (store, room) = (Arc::clone(&self.context.store), self.room.clone());
         self.tell_self(async move {
             if let Err(error) = store.set_source_text(&room, text.source, text.text).await {
@@ -301,8 +308,10 @@ impl Actor {
 
     /// A base is stored, or cannot be.
     pub(super) fn base_stored(&mut self) {
-        self.write_back.storing_base = false;
-        self.store_base();
+        if let Storing::UnderWay { next: Some(text) } = std::mem::take(&mut self.write_back.storing)
+        {
+            self.store_base(text);
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         actor::{Actor, Ended, INLINE_DOCUMENT_BYTES_MAX},
         copies::{CopyError, Copying},
         host_copy,
-        outside::{Author, History, Settling},
+        outside::{Author, History, Settling, Storing},
     },
     store::{ELSEWHERE, OFFERED},
     time::unix_ms,
@@ -40,9 +40,7 @@ const ROUNDS_MAX: u32 = 5;
 pub(super) struct WriteBack {
     /// The text last exchanged with the source.
     pub(super) base: Option<RecordText>,
-    /// The base that is not stored yet, while another one is being stored.
-    pub(super) unstored_base: Option<RecordText>,
-    pub(super) storing_base: bool,
+    pub(super) storing: Storing,
     pub(super) history: History,
     /// What the source says by now, until the room may be compared with it.
     pub(super) settling: Option<Settling>,
@@ -96,8 +94,7 @@ impl WriteBack {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             base: None,
-            unstored_base: None,
-            storing_base: false,
+            storing: Storing::Done,
             history: History::default(),
             settling: None,
             offered: None,
@@ -144,7 +141,9 @@ impl WriteBack {
             Hurry::PlaceWanted => 1,
         };
         let done = !self.dirty && self.failures == 0 && self.copying.due_at.is_none();
-        !self.running && !self.storing_base && (done || self.failures >= patience)
+        !self.running
+            && matches!(self.storing, Storing::Done)
+            && (done || self.failures >= patience)
     }
 }
 
