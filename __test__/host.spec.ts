@@ -63,7 +63,11 @@ const REFUSALS: [string, Partial<RealtimeHost>, number][] = [
   ['authenticate answers null', { authenticate: () => null }, 4001],
   ['authenticate answers nobody', { authenticate: () => ({}) as never }, 4001],
   ['authenticate answers a broken date', { authenticate: () => ({ id: 1, expiresAt: new Date('x') }) }, 4001],
-  ['authenticate answers an id that is no number', { authenticate: () => ({ id: NaN, role: 'editor' }) }, 4001],
+  [
+    'authenticate answers an id that is no number',
+    { authenticate: () => ({ id: NaN, role: 'editor' }) },
+    4001,
+  ],
   ['authenticate answers a number', { authenticate: () => 42 as never }, 4001],
   ['authorize answers null', { authorize: () => null }, 4003],
   ['authorize answers false', { authorize: () => false }, 4003],
