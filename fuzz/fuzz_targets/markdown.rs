@@ -16,6 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let (ours, theirs) = text.split_once('\u{1}').unwrap_or((text, ""));
     let (front, body) = markdown::split_front_matter(ours);
     drop(markdown::join(front, body));
+    assert!(markdown::losses(body, body).is_empty(), "what stands there is not lost");
     let once = markdown::serialize(&markdown::parse(body));
     settles(&once);
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use yrs::{Any, Text, Xml, XmlElementPrelim, XmlFragment, XmlTextPrelim};
 
-use super::super::{Child, Node};
+use super::super::{Child, Node, parse_with_losses};
 use super::*;
 use crate::limits::XML_DEPTH_MAX;
 
@@ -79,6 +79,42 @@ fn deep_nesting_is_flattened_and_keeps_its_text() {
         live.edit(|txn, root| write_fragment(txn, root, &node, Naming::CivicPress));
         assert!(live.markdown().contains("deep"));
     }
+}
+
+/// What takes quadratic time never ends here; `npm run bench:markdown` shows how the time grows.
+#[test]
+fn a_megabyte_of_hard_markup_is_read_and_written() {
+    const BYTES: usize = 1 << 20;
+    for unit in [
+        "> ",
+        "- ",
+        "1. > ",
+        "[",
+        "[a](",
+        "![",
+        "*",
+        "*a **b ",
+        "_",
+        "`",
+        "`` ` ",
+        "<a ",
+        "<!--",
+        "&a",
+        "\\",
+        "|",
+        "[a]: /x\n",
+        "a  \n",
+        "# ",
+        "~~~\n",
+    ] {
+        let text = unit.repeat(BYTES / unit.len());
+        let (tree, losses) = parse_with_losses(&text);
+        assert!(losses.len() <= 1000, "{unit}");
+        assert!(depth(&tree) <= XML_DEPTH_MAX, "{unit}");
+        assert!(serialize(&tree).len() <= 16 * BYTES, "{unit}");
+    }
+    let table = format!("|a|b|\n|-|-|\n{}", "|c|d|e|\n".repeat(BYTES / 8));
+    assert_eq!(parse(&serialize(&parse(&table))), parse(&table));
 }
 
 #[test]
