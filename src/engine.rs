@@ -32,6 +32,7 @@ use crate::{
         pages::Pages,
         recheck,
         tls::Certificate,
+        vitals,
     },
     protocol::json::Moderation,
     room::{
@@ -154,6 +155,7 @@ impl Engine {
         }
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
         tokio::spawn(recheck::run(Arc::clone(&shared)));
+        tokio::spawn(vitals::run(Arc::clone(&shared)));
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }
