@@ -33,6 +33,7 @@ use crate::{
         pages::Pages,
         recheck,
         tls::Certificate,
+        vitals,
     },
     protocol::json::Moderation,
     room::{
@@ -156,6 +157,7 @@ impl Engine {
         }
         let accept = tokio::spawn(listener::run(listener, Arc::clone(&shared), accepts));
         tokio::spawn(recheck::run(Arc::clone(&shared)));
+        tokio::spawn(vitals::run(Arc::clone(&shared)));
         if config.snapshots.enabled {
             tokio::spawn(expire_copies(Arc::clone(&shared)));
         }

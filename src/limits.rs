@@ -66,6 +66,8 @@ pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);
 pub const EVENT_HOST_BYTES_MAX: usize = 1024 * 1024;
 /// Connections for events that an operator is shown at once.
 pub const EVENTS_LISTED_MAX: usize = 1000;
+/// Time between two events of how the engine goes.
+pub const VITALS_INTERVAL: Duration = Duration::from_secs(1);
 /// Clients of a load test.
 pub const STRESS_CONNECTIONS_MAX: usize = 1000;
 /// Messages per second of all of them.

@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 const here = dirname(fileURLToPath(import.meta.url));
 const source = join(here, 'src');
 const out = resolve(here, '..', process.argv[2] ?? 'dist/web');
-const pages = ['index', 'edit'];
+const pages = ['index', 'edit', 'self-test', 'operator'];
 
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
@@ -57,7 +57,7 @@ await build({
 
 for (const page of pages) {
   const template = await readFile(join(source, `${page}.html`), 'utf8');
-  const html = template.replace(/%([\w./]+)%/g, (_, name) => {
+  const html = template.replace(/%([-\w./]+)%/g, (_, name) => {
     const url = urls.get(name);
     if (url === undefined) throw new Error(`${page}.html names ${name}, which the build did not make`);
     return url;

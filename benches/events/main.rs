@@ -11,9 +11,11 @@
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a measuring tool: it ends at the first thing that is not as expected"
 )]
 
+#[allow(dead_code, reason = "the quick load test uses the rest")]
 #[path = "../quick/machine.rs"]
 #[expect(dead_code, reason = "only the other benchmark binds its processes")]
 mod machine;

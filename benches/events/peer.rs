@@ -151,12 +151,11 @@ impl Peer {
     /// A masked frame; a mask of zeros changes nothing.
     async fn send(&mut self, text: &str) {
         let mut frame = vec![0x81];
-        match u8::try_from(text.len()) {
-            Ok(length @ 0..=125) => frame.push(0x80 | length),
-            _ => {
-                frame.push(0xfe);
-                frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-            }
+        if let Ok(length @ 0..=125) = u8::try_from(text.len()) {
+            frame.push(0x80 | length);
+        } else {
+            frame.push(0xfe);
+            frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
         }
         frame.extend([0; 4]);
         frame.extend_from_slice(text.as_bytes());

@@ -79,18 +79,15 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn start(kind: Kind) -> Self {
-        let mut command = match kind {
-            Kind::Engine => {
-                let mut command = Command::new(std::env::current_exe().unwrap());
-                command.arg("--serve");
-                command
-            }
-            _ => {
-                let mut command = Command::new("node");
-                command.arg(format!("{}/benches/events/peers.mjs", env!("CARGO_MANIFEST_DIR")));
-                command.arg(kind.name());
-                command
-            }
+        let mut command = if kind == Kind::Engine {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.arg("--serve");
+            command
+        } else {
+            let mut command = Command::new("node");
+            command.arg(format!("{}/benches/events/peers.mjs", env!("CARGO_MANIFEST_DIR")));
+            command.arg(kind.name());
+            command
         };
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = spawned.expect("the server starts");

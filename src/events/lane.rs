@@ -37,6 +37,8 @@ pub struct Emit {
     pub room: Room,
     /// What.
     pub said: Said,
+    /// Whose it is; `None` = the server's. What a client said that is being closed is not heard.
+    pub by: Option<Arc<Outbox>>,
     /// Who does not hear it.
     pub except: Option<SessionId>,
     /// Who is told that it is on its way.
@@ -225,7 +227,10 @@ impl Lane {
     }
 
     fn emit(&mut self, emit: Emit) {
-        let Emit { room, said, except, ack } = emit;
+        let Emit { room, said, by, except, ack } = emit;
+        if by.is_some_and(|client| client.is_closing()) {
+            return;
+        }
         let same = self.gathered.room.as_ref().is_some_and(|gathering| *gathering == room);
         if !same || except.is_some() {
             self.flush();

@@ -148,7 +148,7 @@ impl Hub {
             key: None,
             shown,
         };
-        if self.try_emit(Emit { room, said, except: None, ack: None }) {
+        if self.try_emit(Emit { room, said, by: None, except: None, ack: None }) {
             Ok(())
         } else {
             self.unsaid(NotSaid::Busy)

@@ -25,6 +25,7 @@ pub mod socket;
 pub mod stream;
 pub mod stress;
 pub mod tls;
+pub mod vitals;
 
 use std::{
     net::SocketAddr,

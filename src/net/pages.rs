@@ -84,7 +84,11 @@ impl Pages {
 
     /// The file at `path`, or `None`. `known` is the request's `If-None-Match`.
     pub fn get(&self, path: &str, known: Option<&str>) -> Option<Response<Full<Bytes>>> {
-        let file = self.files.get(path)?;
+        // go-deployd's documents name a page with its ending.
+        let file = self
+            .files
+            .get(path)
+            .or_else(|| path.strip_suffix(".html").and_then(|page| self.files.get(page)))?;
         let cache = if file.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
         let builder = Response::builder()
             .header(header::CONTENT_TYPE, file.content_type)
@@ -123,7 +127,7 @@ mod tests {
         );
         let tag = page.headers()[header::ETAG].to_str().unwrap().to_owned();
         assert_eq!(pages.get("/", Some(&tag)).unwrap().status(), StatusCode::NOT_MODIFIED);
-        assert!(pages.get("/edit", None).is_some());
+        assert!(pages.get("/edit", None).is_some() && pages.get("/edit.html", None).is_some());
         assert!(pages.get("/../Cargo.toml", None).is_none());
         let script = pages.get("/assets/app-1.js", None).unwrap();
         assert!(script.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));

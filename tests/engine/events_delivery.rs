@@ -168,6 +168,22 @@ fn rooms_of_the_newest_only_give_whoever_joins_the_newest() {
 }
 
 #[test]
+fn operators_hear_how_the_engine_goes_while_they_listen() {
+    let server = Server::start();
+    let mut eve = EventClient::of(&server, "admin:eve");
+    eve.join("system:metrics");
+    let vitals = eve.event("metrics");
+    assert_eq!(
+        (&vitals["data"]["eventConnections"], &vitals["data"]["users"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(vitals["data"]["broker"]["type"], "memory");
+    let mut ada = EventClient::of(&server, ADA);
+    let refused = ada.ask(json!({ "type": "join", "room": "system:metrics" }));
+    assert_eq!(refused["error"], "Permission denied");
+}
+
+#[test]
 fn the_server_speaks_to_rooms_and_to_everybody_in_order() {
     let server = quick();
     let hub = server.engine().events();

@@ -82,6 +82,7 @@ fn configured_rules_decide_by_room_role_and_event() {
     assert!(refused(&clerk.ask(other)));
     let mut ada = EventClient::of(&server, ADA);
     assert!(refused(&ada.ask(json!({ "type": "join", "room": "staff:a" }))));
+    assert!(refused(&ada.ask(json!({ "type": "presence", "room": "staff:a" }))), "nor look in");
     let mut nobody = EventClient::plain(&server);
     nobody.join("open:a");
     nobody.emit("open:a", "e", &json!(1));
@@ -177,6 +178,26 @@ fn another_token_on_the_live_connection_counts_from_then_on() {
     let (said, code, reason) = client.until_closed();
     assert_eq!((code, said.len()), (4001, 1), "{reason}");
     assert_eq!(members("public:a"), 0);
+}
+
+#[test]
+fn nothing_is_heard_of_a_user_after_a_revocation_returned() {
+    let mut config = config();
+    config.limits.message_rate_limit = 1_000_000;
+    let server = Server::with(config, Arc::default());
+    let mut bo = EventClient::of(&server, "editor:bo");
+    bo.join("r");
+    let mut ada = EventClient::of(&server, ADA);
+    let flood = std::thread::spawn(move || {
+        let emit = json!({ "type": "emit", "room": "r", "event": "e" }).to_string();
+        while ada.socket.send(tungstenite::Message::Text(emit.as_str().into())).is_ok() {}
+    });
+    bo.event("e");
+    assert_eq!(server.engine().revoke_user("ada", "left"), 1);
+    server.engine().events().tell(Some("r"), "revoked", None).unwrap();
+    bo.event("revoked");
+    flood.join().unwrap();
+    assert_eq!(bo.settle(), [Value::Null; 0]);
 }
 
 #[test]

@@ -240,10 +240,7 @@ impl Session {
                 if let Some(room) = &room {
                     let rules = &self.shared.config.events.rules;
                     let user = self.identity().map(|identity| identity.user_id.as_str());
-                    let is_in = self.info.rooms.lock().contains(&**room);
-                    if !rules.takes_event(user, room, &event)
-                        || !(is_in || self.judge(room, Action::Join) == Verdict::Allowed)
-                    {
+                    if !rules.takes_event(user, room, &event) || !self.may_be_in(room) {
                         return self.refuse(&EventError::Denied, ack.as_deref());
                     }
                 }
@@ -257,18 +254,27 @@ impl Session {
                         key: key.map(Into::into),
                         shown: None,
                     },
+                    by: Some(Arc::clone(&self.outbox)),
                     except: (!echo).then_some(self.info.session),
                     ack: ack.map(|ack| (Arc::clone(&self.outbox), ack)),
                 };
                 self.shared.events.emit(emit).await;
             }
             ClientMessage::Presence { room } => {
+                if !self.may_be_in(&room) {
+                    return self.refuse(&EventError::Denied, ack.as_deref());
+                }
                 let people = self.shared.events.people(&room.as_str().into()).await;
                 return Step::Say(events::people(&room, &people, ack.as_deref(), unix_ms()));
             }
             _ => {}
         }
         Step::Done
+    }
+
+    /// Whether it is in a room, or may go in without the host being asked.
+    fn may_be_in(&self, room: &str) -> bool {
+        self.info.rooms.lock().contains(room) || self.judge(room, Action::Join) == Verdict::Allowed
     }
 
     fn role(&self) -> Box<str> {

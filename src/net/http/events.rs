@@ -12,13 +12,15 @@ use serde_json::{Value, json as object, value::RawValue};
 
 use super::{Answer, Shared, bearer, error, is_operator, json, same_secret};
 use crate::{
-    error::CloseReason,
     events::{
         hub::connections,
         speaker::{Filter, NotSaid, Operation},
     },
     limits::{EVENT_HOST_BYTES_MAX, EVENTS_LISTED_MAX},
-    net::stress::{self, Plan},
+    net::{
+        stress::{self, Plan},
+        vitals,
+    },
     time::unix_ms,
 };
 
@@ -107,8 +109,8 @@ pub(super) async fn answer(
             Ok(json(StatusCode::OK, &object!({ "room": room, "events": events })))
         }
         ("metrics/detailed", None) if gets => Ok(json(StatusCode::OK, &detailed(shared))),
-        ("metrics/realtime", None) if gets => Ok(json(StatusCode::OK, &realtime(shared))),
-        ("realtime/broker/health", None) if gets => Ok(json(StatusCode::OK, &broker())),
+        ("metrics/realtime", None) if gets => Ok(json(StatusCode::OK, &vitals::vitals(shared))),
+        ("realtime/broker/health", None) if gets => Ok(json(StatusCode::OK, &vitals::broker())),
         (_, None) if posts && name.starts_with("collections/") => {
             match decoded(name.trim_start_matches("collections/")) {
                 Some(collection) => change(request, &collection, shared).await,
@@ -201,7 +203,7 @@ async fn listed(query: Option<&str>, shared: &Shared) -> Answer {
 /// What is measured, in go-deployd's form, and a block of its own for what is ours.
 fn detailed(shared: &Shared) -> Value {
     let now = unix_ms();
-    let block = realtime(shared);
+    let block = vitals::vitals(shared);
     let metrics: Vec<Value> = block
         .as_object()
         .into_iter()
@@ -215,43 +217,6 @@ fn detailed(shared: &Shared) -> Value {
         .collect();
     let since = shared.started_at_ms;
     object!({ "count": metrics.len(), "metrics": metrics, "since": since, "realtime": block })
-}
-
-fn realtime(shared: &Shared) -> Value {
-    let metrics = &shared.metrics;
-    let (connections, users, _) = shared.sessions.counts();
-    let store = shared.store.status();
-    object!({
-        "connections": connections,
-        "eventConnections": metrics.event_connections.get(),
-        "connectionsMax": shared.config.limits.max_connections,
-        "users": users,
-        "rooms": shared.events.rooms_open(),
-        "roomMembers": metrics.event_members.get(),
-        "documentRooms": shared.registry.len(),
-        "messagesReceived": metrics.messages_in.get(),
-        "messagesPerSecond": metrics.messages_per_second.load(std::sync::atomic::Ordering::Relaxed),
-        "eventsEmitted": metrics.events_emitted.get(),
-        "eventDeliveries": metrics.event_deliveries.get(),
-        "eventsDropped": metrics.events_dropped.get(),
-        "eventsRefused": metrics.event_refusals.all().iter().map(|(_, count)| count).sum::<u64>(),
-        "bytesReceived": metrics.bytes_in.get(),
-        "bytesSent": metrics.bytes_out.get(),
-        "queuedBytes": shared.registry.context().queued.bytes(),
-        "slowConsumers": metrics.closes.get(CloseReason::SlowConsumer.code()),
-        "storeQueued": store.queued,
-        "storeDegraded": store.degraded,
-        "uptimeSeconds": unix_ms().saturating_sub(shared.started_at_ms) / 1000,
-        "broker": broker(),
-    })
-}
-
-/// One node carries all its rooms itself.
-fn broker() -> Value {
-    object!({
-        "type": "memory", "enabled": false, "status": "healthy", "connected": true,
-        "circuitBreaker": "closed", "nodes": 1,
-    })
 }
 
 fn said(outcome: Result<(), NotSaid>) -> Result<Answer, Answer> {

@@ -1,0 +1,230 @@
+import { RealtimeClient } from '../../adapter/client';
+import { byId, h } from './dom';
+import { adoptTokenFromUrl, currentToken, forgetToken } from './session';
+import { askForToken } from './sign-in';
+
+interface Vitals {
+  connections: number;
+  eventConnections: number;
+  connectionsMax: number;
+  users: number;
+  rooms: number;
+  roomMembers: number;
+  documentRooms: number;
+  messagesPerSecond: number;
+  eventsEmitted: number;
+  eventDeliveries: number;
+  eventsDropped: number;
+  eventsRefused: number;
+  queuedBytes: number;
+  slowConsumers: number;
+  storeQueued: number;
+  storeDegraded: string | null;
+  uptimeSeconds: number;
+  broker: { type: string; status: string; circuitBreaker: string; nodes: number };
+}
+
+/** Seconds that a line shows. */
+const SHOWN = 60;
+/** Upper ends of the histogram's bars, in milliseconds. */
+const BARS = [1, 2, 5, 10, 20, 50, 100, 250, 1000, Infinity];
+const ROWS_MAX = 50;
+
+const lines = new Map<string, number[]>();
+const counts = BARS.map(() => 0);
+const trips: number[] = [];
+let before: Vitals | undefined;
+let client: RealtimeClient | undefined;
+let token: string | null = null;
+
+adoptTokenFromUrl();
+begin(currentToken());
+
+function begin(known: string | null, note: string | null = null): void {
+  token = known;
+  byId('figures').hidden = known === null;
+  if (known === null) askForToken(note, begin);
+  else connect();
+}
+
+function connect(): void {
+  client?.close();
+  const opened = new RealtimeClient(location.origin, { token: () => token });
+  client = opened;
+  const tell = (text: string, good: boolean): void => {
+    const state = byId('state');
+    state.textContent = text;
+    state.classList.toggle('good', good);
+  };
+  opened.lifecycle
+    .on('open', () => tell('Live', true))
+    .on('close', ({ again }) => tell(again === null ? 'Closed' : 'Cut; it comes back', false));
+  opened.room('system:metrics').on('metrics', show);
+  opened.join('system:metrics').then(
+    () => void look(opened),
+    () => {
+      if (client !== opened) return;
+      forgetToken();
+      opened.close();
+      begin(null, 'This token is not an admin’s.');
+    },
+  );
+}
+
+/** What is asked for, beside what is told. */
+async function look(asking: RealtimeClient): Promise<void> {
+  for (let round = 0; client === asking; round += 1) {
+    const began = performance.now();
+    await asking.presence('system:metrics').then(
+      () => measured(performance.now() - began),
+      () => {},
+    );
+    if (round % 5 === 0) await Promise.all([showRooms(), showClients()]).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function get<T>(path: string): Promise<T> {
+  const answer = await fetch(path, { headers: { Authorization: `Bearer ${token ?? ''}` } });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return (await answer.json()) as T;
+}
+
+const whole = new Intl.NumberFormat();
+
+function show(now: Vitals): void {
+  const rate = (name: 'eventsEmitted' | 'eventDeliveries'): number =>
+    before === undefined ? 0 : Math.max(0, now[name] - before[name]);
+  const tiles: [string, number, string][] = [
+    [
+      'Connections',
+      now.connections,
+      `${whole.format(now.eventConnections)} for events, ${whole.format(now.connectionsMax)} at most`,
+    ],
+    ['People', now.users, 'signed in'],
+    ['Event rooms', now.rooms, `${whole.format(now.roomMembers)} memberships`],
+    ['Open records', now.documentRooms, 'document rooms'],
+    ['Messages in', now.messagesPerSecond, 'per second'],
+    ['Events', rate('eventsEmitted'), 'per second'],
+    ['Deliveries', rate('eventDeliveries'), 'per second'],
+    ['Waiting', now.queuedBytes, 'bytes for all clients'],
+  ];
+  before = now;
+  byId('tiles').replaceChildren(
+    ...tiles.map(([name, value, note]) =>
+      h(
+        'li',
+        { class: 'tile' },
+        h('span', { class: 'tile-name' }, name),
+        h('strong', { class: 'tile-value' }, whole.format(value)),
+        line(name, value),
+        h('span', { class: 'tile-note' }, note),
+      ),
+    ),
+  );
+  const { broker } = now;
+  const parts: [string, string, boolean][] = [
+    ['Storage', now.storeDegraded ?? 'well', now.storeDegraded === null],
+    ['Waiting for the disk', whole.format(now.storeQueued), true],
+    ['Nodes', `${broker.nodes} (${broker.type}), ${broker.status}`, broker.status === 'healthy'],
+    ['Circuit breaker', broker.circuitBreaker, broker.circuitBreaker === 'closed'],
+    ['Slow readers cut', whole.format(now.slowConsumers), true],
+    ['Messages refused', whole.format(now.eventsRefused), true],
+    ['Events dropped', whole.format(now.eventsDropped), now.eventsDropped === 0],
+  ];
+  byId('parts').replaceChildren(
+    ...parts.map(([name, value, good]) =>
+      h('div', {}, h('dt', {}, name), h('dd', good ? {} : { class: 'bad' }, value)),
+    ),
+  );
+  const minutes = Math.floor(now.uptimeSeconds / 60);
+  byId('uptime').textContent =
+    minutes < 1 ? 'Up for less than a minute.' : `Up for ${whole.format(minutes)} minutes.`;
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** The last minute, as a line; it says nothing that the number does not. */
+function line(name: string, value: number): SVGElement {
+  const values = [...(lines.get(name) ?? []), value].slice(-SHOWN);
+  lines.set(name, values);
+  const most = Math.max(1, ...values);
+  const points = values.map(
+    (one, at) => `${(at * 100) / (SHOWN - 1)},${(28 - (one * 26) / most).toFixed(1)}`,
+  );
+  const svg = document.createElementNS(SVG, 'svg');
+  for (const [key, text] of [
+    ['viewBox', '0 0 100 30'],
+    ['preserveAspectRatio', 'none'],
+    ['class', 'line'],
+    ['aria-hidden', 'true'],
+  ] as const)
+    svg.setAttribute(key, text);
+  const path = document.createElementNS(SVG, 'polyline');
+  path.setAttribute('points', points.join(' '));
+  svg.append(path);
+  return svg;
+}
+
+function measured(milliseconds: number): void {
+  trips.push(milliseconds);
+  if (trips.length > 600) trips.shift();
+  const bar = BARS.findIndex((end) => milliseconds <= end);
+  counts[bar] = (counts[bar] ?? 0) + 1;
+  const sorted = [...trips].sort((a, b) => a - b);
+  const at = (share: number): string => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0).toFixed(1);
+  byId('latency-note').textContent =
+    `p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms of ${sorted.length}`;
+  const most = Math.max(1, ...counts);
+  byId('histogram').replaceChildren(
+    ...BARS.map((end, index) => {
+      const count = counts[index] ?? 0;
+      const fill = h('span', { class: `fill fill-${Math.round((count * 20) / most)}` });
+      const name = end === Infinity ? 'more' : `≤ ${end} ms`;
+      return h(
+        'li',
+        {},
+        h('span', { class: 'bar-name' }, name),
+        h('span', { class: 'bar' }, fill),
+        h('span', { class: 'number' }, String(count)),
+      );
+    }),
+  );
+}
+
+async function showRooms(): Promise<void> {
+  const { rooms } = await get<{ rooms: { room: string; members: number }[] }>('/api/v1/realtime/rooms');
+  const busiest = rooms.sort((a, b) => b.members - a.members).slice(0, ROWS_MAX);
+  byId('rooms').replaceChildren(
+    ...busiest.map(({ room, members }) =>
+      h('tr', {}, h('td', {}, room), h('td', { class: 'number' }, whole.format(members))),
+    ),
+  );
+}
+
+async function showClients(): Promise<void> {
+  const { connections } = await get<{
+    connections: {
+      clientId: string;
+      userId: string | null;
+      name: string | null;
+      address: string;
+      rooms: string[];
+      queued: number;
+    }[];
+  }>('/_dashboard/api/realtime/connections');
+  byId('clients').replaceChildren(
+    ...connections
+      .slice(0, ROWS_MAX)
+      .map(({ clientId, userId, name, address, rooms, queued }) =>
+        h(
+          'tr',
+          {},
+          h('td', { title: clientId }, userId === null ? 'nobody' : (name ?? userId)),
+          h('td', {}, address),
+          h('td', {}, rooms.join(', ')),
+          h('td', { class: 'number' }, whole.format(queued)),
+        ),
+      ),
+  );
+}
