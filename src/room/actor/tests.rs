@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod held;
+mod slow_disk;
 
 fn config(dir: &Path) -> Config {
     let mut config = Config { system_data_dir: dir.into(), ..Config::default() };
@@ -379,103 +380,4 @@ async fn edits_flow_while_a_record_becomes_markdown() {
     handle.send(RoomCommand::Snapshot { reply }).await.unwrap();
     report.await.unwrap().unwrap();
     assert!(std::fs::read_to_string(&file).unwrap().contains("During 100.\n"));
-}
-
-/// A disk that takes writes and never finishes them; everything else is SQLite.
-struct Stuck(SqliteStore);
-
-impl Store for Stuck {
-    fn load<'a>(
-        &'a self,
-        room: &'a RoomId,
-    ) -> BoxFuture<'a, Result<Option<StoredRoom>, StoreError>> {
-        self.0.load(room)
-    }
-    fn try_append(&self, _append: Append) -> Result<(), Append> {
-        Ok(())
-    }
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.0.append(append)
-    }
-    fn seed(&self, seed: Seed) -> BoxFuture<'_, Result<SeedOutcome, StoreError>> {
-        self.0.seed(seed)
-    }
-    fn save_snapshot(
-        &self,
-        snapshot: NewSnapshot,
-    ) -> BoxFuture<'_, Result<SnapshotInfo, StoreError>> {
-        self.0.save_snapshot(snapshot)
-    }
-    fn exchanged_text<'a>(
-        &'a self,
-        room: &'a RoomId,
-    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        self.0.exchanged_text(room)
-    }
-    fn source_text<'a>(
-        &'a self,
-        room: &'a RoomId,
-        source: &'static str,
-    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        self.0.source_text(room, source)
-    }
-    fn set_source_text<'a>(
-        &'a self,
-        room: &'a RoomId,
-        source: &'static str,
-        text: String,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.0.set_source_text(room, source, text)
-    }
-    fn keep_version<'a>(
-        &'a self,
-        room: &'a RoomId,
-        source: &'static str,
-        reason: &'static str,
-        text: String,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.0.keep_version(room, source, reason, text)
-    }
-    fn save_copy<'a>(
-        &'a self,
-        room: &'a RoomId,
-        state: Bytes,
-    ) -> BoxFuture<'a, Result<SnapshotInfo, StoreError>> {
-        self.0.save_copy(room, state)
-    }
-    fn expire_copies(
-        &self,
-        before_ms: u64,
-        in_use: Vec<RoomId>,
-    ) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.0.expire_copies(before_ms, in_use)
-    }
-    fn rooms(&self) -> BoxFuture<'_, Result<Vec<crate::store::RoomSummary>, StoreError>> {
-        self.0.rooms()
-    }
-    fn status(&self) -> StoreStatus {
-        self.0.status()
-    }
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.0.close()
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_room_on_a_stuck_disk_answers_and_lets_the_engine_stop() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = config(dir.path());
-    let registry = registry(config.clone(), Arc::new(Stuck(sqlite(&config))));
-    let room = RoomId::parse("notes:a").unwrap();
-    let (ada, ada_out) = member(1, "ada");
-    let handle = registry.join(&room, ada).await.unwrap();
-    handle.send(edit(1, write(&Doc::new(), "never committed"))).await.unwrap();
-    let bad = write(&Doc::new(), str::from_utf8(BREAKS).unwrap());
-    handle.send(edit(1, bad)).await.unwrap();
-    eventually("told", || ada_out.is_closing()).await;
-    for session in 2..5 {
-        let refused = registry.join(&room, member(session, "ben").0).await;
-        assert_eq!(refused.err(), Some(CloseReason::RoomFailed));
-    }
-    registry.shutdown().await;
 }

@@ -9,7 +9,7 @@ fn dependent(words: &str) -> (Bytes, Bytes) {
     (first, write(&author, words))
 }
 
-async fn joined(registry: &Arc<Registry>, room: &RoomId, session: u64) -> RoomHandle {
+pub(super) async fn joined(registry: &Arc<Registry>, room: &RoomId, session: u64) -> RoomHandle {
     loop {
         match registry.join(room, member(session, "ada").0).await {
             Ok(handle) => return handle,
