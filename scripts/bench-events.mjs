@@ -1,7 +1,7 @@
 /**
  * What rooms of events cost, beside `ws` and `socket.io` from npm, in one run.
  *
- * node scripts/bench-events.mjs [base] [idle] [fanout] [burst] [paced]
+ * node scripts/bench-events.mjs [base] [idle] [fanout] [burst] [messages] [jitter] [paced]
  */
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -53,6 +53,7 @@ describe('the tarball', () => {
       addonOf(packed).name,
       'civicpress.d.ts',
       'cli.d.ts',
+      'client.d.ts',
       'defaults',
       'deploy',
       'dist',

@@ -64,6 +64,16 @@ fn main() -> ExitCode {
                 fan_out(kind, 500, 5000).await;
             }
         }
+        if only("messages") {
+            for &kind in &kinds {
+                messages(kind, 50, 2000).await;
+            }
+        }
+        if only("jitter") {
+            for &kind in &kinds {
+                jitter(kind, 1000, Duration::from_mins(1)).await;
+            }
+        }
         if only("paced") {
             for &kind in &kinds {
                 paced(kind, 100, 200, 5).await;
@@ -130,6 +140,91 @@ async fn fan_out(kind: Kind, members: usize, events: usize) {
         deliveries / cpu / 1e6,
         deliveries / seconds / 1e6,
         events as f64 / seconds,
+    );
+}
+
+/// Speakers that each hear themselves, in rooms of their own.
+async fn messages(kind: Kind, speakers: usize, each: usize) {
+    let child = Child::start(kind);
+    let mut all = JoinSet::new();
+    let mut peers = Vec::new();
+    for number in 0..speakers {
+        let mut peer = Peer::connect(kind, child.address).await;
+        peer.join(&format!("r{number}")).await;
+        peers.push(peer);
+    }
+    let (cpu, begun) = (child.cpu_seconds(), Instant::now());
+    for (number, mut peer) in peers.into_iter().enumerate() {
+        all.spawn(async move {
+            let room = format!("r{number}");
+            // Half of what a server may let wait is under way at a time.
+            for burst in 0..each / 50 {
+                for message in 0..50 {
+                    peer.emit(&room, burst * 50 + message).await;
+                }
+                assert_eq!(peer.follow_from(burst * 50, 50).await, 50);
+            }
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+    let (cpu, seconds) = (child.cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
+    let count = (speakers * each) as f64;
+    println!(
+        "{:<10} {speakers} speakers in rooms of their own: {:.0} messages per second, {:.0} per CPU-second",
+        kind.name(),
+        count / seconds,
+        count / cpu,
+    );
+}
+
+/// Each client is cut every 15 seconds, about, and comes back within one; who can asks for what it missed.
+async fn jitter(kind: Kind, clients: usize, time: Duration) {
+    const EACH: Duration = Duration::from_millis(100);
+    let child = Child::start(kind);
+    let events = (time.as_millis() / EACH.as_millis()) as usize;
+    let address = child.address;
+    let mut all = JoinSet::new();
+    for _ in 0..clients {
+        let mut peer = Peer::extended(kind, address).await;
+        let mut since = peer.rejoin("r", None).await;
+        all.spawn(async move {
+            let mut heard = vec![false; events];
+            let mut cut_at = Instant::now() + Duration::from_secs_f64(30.0 * fastrand::f64());
+            let end = Instant::now() + time + Duration::from_secs(15);
+            while Instant::now() < end && !heard[events - 1] {
+                let number = tokio::time::timeout_at(cut_at.min(end), peer.number()).await;
+                if let Ok(Some(number)) = number {
+                    assert!(!std::mem::replace(&mut heard[number], true), "heard twice");
+                    since.1 += 1;
+                    continue;
+                }
+                drop(peer);
+                sleep(Duration::from_secs_f64(fastrand::f64())).await;
+                peer = Peer::extended(kind, address).await;
+                since = peer.rejoin("r", Some(&since)).await;
+                cut_at = Instant::now() + Duration::from_secs_f64(30.0 * fastrand::f64());
+            }
+            heard.iter().filter(|heard| **heard).count()
+        });
+    }
+    let mut speaker = Peer::connect(kind, address).await;
+    speaker.join("quiet").await;
+    let mut tick = tokio::time::interval(EACH);
+    for number in 0..events {
+        tick.tick().await;
+        speaker.emit("r", number).await;
+    }
+    let mut heard = 0;
+    while let Some(count) = all.join_next().await {
+        heard += count.unwrap();
+    }
+    println!(
+        "{:<10} {clients} clients cut every 15 s: {:.3} % of {} deliveries arrived",
+        kind.name(),
+        heard as f64 * 100.0 / (clients * events) as f64,
+        clients * events,
     );
 }
 

@@ -21,12 +21,50 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// With what more than the plain protocol there is.
+    pub(crate) async fn extended(kind: Kind, address: SocketAddr) -> Self {
+        Self::connect_to(kind, address, "/socket.io/?protocol=events").await
+    }
+
     pub(crate) async fn connect(kind: Kind, address: SocketAddr) -> Self {
+        Self::connect_to(kind, address, "/socket.io/").await
+    }
+
+    /// Joins, again after what was heard last, if the server knows such a thing: its history and its last number.
+    pub(crate) async fn rejoin(
+        &mut self,
+        room: &str,
+        since: Option<&(String, usize)>,
+    ) -> (String, usize) {
+        if self.kind != Kind::Engine {
+            self.join(room).await;
+            return (String::new(), 0);
+        }
+        let since = since.map_or_else(String::new, |(epoch, offset)| {
+            format!(r#","since":{{"epoch":"{epoch}","offset":{offset}}}"#)
+        });
+        self.send(&format!(r#"{{"type":"join","room":"{room}","ack":"in"{since}}}"#)).await;
+        loop {
+            let text = self.next().await.expect("not cut");
+            let joined: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            if joined["type"] == "joined" {
+                let epoch = joined["epoch"].as_str().unwrap().to_owned();
+                assert_ne!(joined["recovered"], false, "something is lost");
+                let replayed = since
+                    .rsplit(':')
+                    .next()
+                    .and_then(|rest| rest.trim_end_matches('}').parse::<usize>().ok());
+                return (epoch, replayed.unwrap_or(joined["offset"].as_u64().unwrap() as usize));
+            }
+        }
+    }
+
+    async fn connect_to(kind: Kind, address: SocketAddr, plain: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let path = match kind {
             Kind::SocketIo => "/socket.io/?EIO=4&transport=websocket",
-            _ => "/socket.io/",
+            _ => plain,
         };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -75,9 +113,15 @@ impl Peer {
 
     /// Hears so many events, from 0 on; how many it heard before it was cut.
     pub(crate) async fn follow(&mut self, events: usize) -> usize {
+        self.follow_from(0, events).await
+    }
+
+    pub(crate) async fn follow_from(&mut self, first: usize, events: usize) -> usize {
         for expected in 0..events {
             match self.number().await {
-                Some(number) => assert_eq!(number, expected, "lost, doubled or out of order"),
+                Some(number) => {
+                    assert_eq!(number, first + expected, "lost, doubled or out of order");
+                }
                 None => return expected,
             }
         }
@@ -94,7 +138,8 @@ impl Peer {
         times
     }
 
-    async fn number(&mut self) -> Option<usize> {
+    /// The next event's number. Cancel-safe.
+    pub(crate) async fn number(&mut self) -> Option<usize> {
         loop {
             let text = self.next().await?;
             let marked = text.windows(5).position(|bytes| bytes == br#"{"n":"#);
