@@ -151,6 +151,20 @@ fn a_token_may_come_with_the_request() {
 }
 
 #[test]
+fn a_cookie_counts_only_where_one_is_named() {
+    for named in [false, true] {
+        let mut config = config();
+        config.events.cookie = named.then(|| "session".into());
+        let server = Server::with(config, Arc::default());
+        let headers = [("Cookie", "theme=dark; session=editor:ada")];
+        let mut client = EventClient::with_headers(&server, "/socket.io/", &headers);
+        assert_eq!(client.next()["type"], "connect");
+        let joined = client.ask(json!({ "type": "join", "room": "chat" }));
+        assert_eq!(joined["type"] == "joined", named, "{joined}");
+    }
+}
+
+#[test]
 fn long_tokens_authenticate() {
     let server = Server::start();
     let name = "x".repeat(2000);
