@@ -284,6 +284,24 @@ fn limits_of_rooms_are_exact_and_places_come_back() {
 }
 
 #[test]
+fn rooms_that_nobody_is_in_make_room_for_those_who_come() {
+    let mut config = config();
+    config.events.rooms_max = 8;
+    let server = Server::with(config, Arc::default());
+    let hub = server.engine().events();
+    for number in 0..20 {
+        hub.tell(Some(&format!("quiet:{number}")), "e", None).unwrap();
+    }
+    server.block_on(hub.flush());
+    assert_eq!(hub.rooms_open(), 8, "more are not kept");
+    let mut ada = EventClient::of(&server, ADA);
+    for number in 0..8 {
+        ada.join(&format!("r{number}"));
+    }
+    assert_eq!(ada.ask(json!({ "type": "join", "room": "r8" }))["code"], "ROOM_LIMIT_REACHED");
+}
+
+#[test]
 fn connections_for_events_share_the_limits_of_all() {
     let mut config = config();
     config.rate_limiting.connections_per_ip = 4;
