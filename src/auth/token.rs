@@ -22,6 +22,8 @@ pub enum TokenSource {
     Authorization,
     /// `Sec-WebSocket-Protocol`.
     Subprotocol,
+    /// A cookie.
+    Cookie,
     /// `?token=`, deprecated: the caller warns, and never logs the query.
     Query,
 }
@@ -86,6 +88,19 @@ pub fn extract_token(
         Some(token) if allow_query => bounded(&token, TokenSource::Query, None),
         Some(_) => Err(NoToken::QueryRefused),
         None => Err(NoToken::Missing),
+    }
+}
+
+/// The token in a cookie of this name. Browsers send cookies by themselves, from pages of any origin: whoever
+/// asks has looked at the origin before.
+pub fn cookie_token(cookies: Option<&str>, name: &str) -> Result<ExtractedToken, NoToken> {
+    let value = cookies.unwrap_or_default().split(';').find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name).then(|| value.trim_matches('"'))
+    });
+    match value {
+        Some(token) if !token.is_empty() => bounded(token, TokenSource::Cookie, None),
+        _ => Err(NoToken::Missing),
     }
 }
 
@@ -234,6 +249,18 @@ mod tests {
         ] {
             assert_eq!(extract(authorization, protocols, query, allow), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn a_cookie_of_the_name_holds_the_token() {
+        let find = |cookies| cookie_token(cookies, "sid").map(|found| found.token);
+        assert_eq!(find(Some("a=b; sid=t.o-k; sidx=c")), Ok("t.o-k".into()));
+        assert_eq!(find(Some("sid=\"quoted\"")), Ok("quoted".into()));
+        for none in [None, Some(""), Some("sid="), Some("xsid=t"), Some("sid")] {
+            assert_eq!(find(none), Err(NoToken::Missing), "{none:?}");
+        }
+        let long = format!("sid={}", "x".repeat(TOKEN_BYTES_MAX + 1));
+        assert_eq!(find(Some(&long)), Err(NoToken::TooLong));
     }
 
     #[test]

@@ -89,6 +89,7 @@ impl Default for Config {
             host_api: HostApi { url: None, token: None, timeout_ms: 5000 },
             events: Events {
                 path: "/socket.io".into(),
+                cookie: None,
                 message_bytes_max: 64 * 1024,
                 rooms_max: 100_000,
                 history_size: 100,

@@ -230,6 +230,7 @@ static TABLE: &[Key] = keys! {
     "events.redacted_fields": List(Rule::Any), "" => Built(|c, v| c.events.redactions = Redactions::new(&v.list())), "fields of documents that nobody hears, as field or collection.field; passwords and tokens never are";
     "events.record_changes": Bool, "true" => Built(|c, v| c.events.record_changes = v.bool()), "changes of records are changes of the collection records";
     "events.path": Text(Rule::UrlPath), "/socket.io" => Built(|c, v| v.str().trim_end_matches('/').clone_into(&mut c.events.path)), "path of connections for events, with and without a slash at its end; <path>/events is always one";
+    "events.cookie": Text(Rule::Any), "" => Built(|c, v| c.events.cookie = v.optional()), "name of a cookie that holds the token of who connects for events; none = no cookie is read";
     "events.message_bytes_max": bytes(64, 1 << 24), "65536" => Built(|c, v| c.events.message_bytes_max = v.usize()), "largest message of a client of events, in bytes";
     "events.rooms_max": COUNT, "100000" => Built(|c, v| c.events.rooms_max = v.usize()), "event rooms in all";
     "events.rules": Json, "" => Built(|c, v| c.events.rules = v.rules()), "who may join, emit and broadcast, by room pattern";

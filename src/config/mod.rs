@@ -253,6 +253,8 @@ pub struct LimitsConfig {
 pub struct Events {
     /// Path of connections for events, beside `<path>/events`.
     pub path: String,
+    /// Name of a cookie that holds the token.
+    pub cookie: Option<String>,
     /// Largest message of a client, in bytes.
     pub message_bytes_max: usize,
     /// Rooms there may be.

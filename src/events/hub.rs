@@ -8,8 +8,12 @@ use std::{
     },
 };
 
+use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     channel::{Entry, Member},
@@ -19,7 +23,7 @@ use super::{
 use crate::{
     config::Config,
     ids::SessionId,
-    limits::{EVENT_COMMANDS_BYTES_MAX, EVENT_COMMANDS_MAX, EVENT_LANES},
+    limits::{EVENT_COMMANDS_BYTES_MAX, EVENT_COMMANDS_MAX, EVENT_LANES, EVENT_SPARE_INTERVAL},
     protocol::events::{Ack, Person, Since},
     room::{outbox::Outbox, queued::Queued},
     telemetry::metrics::Metrics,
@@ -107,6 +111,8 @@ pub struct Hub {
     lanes: Vec<mpsc::Sender<Command>>,
     bytes: Arc<Semaphore>,
     pub(super) context: EventsContext,
+    /// When rooms that nobody is in gave their places last.
+    spared_at: Mutex<Option<Instant>>,
 }
 
 /// The room that everybody is in.
@@ -124,6 +130,7 @@ impl Hub {
             lanes: lanes.collect(),
             bytes: Arc::new(Semaphore::new(EVENT_COMMANDS_BYTES_MAX)),
             context: context.clone(),
+            spared_at: Mutex::default(),
         })
     }
 
@@ -150,9 +157,44 @@ impl Hub {
         since: Option<Since>,
         ack: Option<Ack>,
     ) -> Result<(), JoinRefused> {
+        let joined = self.enter(room, member.clone(), since.clone(), ack.clone()).await;
+        if joined.is_ok() || !self.spare().await {
+            return joined;
+        }
+        self.enter(room, member, since, ack).await
+    }
+
+    async fn enter(
+        &self,
+        room: &Room,
+        member: Member,
+        since: Option<Since>,
+        ack: Option<Ack>,
+    ) -> Result<(), JoinRefused> {
         let entry = Box::new(Entry { member, since, ack });
         let join = |reply| Command::Join { room: Arc::clone(room), entry, reply };
         self.ask(room, join).await.unwrap_or(Err(JoinRefused))
+    }
+
+    /// Rooms that nobody is in give their places to whoever wants in, not more than once in a while: it looks at all
+    /// of them. Whether it did.
+    async fn spare(&self) -> bool {
+        {
+            let mut spared_at = self.spared_at.lock();
+            let now = Instant::now();
+            if spared_at.is_some_and(|at| now.duration_since(at) < EVENT_SPARE_INTERVAL) {
+                return false;
+            }
+            *spared_at = Some(now);
+        }
+        for lane in &self.lanes {
+            let (reply, answer) = oneshot::channel();
+            if lane.send(Command::Spare(reply)).await.is_ok() {
+                // A lane that is gone has no rooms.
+                drop(answer.await);
+            }
+        }
+        true
     }
 
     /// Lets somebody out of a room.

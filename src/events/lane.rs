@@ -88,6 +88,8 @@ pub(super) enum Command {
         room: Room,
         reply: oneshot::Sender<Vec<String>>,
     },
+    /// Rooms that are kept for what was said in them alone give their places back.
+    Spare(oneshot::Sender<()>),
     /// Answered once all that came before is with the outboxes.
     Flush(oneshot::Sender<()>),
 }
@@ -183,6 +185,12 @@ impl Lane {
             }
             Command::Members { room, reply } => drop(reply.send(self.members(&room).to_vec())),
             Command::History { room, reply } => drop(reply.send(self.history(&room))),
+            Command::Spare(reply) => {
+                self.channels.retain(|_, (channel, _)| !channel.members().is_empty());
+                self.forget(|_| {});
+                // Whoever wanted in may be gone.
+                let _ = reply.send(());
+            }
             Command::Flush(reply) => drop(reply.send(())),
         }
     }

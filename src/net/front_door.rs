@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    auth::token,
+    auth::token::{self, NoToken},
     ids::SessionId,
     limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT},
     net::{
@@ -309,7 +309,13 @@ async fn upgrade(
         let extended = protocol.as_deref() == Some(EVENTS_SUBPROTOCOL)
             || head.query_value("protocol").as_deref() == Some("events");
         let session = SessionId(shared.next_connection().0);
-        let request = EventsRequest { session, correlation, address, token: extracted, extended };
+        let token = match (extracted, &shared.config.events.cookie) {
+            (Err(NoToken::Missing), Some(name)) => {
+                token::cookie_token(head.joined("cookie").as_deref(), name)
+            }
+            (extracted, _) => extracted,
+        };
+        let request = EventsRequest { session, correlation, address, token, extended };
         if accept(&mut stream, accept_key, protocol.as_deref()).await.is_ok() {
             let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();
             let (config, buffer) = (&shared.config, shared.config.network.read_buffer_size);

@@ -151,6 +151,20 @@ fn a_token_may_come_with_the_request() {
 }
 
 #[test]
+fn a_cookie_counts_only_where_one_is_named() {
+    for named in [false, true] {
+        let mut config = config();
+        config.events.cookie = named.then(|| "session".into());
+        let server = Server::with(config, Arc::default());
+        let headers = [("Cookie", "theme=dark; session=editor:ada")];
+        let mut client = EventClient::with_headers(&server, "/socket.io/", &headers);
+        assert_eq!(client.next()["type"], "connect");
+        let joined = client.ask(json!({ "type": "join", "room": "chat" }));
+        assert_eq!(joined["type"] == "joined", named, "{joined}");
+    }
+}
+
+#[test]
 fn long_tokens_authenticate() {
     let server = Server::start();
     let name = "x".repeat(2000);
@@ -267,6 +281,24 @@ fn limits_of_rooms_are_exact_and_places_come_back() {
     bo.join("e");
     bo.ask(json!({ "type": "leave", "room": "e" }));
     ada.join("f");
+}
+
+#[test]
+fn rooms_that_nobody_is_in_make_room_for_those_who_come() {
+    let mut config = config();
+    config.events.rooms_max = 8;
+    let server = Server::with(config, Arc::default());
+    let hub = server.engine().events();
+    for number in 0..20 {
+        hub.tell(Some(&format!("quiet:{number}")), "e", None).unwrap();
+    }
+    server.block_on(hub.flush());
+    assert_eq!(hub.rooms_open(), 8, "more are not kept");
+    let mut ada = EventClient::of(&server, ADA);
+    for number in 0..8 {
+        ada.join(&format!("r{number}"));
+    }
+    assert_eq!(ada.ask(json!({ "type": "join", "room": "r8" }))["code"], "ROOM_LIMIT_REACHED");
 }
 
 #[test]

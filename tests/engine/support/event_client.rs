@@ -45,11 +45,16 @@ impl EventClient {
 
     /// Only the WebSocket handshake.
     pub fn connect(server: &Server, path: &str, protocols: &[&str]) -> Self {
+        // A token is no HTTP token: `:` is escaped nowhere, and the server does not mind.
+        let protocols = protocols.join(", ");
+        let headers: &[_] = &[("Sec-WebSocket-Protocol", protocols.as_str())];
+        Self::with_headers(server, path, if protocols.is_empty() { &[] } else { headers })
+    }
+
+    pub fn with_headers(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Self {
         let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
-        if !protocols.is_empty() {
-            let headers = request.headers_mut();
-            // A token is no HTTP token: `:` is escaped nowhere, and the server does not mind.
-            headers.insert("Sec-WebSocket-Protocol", protocols.join(", ").parse().unwrap());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         let stream = TcpStream::connect(server.address).unwrap();
         stream.set_nodelay(true).unwrap();
