@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::get,
-    support::{EventClient, PATIENCE, Server, server::config},
+    support::{EventClient, PATIENCE, Server, eventually, server::config},
 };
 
 fn description(name: &str) -> Value {
@@ -157,7 +157,7 @@ fn a_load_test_measures_round_trips_and_leaves_nothing() {
     assert!(report["roundTripMs"]["p50"].as_f64().unwrap() > 0.0);
     assert_eq!(report["errors"], json!([]));
     let metrics = server.engine().metrics();
-    crate::support::eventually("its clients are gone", || metrics.event_connections.get() == 0);
+    eventually("its clients are gone", || metrics.event_connections.get() == 0);
     for wrong in [
         json!({ "connections": 0 }),
         json!({ "connections": 1001 }),
@@ -322,6 +322,7 @@ fn the_samples_of_go_deployds_documents_work_as_they_are() {
         detailed["count"].as_u64().unwrap(),
         detailed["metrics"].as_array().unwrap().len() as u64
     );
-    let (_, text) = get(&server, "/metrics", "");
-    assert!(text.contains("\nwebsocket_connections_per_pod 1\n"), "{text}");
+    eventually("the connection is counted", || {
+        get(&server, "/metrics", "").1.contains("\nwebsocket_connections_per_pod 1\n")
+    });
 }

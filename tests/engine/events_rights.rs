@@ -221,6 +221,7 @@ fn an_expired_token_is_told_and_ends_the_connection_unless_another_comes() {
     let mut ada = EventClient::extended(&server, "editor:ada:20000");
     let mut bo = EventClient::extended(&server, "editor:bo:20000");
     ada.join("r");
+    bo.settle();
     server.forward(Duration::from_secs(21));
     let end = |client: &mut EventClient| client.until(|message| message["code"] == "TOKEN_EXPIRED");
     end(&mut ada);
