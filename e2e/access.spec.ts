@@ -74,11 +74,16 @@ it('a record that does not exist is said to be missing', async () => {
 
 it('what others wrote, and how they call themselves, runs nothing', async () => {
   const image = '<img src=x onerror="window.ran = 1">';
-  server.write(
-    'hostile',
-    `# Hostile\n\n${image}\n\n[a link](javascript:window.ran=1) <script>window.ran = 1</script>\n`,
-  );
+  server.write('hostile', '# Hostile\n\n[a link](javascript:window.ran=1)\n');
+  server.write('html', `# Hostile\n\n${image}\n\nText. <script>window.ran = 1</script>\n`);
   const [ada, mallory] = await Promise.all([arrive('Ada'), arrive(image)]);
+  // What the editor would drop makes a record read only, and says so.
+  ada.expected.push(/^Permission denied to access /);
+  const token = await server.token('Ada', 'editor');
+  await ada.page.goto(`${server.url}edit?record=html#token=${token}`);
+  await ada.reaches('readonly');
+  await expect.poll(() => ada.page.locator('#banner').textContent()).toContain('The editor would lose');
+  expect(await ada.page.evaluate(() => 'ran' in window)).toBe(false);
   await Promise.all([ada.edit('hostile'), mallory.edit('hostile')]);
   await mallory.append(image);
   await ada.sees(image);
