@@ -18,60 +18,90 @@ pub(crate) struct Peer {
     stream: TcpStream,
     buffer: Vec<u8>,
     at: usize,
+    pub(crate) since: Since,
+}
+
+/// What was heard last, for servers that can tell what came after: their name of the history, and of a place in it.
+#[derive(Debug, Default)]
+pub(crate) struct Since {
+    history: String,
+    last: String,
 }
 
 impl Peer {
-    /// With what more than the plain protocol there is.
-    pub(crate) async fn extended(kind: Kind, address: SocketAddr) -> Self {
-        Self::connect_to(kind, address, "/socket.io/?protocol=events").await
+    /// In a room, with what more than the plain protocol there is; after a cut with what was heard `since`.
+    pub(crate) async fn in_room(kind: Kind, address: SocketAddr, room: &str, since: Since) -> Self {
+        let mut peer = Self::open(kind, address, "/socket.io/?protocol=events").await;
+        peer.since = since;
+        match kind {
+            Kind::Engine => peer.rejoin(room).await,
+            Kind::Ws => peer.join(room).await,
+            Kind::SocketIo | Kind::SocketIoRecovering => {
+                if !peer.enter().await {
+                    peer.join(room).await;
+                }
+            }
+        }
+        peer
+    }
+
+    async fn rejoin(&mut self, room: &str) {
+        let Since { history, last } = &self.since;
+        let comes_back = !history.is_empty();
+        let since = if comes_back {
+            format!(r#","since":{{"epoch":"{history}","offset":{last}}}"#)
+        } else {
+            String::new()
+        };
+        self.send(&format!(r#"{{"type":"join","room":"{room}","ack":"in"{since}}}"#)).await;
+        let text = self.until("joined").await;
+        let joined: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_ne!(joined["recovered"], false, "something is lost");
+        self.since.history = joined["epoch"].as_str().unwrap().to_owned();
+        if !comes_back {
+            self.since.last = joined["offset"].to_string();
+        }
     }
 
     pub(crate) async fn connect(kind: Kind, address: SocketAddr) -> Self {
-        Self::connect_to(kind, address, "/socket.io/").await
+        let mut peer = Self::open(kind, address, "/socket.io/").await;
+        if kind.speaks_engine_io() {
+            peer.enter().await;
+        }
+        peer
     }
 
-    /// Joins, again after what was heard last, if the server knows such a thing: its history and its last number.
-    pub(crate) async fn rejoin(
-        &mut self,
-        room: &str,
-        since: Option<&(String, usize)>,
-    ) -> (String, usize) {
-        if self.kind != Kind::Engine {
-            self.join(room).await;
-            return (String::new(), 0);
+    /// Engine.IO's and Socket.IO's handshake, with the session of before where there is one; whether it goes on.
+    async fn enter(&mut self) -> bool {
+        self.until("0{").await;
+        let Since { history, last } = &self.since;
+        let session = if last.is_empty() {
+            String::new()
+        } else {
+            format!(r#"{{"pid":"{history}","offset":"{last}"}}"#)
+        };
+        self.send(&format!("40{session}")).await;
+        let text = self.until("40{").await;
+        let entered: serde_json::Value = serde_json::from_str(&text[2..]).unwrap();
+        let pid = entered["pid"].as_str().unwrap_or_default();
+        let goes_on = !session.is_empty() && pid == self.since.history;
+        if !goes_on {
+            self.since = Since { history: pid.to_owned(), last: String::new() };
         }
-        let since = since.map_or_else(String::new, |(epoch, offset)| {
-            format!(r#","since":{{"epoch":"{epoch}","offset":{offset}}}"#)
-        });
-        self.send(&format!(r#"{{"type":"join","room":"{room}","ack":"in"{since}}}"#)).await;
-        loop {
-            let text = self.next().await.expect("not cut");
-            let joined: serde_json::Value = serde_json::from_slice(&text).unwrap();
-            if joined["type"] == "joined" {
-                let epoch = joined["epoch"].as_str().unwrap().to_owned();
-                assert_ne!(joined["recovered"], false, "something is lost");
-                let replayed = since
-                    .rsplit(':')
-                    .next()
-                    .and_then(|rest| rest.trim_end_matches('}').parse::<usize>().ok());
-                return (epoch, replayed.unwrap_or(joined["offset"].as_u64().unwrap() as usize));
-            }
-        }
+        goes_on
     }
 
-    async fn connect_to(kind: Kind, address: SocketAddr, plain: &str) -> Self {
+    async fn open(kind: Kind, address: SocketAddr, plain: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let path = match kind {
-            Kind::SocketIo => "/socket.io/?EIO=4&transport=websocket",
-            _ => plain,
-        };
+        let path =
+            if kind.speaks_engine_io() { "/socket.io/?EIO=4&transport=websocket" } else { plain };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut peer = Self { kind, stream, buffer: Vec::new(), at: 0 };
+        let mut peer = Self { kind, stream, buffer: Vec::new(), at: 0, since: Since::default() };
         let head = loop {
             if let Some(end) = peer.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
@@ -84,16 +114,11 @@ impl Peer {
             String::from_utf8_lossy(&peer.buffer)
         );
         peer.buffer.drain(..head);
-        if kind == Kind::SocketIo {
-            peer.until("0{").await;
-            peer.send("40").await;
-            peer.until("40{").await;
-        }
         peer
     }
 
     pub(crate) async fn join(&mut self, room: &str) {
-        if self.kind == Kind::SocketIo {
+        if self.kind.speaks_engine_io() {
             self.send(&format!(r#"42["join","{room}"]"#)).await;
         } else {
             self.send(&format!(r#"{{"type":"join","room":"{room}","ack":"in"}}"#)).await;
@@ -103,7 +128,7 @@ impl Peer {
 
     pub(crate) async fn emit(&mut self, room: &str, number: usize) {
         let data = format!(r#"{{"n":{number},"filler":"{FILLER}"}}"#);
-        let text = if self.kind == Kind::SocketIo {
+        let text = if self.kind.speaks_engine_io() {
             format!(r#"42["emit","{room}",{data}]"#)
         } else {
             format!(r#"{{"type":"emit","room":"{room}","event":"e","data":{data}}}"#)
@@ -144,6 +169,7 @@ impl Peer {
             let text = self.next().await?;
             let marked = text.windows(5).position(|bytes| bytes == br#"{"n":"#);
             if let Some(at) = marked {
+                self.note(&text);
                 let digits = text[at + 5..].iter().take_while(|byte| byte.is_ascii_digit());
                 return Some(
                     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0')),
@@ -152,11 +178,26 @@ impl Peer {
         }
     }
 
-    async fn until(&mut self, part: &str) {
+    /// Remembers an event's place, where it has one.
+    fn note(&mut self, text: &[u8]) {
+        let text = str::from_utf8(text).expect("text");
+        let last = match self.kind {
+            Kind::Engine => text.split_once(r#""offset":"#).map(|(_, rest)| {
+                rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default()
+            }),
+            Kind::SocketIoRecovering => text.rsplit('"').nth(1),
+            Kind::Ws | Kind::SocketIo => None,
+        };
+        if let Some(last) = last {
+            last.clone_into(&mut self.since.last);
+        }
+    }
+
+    async fn until(&mut self, part: &str) -> String {
         loop {
-            let text = self.next().await.expect("not cut");
-            if String::from_utf8_lossy(&text).contains(part) {
-                return;
+            let text = String::from_utf8(self.next().await.expect("not cut")).expect("text");
+            if text.contains(part) {
+                return text;
             }
         }
     }
@@ -177,7 +218,7 @@ impl Peer {
                 let (opcode, text) = (rest[0] & 0x0f, rest[start..start + length].to_vec());
                 self.at += start + length;
                 match opcode {
-                    0x1 if text == b"2" && self.kind == Kind::SocketIo => self.send("3").await,
+                    0x1 if text == b"2" && self.kind.speaks_engine_io() => self.send("3").await,
                     0x1 => return Some(text),
                     0x8 => return None,
                     0x9 => self.stream.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.ok()?,

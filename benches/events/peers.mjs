@@ -35,7 +35,8 @@ if (process.argv[2] === 'ws') {
   });
 } else {
   const { Server } = require('socket.io');
-  new Server(http, { transports: ['websocket'] }).on('connection', (socket) => {
+  const recovery = process.argv[2] === 'socket.io' ? {} : { connectionStateRecovery: {} };
+  new Server(http, { transports: ['websocket'], ...recovery }).on('connection', (socket) => {
     socket.on('join', (room) => {
       socket.join(room);
       socket.emit('joined', room);

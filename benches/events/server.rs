@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Engine,
     Ws,
     SocketIo,
+    /// With what it calls connection state recovery.
+    SocketIoRecovering,
 }
 
 impl Kind {
@@ -34,11 +36,16 @@ impl Kind {
         }
     }
 
+    pub(crate) fn speaks_engine_io(self) -> bool {
+        matches!(self, Self::SocketIo | Self::SocketIoRecovering)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine",
             Self::Ws => "ws",
             Self::SocketIo => "socket.io",
+            Self::SocketIoRecovering => "socket.io-recovering",
         }
     }
 }
