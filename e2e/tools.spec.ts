@@ -59,7 +59,8 @@ it.each([
   const { page } = await arrive('Ada', { viewport: { width, height } });
   await page.goto(`${server.url}operator#token=${await server.token('Ada', 'admin')}`);
   await expect.poll(() => page.locator('.tile').count()).toBe(8);
-  await expect.poll(() => page.locator('#latency-note').textContent()).toMatch(/p50 [\d.]+ ms/);
+  await expect.poll(() => page.locator('#latency-note').textContent()).toMatch(/p50 ≤ [\d.]+ ms.* of [1-9]/);
+  await expect.poll(() => page.locator('#trip').textContent()).toMatch(/takes [\d.]+ ms/);
   await page.locator('#rooms tr', { hasText: 'system:metrics' }).waitFor();
   await page.locator('#clients tr', { hasText: 'Ada' }).waitFor();
   expect(await page.locator('#parts').textContent()).toContain('memory');

@@ -43,6 +43,8 @@ pub struct Emit {
     pub except: Option<SessionId>,
     /// Who is told that it is on its way.
     pub ack: Option<(Arc<Outbox>, Ack)>,
+    /// Since when it is on its way.
+    pub begun: Instant,
 }
 
 /// Why somebody is not let in: there are as many rooms as there may be.
@@ -111,6 +113,8 @@ struct Gathered {
     plain: Vec<u8>,
     extended: Vec<u8>,
     events: usize,
+    /// Since when each is on its way.
+    begun: Vec<Instant>,
 }
 
 impl Lane {
@@ -235,7 +239,7 @@ impl Lane {
     }
 
     fn emit(&mut self, emit: Emit) {
-        let Emit { room, said, by, except, ack } = emit;
+        let Emit { room, said, by, except, ack, begun } = emit;
         if by.is_some_and(|client| client.is_closing()) {
             return;
         }
@@ -245,7 +249,7 @@ impl Lane {
         }
         let keeps = if room.is_empty() { 0 } else { self.context.config.events.history_size };
         let offset = if self.channels.contains_key(&room) || keeps > 0 {
-            self.say(&room, said, keeps)
+            self.say(&room, said, keeps, begun)
         } else {
             None
         };
@@ -260,7 +264,7 @@ impl Lane {
     }
 
     /// Gathers an event for its room; its number, that of the first time if it was said before.
-    fn say(&mut self, room: &Room, said: Said, keeps: usize) -> Option<u64> {
+    fn say(&mut self, room: &Room, said: Said, keeps: usize, begun: Instant) -> Option<u64> {
         let channel = self.open(room)?;
         if let Some(offset) = channel.history.offset_of(&said) {
             return Some(offset);
@@ -278,7 +282,7 @@ impl Lane {
                 let text = || channel.text(offset, &said, Reader::Extended);
                 self.context.observe(FactKind::Message, text);
             }
-            self.gathered.add(channel, offset, &said, &self.context);
+            self.gathered.add(channel, (offset, begun), &said, &self.context);
         }
         if self.history_bytes > EVENT_HISTORY_BYTES_MAX / EVENT_LANES {
             self.shrink();
@@ -293,7 +297,7 @@ impl Lane {
     /// Hands what was gathered to all members, but perhaps one.
     fn flush_except(&mut self, except: Option<SessionId>) {
         let Some(room) = self.gathered.room.take() else { return };
-        let Gathered { plain, extended, events, .. } = mem::take(&mut self.gathered);
+        let Gathered { plain, extended, events, begun, .. } = mem::take(&mut self.gathered);
         let Some((channel, _)) = self.channels.get(&room) else { return };
         let queued = &self.context.queued;
         let (plain, extended) = (queued.count(plain), queued.count(extended));
@@ -314,7 +318,12 @@ impl Lane {
             }
         }
         self.deliveries += members;
-        self.context.metrics.event_deliveries.add((members * events) as u64);
+        let metrics = &self.context.metrics;
+        metrics.event_deliveries.add((members * events) as u64);
+        let now = Instant::now();
+        for begun in begun {
+            metrics.event_delivery_time.record(now.duration_since(begun));
+        }
     }
 
     fn members(&self, room: &Room) -> &[Member] {
@@ -365,13 +374,19 @@ fn fact(room: &str, info: &ClientInfo) -> String {
 }
 
 impl Gathered {
-    fn add(&mut self, channel: &Channel, offset: u64, said: &Said, context: &EventsContext) {
+    fn add(
+        &mut self,
+        channel: &Channel,
+        (offset, begun): (u64, Instant),
+        said: &Said,
+        context: &EventsContext,
+    ) {
         context.metrics.events_emitted.inc();
         if channel.members().is_empty() {
             return;
         }
         if channel.latest {
-            (self.plain, self.extended, self.events) = (Vec::new(), Vec::new(), 0);
+            *self = Self::default();
         }
         for (reader, frames) in
             [(Reader::Plain, &mut self.plain), (Reader::Extended, &mut self.extended)]
@@ -382,6 +397,7 @@ impl Gathered {
             }
         }
         self.events += 1;
+        self.begun.push(begun);
         self.room = Some(Arc::clone(&channel.name));
     }
 

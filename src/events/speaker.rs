@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json, value::RawValue};
+use tokio::time::Instant;
 
 use super::{Emit, Hub, Member, Room, Said, hub::EVERYBODY};
 use crate::{
@@ -148,7 +149,8 @@ impl Hub {
             key: None,
             shown,
         };
-        if self.try_emit(Emit { room, said, by: None, except: None, ack: None }) {
+        let begun = Instant::now();
+        if self.try_emit(Emit { room, said, by: None, except: None, ack: None, begun }) {
             Ok(())
         } else {
             self.unsaid(NotSaid::Busy)

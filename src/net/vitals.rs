@@ -46,6 +46,7 @@ pub fn vitals(shared: &Shared) -> Value {
         "messagesPerSecond": metrics.messages_per_second.load(Relaxed),
         "eventsEmitted": metrics.events_emitted.get(),
         "eventDeliveries": metrics.event_deliveries.get(),
+        "eventDeliveryTimes": metrics.event_delivery_time.classes(),
         "eventsDropped": metrics.events_dropped.get(),
         "eventsRefused": metrics.event_refusals.all().iter().map(|(_, count)| count).sum::<u64>(),
         "bytesReceived": metrics.bytes_in.get(),

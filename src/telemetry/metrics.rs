@@ -14,6 +14,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use super::histogram::{CLASSES, Histogram};
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -200,6 +202,8 @@ pub struct Metrics {
     pub event_encodes: Counter,
     /// Events queued towards clients.
     pub event_deliveries: Counter,
+    /// From when an event is read, or said by the host, until it is queued towards all who hear it.
+    pub event_delivery_time: Histogram,
     /// Messages on connections for events that were refused, by [`crate::protocol::events::EventError::code`].
     pub event_refusals: Labelled,
     /// Events of the host that were not said because too much waited.
@@ -329,6 +333,11 @@ impl Metrics {
             "code",
             &self.event_refusals,
         );
+        text.histogram(
+            "event_delivery_seconds",
+            "From when an event is said until it is queued towards all who hear it.",
+            &self.event_delivery_time,
+        );
         text.labelled("violations_total", "Security events.", "kind", &self.violations);
         text.labelled("write_backs_total", "Write-backs.", "outcome", &self.write_backs);
         let calls = &gauges.host_calls;
@@ -437,6 +446,21 @@ impl Exposition<'_> {
         }
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "seconds of a sum, in 53 bits")]
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let counts = histogram.counts();
+        let ends = CLASSES.iter().map(|(_, seconds)| *seconds).chain(["+Inf"]);
+        let mut all = 0;
+        for (end, count) in ends.zip(counts.of_classes) {
+            all += count;
+            let _ = writeln!(self.0, "civicpress_realtime_{name}_bucket{{le=\"{end}\"}} {all}");
+        }
+        let seconds = counts.micros as f64 / 1e6;
+        let _ = writeln!(self.0, "civicpress_realtime_{name}_sum {seconds}");
+        let _ = writeln!(self.0, "civicpress_realtime_{name}_count {all}");
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP civicpress_realtime_{name} {help}");
         let _ = writeln!(self.0, "# TYPE civicpress_realtime_{name} {kind}");
@@ -462,11 +486,24 @@ mod tests {
     #[test]
     fn renders_labels_and_values() {
         let metrics = Metrics::default();
+        metrics.event_delivery_time.record(std::time::Duration::from_micros(70));
+        metrics.event_delivery_time.record(std::time::Duration::from_secs(2));
         metrics.updates_applied.add(3);
         metrics.closes.inc("AUTH_FAILED");
         let text = metrics.render(&Gauges { connections: 2, ..Gauges::default() });
         assert!(text.contains("civicpress_realtime_connections 2\n"));
         assert!(text.contains("civicpress_realtime_updates_applied_total 3\n"));
+        for line in [
+            "# TYPE civicpress_realtime_event_delivery_seconds histogram",
+            "civicpress_realtime_event_delivery_seconds_bucket{le=\"0.00005\"} 0",
+            "civicpress_realtime_event_delivery_seconds_bucket{le=\"0.0001\"} 1",
+            "civicpress_realtime_event_delivery_seconds_bucket{le=\"1\"} 1",
+            "civicpress_realtime_event_delivery_seconds_bucket{le=\"+Inf\"} 2",
+            "civicpress_realtime_event_delivery_seconds_sum 2.00007",
+            "civicpress_realtime_event_delivery_seconds_count 2",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line}");
+        }
         assert!(text.contains("civicpress_realtime_closes_total{code=\"AUTH_FAILED\"} 1\n"));
     }
 }

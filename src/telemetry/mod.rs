@@ -2,6 +2,7 @@
 
 pub mod correlation;
 pub mod events;
+pub mod histogram;
 pub mod line;
 pub mod metrics;
 pub mod patterns;

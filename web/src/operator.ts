@@ -3,6 +3,12 @@ import { byId, h } from './dom';
 import { adoptTokenFromUrl, currentToken, forgetToken } from './session';
 import { askForToken } from './sign-in';
 
+/** Events that took so long at most, and longer than the class before. */
+interface Class {
+  upToUs: number | null;
+  count: number;
+}
+
 interface Vitals {
   connections: number;
   eventConnections: number;
@@ -14,6 +20,7 @@ interface Vitals {
   messagesPerSecond: number;
   eventsEmitted: number;
   eventDeliveries: number;
+  eventDeliveryTimes: Class[];
   eventsDropped: number;
   eventsRefused: number;
   queuedBytes: number;
@@ -24,15 +31,12 @@ interface Vitals {
   broker: { type: string; status: string; circuitBreaker: string; nodes: number };
 }
 
-/** Seconds that a line shows. */
+/** Seconds that a line and the histogram show. */
 const SHOWN = 60;
-/** Upper ends of the histogram's bars, in milliseconds. */
-const BARS = [1, 2, 5, 10, 20, 50, 100, 250, 1000, Infinity];
 const ROWS_MAX = 50;
 
 const lines = new Map<string, number[]>();
-const counts = BARS.map(() => 0);
-const trips: number[] = [];
+const told: Class[][] = [];
 let before: Vitals | undefined;
 let client: RealtimeClient | undefined;
 let token: string | null = null;
@@ -76,7 +80,10 @@ async function look(asking: RealtimeClient): Promise<void> {
   for (let round = 0; client === asking; round += 1) {
     const began = performance.now();
     await asking.presence('system:metrics').then(
-      () => measured(performance.now() - began),
+      () => {
+        const took = (performance.now() - began).toFixed(1);
+        byId('trip').textContent = `A question of this page takes ${took} ms.`;
+      },
       () => {},
     );
     if (round % 5 === 0) await Promise.all([showRooms(), showClients()]).catch(() => {});
@@ -122,6 +129,7 @@ function show(now: Vitals): void {
       ),
     ),
   );
+  showTimes(now.eventDeliveryTimes);
   const { broker } = now;
   const parts: [string, string, boolean][] = [
     ['Storage', now.storeDegraded ?? 'well', now.storeDegraded === null],
@@ -166,30 +174,42 @@ function line(name: string, value: number): SVGElement {
   return svg;
 }
 
-function measured(milliseconds: number): void {
-  trips.push(milliseconds);
-  if (trips.length > 600) trips.shift();
-  const bar = BARS.findIndex((end) => milliseconds <= end);
-  counts[bar] = (counts[bar] ?? 0) + 1;
-  const sorted = [...trips].sort((a, b) => a - b);
-  const at = (share: number): string => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0).toFixed(1);
+/** How long the events of the last minute took in the server, as they fall into its classes. */
+function showTimes(times: Class[]): void {
+  told.push(times);
+  const first = told.length > SHOWN ? told.shift() : told[0];
+  const counts = times.map(({ count }, index) => count - (first?.[index]?.count ?? 0));
+  const all = counts.reduce((sum, count) => sum + count, 0);
   byId('latency-note').textContent =
-    `p50 ${at(0.5)} ms, p95 ${at(0.95)} ms, p99 ${at(0.99)} ms of ${sorted.length}`;
+    all === 0
+      ? 'Nothing was said in the last minute.'
+      : `p50 ${endOf(0.5, times, counts)}, p95 ${endOf(0.95, times, counts)}, p99 ${endOf(0.99, times, counts)} ` +
+        `of ${whole.format(all)} in the last minute`;
   const most = Math.max(1, ...counts);
   byId('histogram').replaceChildren(
-    ...BARS.map((end, index) => {
+    ...times.map((time, index) => {
       const count = counts[index] ?? 0;
       const fill = h('span', { class: `fill fill-${Math.round((count * 20) / most)}` });
-      const name = end === Infinity ? 'more' : `≤ ${end} ms`;
       return h(
         'li',
         {},
-        h('span', { class: 'bar-name' }, name),
+        h('span', { class: 'bar-name' }, nameOf(time)),
         h('span', { class: 'bar' }, fill),
-        h('span', { class: 'number' }, String(count)),
+        h('span', { class: 'number' }, whole.format(count)),
       );
     }),
   );
+}
+
+/** The class within which that share of all events was. */
+function endOf(share: number, times: Class[], counts: number[]): string {
+  let left = counts.reduce((sum, count) => sum + count, 0) * share;
+  const index = counts.findIndex((count) => (left -= count) <= 0);
+  return nameOf(times[index] ?? { upToUs: null });
+}
+
+function nameOf({ upToUs }: Pick<Class, 'upToUs'>): string {
+  return upToUs === null ? 'longer' : `≤ ${upToUs / 1000} ms`;
 }
 
 async function showRooms(): Promise<void> {
