@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
+    process::Command,
     sync::Arc,
 };
 
@@ -128,8 +129,14 @@ fn what_does_not_fit_is_refused_in_words() {
         assert_eq!(given, status, "{path} {body}: {answer}");
         assert!(answer["error"]["message"].is_string(), "{answer}");
     }
-    let form = post_as(&server, "/api/v1/realtime/emit", "Content-Type: text/plain\r\n", "{}");
-    assert_eq!(form.0, 415, "a page of another origin asks for leave first");
+    for kind in [
+        "Content-Type: text/plain\r\n",
+        "Content-Type: application/x-www-form-urlencoded\r\nOrigin: http://evil.example\r\n",
+        "",
+    ] {
+        let form = post_as(&server, "/api/v1/realtime/emit", kind, r#"{"event":"e"}"#);
+        assert_eq!(form.0, 415, "a page of another origin asks for leave first: {kind}");
+    }
     let huge = json!({ "event": "e", "data": "x".repeat(1_060_000) });
     assert_eq!(post(&server, "/api/v1/realtime/emit", &huge).0, 413);
     assert_eq!(get(&server, "/api/v1/realtime/emit", "").0, 405);
@@ -297,31 +304,45 @@ fn the_asyncapi_file_is_what_is_said_on_sockets() {
     assert!(missing.is_empty(), "never said: {missing:?}");
 }
 
+/// What `curl` prints, given a line of go-deployd's documents with this server's address in it.
+fn curl(server: &Server, line: &str) -> String {
+    let line = line.replace("localhost:2403", &server.address.to_string());
+    let out = Command::new("sh").args(["-c", &line]).output().expect("sh starts");
+    assert!(!out.stdout.is_empty(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
 #[test]
 fn the_samples_of_go_deployds_documents_work_as_they_are() {
     let server = Server::start();
-    // A handshake with curl is its health check.
-    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                     Sec-WebSocket-Key: SGVsbG8sIHdvcmxkISEhIQ==\r\n";
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET /socket.io/ HTTP/1.1\r\nHost: localhost:2403\r\n{handshake}\r\n").unwrap();
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 101");
-    for path in [
-        "/_dashboard/api/metrics/detailed",
-        "/_dashboard/api/metrics/realtime",
-        "/_dashboard/api/realtime/connections",
-        "/_dashboard/api/realtime/broker/health",
-    ] {
-        read(&server, path);
+    for path in ["metrics/realtime", "realtime/connections", "realtime/broker/health"] {
+        let told = curl(&server, &format!("curl http://localhost:2403/_dashboard/api/{path}"));
+        assert!(serde_json::from_str::<Value>(&told).unwrap().get("error").is_none(), "{told}");
     }
+    // But for its five minutes.
+    let told = curl(
+        &server,
+        r#"curl -X POST http://localhost:2403/_admin/test/websocket/stress \
+             -d '{"connections": 100, "messagesPerSecond": 100, "duration": 0.5}'"#,
+    );
+    let report: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(report["connections"]["opened"], 100, "{told}");
+    // A handshake is its health check; the connection would stay.
+    let told = curl(
+        &server,
+        r#"timeout 2 curl -s -i -N -H "Connection: Upgrade" \
+             -H "Upgrade: websocket" \
+             -H "Sec-WebSocket-Key: SGVsbG8gV2ViU29ja2V0IQ==" \
+             -H "Sec-WebSocket-Version: 13" \
+             http://localhost:2403/socket.io/ | head -n 1"#,
+    );
+    assert!(told.starts_with("HTTP/1.1 101"), "{told}");
     let detailed = read(&server, "/_dashboard/api/metrics/detailed");
     assert_eq!(
         detailed["count"].as_u64().unwrap(),
         detailed["metrics"].as_array().unwrap().len() as u64
     );
+    let _ada = EventClient::of(&server, "editor:ada");
     eventually("the connection is counted", || {
         get(&server, "/metrics", "").1.contains("\nwebsocket_connections_per_pod 1\n")
     });
