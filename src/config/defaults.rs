@@ -90,6 +90,7 @@ impl Default for Config {
             events: Events {
                 path: "/socket.io".into(),
                 cookie: None,
+                auth_timeout_seconds: 0,
                 message_bytes_max: 64 * 1024,
                 rooms_max: 100_000,
                 history_size: 100,

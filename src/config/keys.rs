@@ -231,6 +231,7 @@ static TABLE: &[Key] = keys! {
     "events.record_changes": Bool, "true" => Built(|c, v| c.events.record_changes = v.bool()), "changes of records are changes of the collection records";
     "events.path": Text(Rule::UrlPath), "/socket.io" => Built(|c, v| v.str().trim_end_matches('/').clone_into(&mut c.events.path)), "path of connections for events, with and without a slash at its end; <path>/events is always one";
     "events.cookie": Text(Rule::Any), "" => Built(|c, v| c.events.cookie = v.optional()), "name of a cookie that holds the token of who connects for events; none = no cookie is read";
+    "events.auth_timeout_seconds": seconds(0, 86_400), "0" => Built(|c, v| c.events.auth_timeout_seconds = v.u64()), "time a client of events has to show a token that holds, in seconds; 0 = it may stay without";
     "events.message_bytes_max": bytes(64, 1 << 24), "65536" => Built(|c, v| c.events.message_bytes_max = v.usize()), "largest message of a client of events, in bytes";
     "events.rooms_max": COUNT, "100000" => Built(|c, v| c.events.rooms_max = v.usize()), "event rooms in all";
     "events.rules": Json, "" => Built(|c, v| c.events.rules = v.rules()), "who may join, emit and broadcast, by room pattern";

@@ -255,6 +255,8 @@ pub struct Events {
     pub path: String,
     /// Name of a cookie that holds the token.
     pub cookie: Option<String>,
+    /// Time a client has to show a token, in seconds; 0 = it may stay without.
+    pub auth_timeout_seconds: u64,
     /// Largest message of a client, in bytes.
     pub message_bytes_max: usize,
     /// Rooms there may be.

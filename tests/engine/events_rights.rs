@@ -238,6 +238,28 @@ fn an_expired_token_is_told_and_ends_the_connection_unless_another_comes() {
 }
 
 #[test]
+fn who_shows_no_token_in_time_goes_where_one_is_asked_for() {
+    let mut config = config();
+    config.events.auth_timeout_seconds = 10;
+    let server = Server::with_clock(config, Arc::default());
+    let mut nobody = EventClient::plain(&server);
+    let mut bo = EventClient::plain(&server);
+    nobody.say(&json!({ "type": "auth", "token": "nonsense" }));
+    nobody.until(|message| message["error"] == "Invalid authentication token");
+    nobody.join("public:a");
+    bo.say(&json!({ "type": "auth", "token": "editor:bo" }));
+    bo.until(|message| message["type"] == "auth");
+    server.forward(Duration::from_secs(11));
+    let (said, code, reason) = nobody.until_closed();
+    assert_eq!(
+        (said[0]["error"].as_str(), code),
+        (Some("Authentication failed"), 4001),
+        "{reason}"
+    );
+    bo.join("r");
+}
+
+#[test]
 fn rights_that_are_lost_are_lost_on_live_connections() {
     let rules = json!([{ "rooms": "staff", "join": ["clerk"] }]);
     let mut config = with_rules(&rules);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::session::{Known, Session};
 use crate::{
@@ -76,6 +76,7 @@ impl EventsRequest {
         })?;
         *half_open = None;
         let info = ClientInfo::new(session, address, unix_ms());
+        let patience = shared.config.events.auth_timeout_seconds;
         let reader = if extended { Reader::Extended } else { Reader::Plain };
         let mut entered = Session {
             shared: Arc::clone(shared),
@@ -87,6 +88,7 @@ impl EventsRequest {
             known: None,
             decisions: Vec::new(),
             expired_at: None,
+            nobody_until: (patience > 0).then(|| Instant::now() + Duration::from_secs(patience)),
         };
         shared.metrics.event_connections.add(1);
         let everybody: Room = EVERYBODY.into();

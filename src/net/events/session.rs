@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) decisions: Vec<Decision>,
     /// When its token's time was over.
     pub(super) expired_at: Option<Instant>,
+    /// How long it may be nobody's.
+    pub(super) nobody_until: Option<Instant>,
 }
 
 /// Whose the session is.
@@ -257,6 +259,7 @@ impl Session {
                     by: Some(Arc::clone(&self.outbox)),
                     except: (!echo).then_some(self.info.session),
                     ack: ack.map(|ack| (Arc::clone(&self.outbox), ack)),
+                    begun: Instant::now(),
                 };
                 self.shared.events.emit(emit).await;
             }
@@ -361,18 +364,24 @@ impl Session {
         }
     }
 
-    /// How long the token still holds, or how long the client has left to bring another.
+    /// How long the token still holds, or how long the client has left to bring one.
     pub(super) fn time_left(&self) -> Option<Duration> {
         if let Some(expired_at) = self.expired_at {
             return Some((expired_at + EVENT_EXPIRY_GRACE).duration_since(Instant::now()));
         }
-        time_left(self.known.as_ref()?.watched.standing().expires_at_ms())
+        match &self.known {
+            Some(known) => time_left(known.watched.standing().expires_at_ms()),
+            None => self.nobody_until.map(|until| until.duration_since(Instant::now())),
+        }
     }
 
     /// The time is over: first the session is nobody's and its client is told, then it ends.
     pub(super) fn expire(&mut self) -> Step {
         if self.expired_at.is_some() {
             return Step::End(CloseReason::TokenExpired);
+        }
+        if self.known.is_none() {
+            return Step::End(CloseReason::AuthFailed);
         }
         self.known = None;
         self.decisions.clear();
