@@ -65,6 +65,22 @@ test('joins, hears, speaks and is told what is refused', async () => {
   expect(await server.events.presence('chat')).toHaveLength(1);
 });
 
+test('what comes together is heard one by one, in order', async () => {
+  const { server, url } = await start();
+  const { WebSocket: Counted, sockets } = cuttable();
+  const ada = connect(url, { token: 'editor', WebSocket: Counted });
+  const heard: number[] = [];
+  ada.room('r').on('e', (number) => heard.push(number));
+  await ada.join('r');
+  let frames = 0;
+  sockets[0]!.on('message', () => (frames += 1));
+  const said = Array.from({ length: 2000 }, (_, number) => number);
+  for (const number of said) server.events.emitToRoom('r', 'e', number);
+  await until(() => heard.length === said.length);
+  expect(heard).toEqual(said);
+  expect(frames, 'several in one message').toBeLessThan(said.length);
+});
+
 test('collections, and who comes and goes', async () => {
   const { server, url } = await start();
   const ada = connect(url, { token: 'editor' });

@@ -16,11 +16,12 @@ export interface Socket {
   close(code?: number): void;
 }
 
+type Message = Record<string, unknown>;
 type Timer = ReturnType<typeof setTimeout>;
 
 export interface LinkEvents {
   opened(): void;
-  message(message: Record<string, unknown>): void;
+  message(message: Message): void;
   /** `again`: milliseconds until the next attempt; `null` = there is none. */
   closed(code: number, reason: string, again: number | null): void;
 }
@@ -42,7 +43,7 @@ export class Link {
 
   constructor(url: string, options: ClientOptions, events: LinkEvents) {
     const path = options.path ?? '/socket.io/';
-    this.#url = url.replace(/^http/, 'ws').replace(/\/$/, '') + path;
+    this.#url = `${url.replace(/^http/, 'ws').replace(/\/$/, '')}${path}${path.includes('?') ? '&' : '?'}batch=true`;
     this.#options = options;
     this.#events = events;
   }
@@ -61,7 +62,9 @@ export class Link {
     socket.onmessage = ({ data }) => {
       this.#attempt = 0;
       this.#watch();
-      this.#events.message(JSON.parse(String(data)) as Record<string, unknown>);
+      // Several messages at once are an array.
+      const messages = [JSON.parse(String(data)) as Message | Message[]].flat();
+      messages.forEach((message) => this.#events.message(message));
     };
     // A close follows each error.
     socket.onerror = () => {};

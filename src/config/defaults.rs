@@ -73,7 +73,7 @@ impl Default for Config {
                 room_cleanup_interval: 300,
                 dead_client_timeout: 60,
             },
-            performance: Performance { worker_pool_size: 0 },
+            performance: Performance { worker_pool_size: 0, batch_message_processing: true },
             network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
             auth: Auth {
                 mode: AuthMode::Jwt,

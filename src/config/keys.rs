@@ -192,7 +192,7 @@ static TABLE: &[Key] = keys! {
     "limits.dead_client_timeout": SECONDS, "60" => Built(|c, v| c.limits.dead_client_timeout = v.u64()), "silence after which an event client is gone, in seconds";
 
     "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
-    "performance.batch_message_processing": Bool, "true" => Later, "several frames in one write";
+    "performance.batch_message_processing": Bool, "true" => Built(|c, v| c.performance.batch_message_processing = v.bool()), "neighbouring events in one message, for clients that ask for it; writes are shared in any case";
     "performance.compression_enabled": Bool, "false" => Later, "compressed frames";
     "performance.keep_alive_optimization": Bool, "true" => Later, "any traffic counts as a sign of life";
 

@@ -278,6 +278,8 @@ pub struct Events {
 pub struct Performance {
     /// Worker threads; 0 = number of cores.
     pub worker_pool_size: usize,
+    /// Whether clients may ask for several events in one message.
+    pub batch_message_processing: bool,
 }
 
 /// `network.*`

@@ -72,6 +72,15 @@ pub enum Reader {
     Plain,
     /// And what is more.
     Extended,
+    /// And several messages in one frame.
+    Batched,
+}
+
+impl Reader {
+    /// Whether it understands more than go-deployd's protocol.
+    pub fn is_extended(self) -> bool {
+        self != Self::Plain
+    }
 }
 
 /// Somebody in a room.
@@ -105,7 +114,10 @@ pub(super) struct Channel {
     pub(super) latest: bool,
     members: Vec<Member>,
     places: HashMap<SessionId, usize>,
+    /// Members by what they understand.
+    plain: usize,
     extended: usize,
+    batched: usize,
     watching: usize,
 }
 
@@ -127,7 +139,9 @@ impl Channel {
             latest,
             members: Vec::new(),
             places: HashMap::new(),
+            plain: 0,
             extended: 0,
+            batched: 0,
             watching: 0,
         }
     }
@@ -139,7 +153,7 @@ impl Channel {
         let newcomer = !self.places.contains_key(&session);
         if newcomer {
             self.places.insert(session, self.members.len());
-            self.extended += usize::from(member.reader == Reader::Extended);
+            *self.readers(member.reader) += 1;
             self.watching += usize::from(member.watches);
             self.members.push(member.clone());
         }
@@ -176,7 +190,7 @@ impl Channel {
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.info.session, place);
         }
-        self.extended -= usize::from(member.reader == Reader::Extended);
+        *self.readers(member.reader) -= 1;
         self.watching -= usize::from(member.watches);
         if self.members.is_empty() {
             (self.members, self.places) = (Vec::new(), HashMap::new());
@@ -191,14 +205,24 @@ impl Channel {
 
     /// Whether somebody here understands this.
     pub(super) fn has(&self, reader: Reader) -> bool {
+        let count = match reader {
+            Reader::Plain => self.plain,
+            Reader::Extended => self.extended,
+            Reader::Batched => self.batched,
+        };
+        count > 0
+    }
+
+    fn readers(&mut self, reader: Reader) -> &mut usize {
         match reader {
-            Reader::Plain => self.members.len() > self.extended,
-            Reader::Extended => self.extended > 0,
+            Reader::Plain => &mut self.plain,
+            Reader::Extended => &mut self.extended,
+            Reader::Batched => &mut self.batched,
         }
     }
 
     /// The text of an event.
-    pub(super) fn text(&self, offset: u64, said: &Said, reader: Reader) -> String {
+    pub(super) fn text(&self, offset: u64, said: &Said, extended: bool) -> String {
         // Everybody's room has no name, and its events no number.
         let named = !self.name.is_empty();
         let extras = Extras { offset: named.then_some(offset), from: said.from.as_ref() };
@@ -208,14 +232,15 @@ impl Channel {
             room: said.shown.as_deref().or(named.then_some(&*self.name)),
             at_ms: said.at_ms,
         };
-        events::emission(&emission, (reader == Reader::Extended).then_some(&extras))
+        events::emission(&emission, extended.then_some(&extras))
     }
 
     /// What was said after `offset`, in one piece: a bound on the outbox would cut whoever needs it most.
     fn replay(&self, member: &Member, offset: u64) {
         let mut frames = Vec::new();
         for (number, said) in self.history.after(offset, self.offset).1 {
-            ws_frame::append_text(&mut frames, &self.text(number, said, member.reader));
+            let text = self.text(number, said, member.reader.is_extended());
+            ws_frame::append_text(&mut frames, &text);
         }
         if !frames.is_empty() {
             member.outbox.push_answer(Bytes::from(frames));

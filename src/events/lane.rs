@@ -20,7 +20,7 @@ use crate::{
         FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX,
     },
     protocol::{
-        events::{self, Ack, Person},
+        events::{self, Ack, Batch, Person},
         ws_frame,
     },
     room::outbox::Outbox,
@@ -112,6 +112,7 @@ struct Gathered {
     room: Option<Room>,
     plain: Vec<u8>,
     extended: Vec<u8>,
+    batched: Batch,
     events: usize,
     /// Since when each is on its way.
     begun: Vec<Instant>,
@@ -279,7 +280,7 @@ impl Lane {
         self.history_bytes = self.history_bytes + after - before;
         if let Some((channel, _)) = self.channels.get(room) {
             if said.from.is_some() {
-                let text = || channel.text(offset, &said, Reader::Extended);
+                let text = || channel.text(offset, &said, true);
                 self.context.observe(FactKind::Message, text);
             }
             self.gathered.add(channel, (offset, begun), &said, &self.context);
@@ -297,10 +298,14 @@ impl Lane {
     /// Hands what was gathered to all members, but perhaps one.
     fn flush_except(&mut self, except: Option<SessionId>) {
         let Some(room) = self.gathered.room.take() else { return };
-        let Gathered { plain, extended, events, begun, .. } = mem::take(&mut self.gathered);
+        let Gathered { plain, extended, batched, events, begun, .. } =
+            mem::take(&mut self.gathered);
         let Some((channel, _)) = self.channels.get(&room) else { return };
         let queued = &self.context.queued;
-        let (plain, extended) = (queued.count(plain), queued.count(extended));
+        let mut batch = Vec::new();
+        batched.append_to(&mut batch);
+        let [plain, extended, batched] =
+            [plain, extended, batch].map(|frames| queued.count(frames));
         // Where memory runs short, who lags is cut off sooner.
         let bytes_max = if queued.is_over() { OUTBOX_PRESSED_BYTES_MAX } else { OUTBOX_BYTES_MAX };
         let mut members = 0;
@@ -309,6 +314,7 @@ impl Lane {
             let frames = match member.reader {
                 Reader::Plain => &plain,
                 Reader::Extended => &extended,
+                Reader::Batched => &batched,
             };
             members += 1;
             if channel.latest {
@@ -341,7 +347,7 @@ impl Lane {
     fn history(&self, room: &Room) -> Vec<String> {
         let Some((channel, _)) = self.channels.get(room) else { return Vec::new() };
         let (_, all) = channel.history.after(0, channel.offset);
-        all.map(|(offset, said)| channel.text(offset, said, Reader::Extended)).collect()
+        all.map(|(offset, said)| channel.text(offset, said, true)).collect()
     }
 
     /// Forgets what is too old, and rooms that nobody needs.
@@ -388,12 +394,22 @@ impl Gathered {
         if channel.latest {
             *self = Self::default();
         }
-        for (reader, frames) in
-            [(Reader::Plain, &mut self.plain), (Reader::Extended, &mut self.extended)]
-        {
-            if channel.has(reader) {
-                context.metrics.event_encodes.inc();
-                ws_frame::append_text(frames, &channel.text(offset, said, reader));
+        let encode = |extended| {
+            context.metrics.event_encodes.inc();
+            channel.text(offset, said, extended)
+        };
+        if channel.has(Reader::Plain) {
+            ws_frame::append_text(&mut self.plain, &encode(false));
+        }
+        let [extended, batched] =
+            [Reader::Extended, Reader::Batched].map(|reader| channel.has(reader));
+        if extended || batched {
+            let text = encode(true);
+            if extended {
+                ws_frame::append_text(&mut self.extended, &text);
+            }
+            if batched {
+                self.batched.push(&text);
             }
         }
         self.events += 1;
@@ -402,6 +418,6 @@ impl Gathered {
     }
 
     fn bytes(&self) -> usize {
-        self.plain.len().max(self.extended.len())
+        self.plain.len().max(self.extended.len()).max(self.batched.bytes())
     }
 }

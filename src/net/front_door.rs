@@ -27,7 +27,6 @@ use crate::{
         socket::Socket,
         stream::{Stream, TlsStream},
     },
-    protocol::events::SUBPROTOCOL as EVENTS_SUBPROTOCOL,
     room::member::AckMode,
     telemetry::{correlation::CorrelationId, security::Violation},
 };
@@ -306,8 +305,7 @@ async fn upgrade(
     let offered = head.list("sec-websocket-protocol");
     let protocol = token::choose_subprotocol(&offered, carrier);
     if events::is_path(&head.path, &shared.config) {
-        let extended = protocol.as_deref() == Some(EVENTS_SUBPROTOCOL)
-            || head.query_value("protocol").as_deref() == Some("events");
+        let reader = events::reader(protocol.as_deref(), &head, &shared.config);
         let session = SessionId(shared.next_connection().0);
         let token = match (extracted, &shared.config.events.cookie) {
             (Err(NoToken::Missing), Some(name)) => {
@@ -315,7 +313,7 @@ async fn upgrade(
             }
             (extracted, _) => extracted,
         };
-        let request = EventsRequest { session, correlation, address, token, extended };
+        let request = EventsRequest { session, correlation, address, token, reader };
         if accept(&mut stream, accept_key, protocol.as_deref()).await.is_ok() {
             let rest = head.bytes.get(head.length..).unwrap_or_default().to_vec();
             let (config, buffer) = (&shared.config, shared.config.network.read_buffer_size);

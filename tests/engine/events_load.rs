@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread};
 
 use civicpress_realtime::limits::OUTBOX_BYTES_MAX;
-use serde_json::json;
+use serde_json::{Value, json, value::to_raw_value};
 
 use crate::{
     events::quick,
@@ -32,6 +32,52 @@ fn an_event_is_encoded_once_for_a_thousand_members() {
     ada.emit("public:r", "e", &json!("x"));
     assert_eq!(cy.event("e")["from"]["user_id"], "ada");
     assert_eq!(metrics.event_encodes.get(), 3);
+}
+
+/// Hears `count` events in order; how many frames that took.
+fn frames_of(client: &mut EventClient, count: u64) -> usize {
+    let (mut heard, mut frames) = (0, 0);
+    while heard < count {
+        let text = client.next_text();
+        frames += 1;
+        let messages = match serde_json::from_str(&text).unwrap() {
+            Value::Array(several) => {
+                assert!(several.len() > 1, "a lone one stands by itself");
+                several
+            }
+            one => vec![one],
+        };
+        for message in messages {
+            assert_eq!((&message["data"], &message["offset"]), (&json!(heard), &json!(heard + 1)));
+            heard += 1;
+        }
+    }
+    frames
+}
+
+#[test]
+fn who_asks_for_it_hears_neighbouring_events_in_one_message() {
+    let burst = 2000;
+    for allowed in [true, false] {
+        let mut config = config();
+        config.performance.batch_message_processing = allowed;
+        config.limits.message_rate_limit = 100_000;
+        let server = Server::with(config, Arc::default());
+        let [mut ada, mut bo] = ["/socket.io/?batch=true", "/socket.io/"].map(|path| {
+            EventClient::greeted(&server, path, &["civicpress.events.v1", "auth.editor:ada"])
+        });
+        for client in [&mut ada, &mut bo] {
+            assert_eq!(client.next()["type"], "auth");
+            client.join("r");
+        }
+        for number in 0..burst {
+            server.engine().events().tell(Some("r"), "e", to_raw_value(&number).ok()).unwrap();
+        }
+        let batched = frames_of(&mut ada, burst) < 2000;
+        assert_eq!((batched, frames_of(&mut bo, burst)), (allowed, 2000));
+        let encodes = server.engine().metrics().event_encodes.get();
+        assert_eq!(encodes, burst, "once for both");
+    }
 }
 
 #[test]

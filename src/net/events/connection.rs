@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     error::CloseReason,
-    events::Reader,
     future::BoxFuture,
     ids::RoomId,
     limits::MESSAGES_PER_WAKE_MAX,
@@ -50,12 +49,12 @@ pub(in crate::net) fn run(
         shared.metrics.connections_opened.inc();
         let outbox = Arc::<Outbox>::default();
         let (id, correlation) = (request.session, request.correlation.clone());
-        let mut extended = request.extended;
+        let mut extended = request.reader.is_extended();
         let mut half_open = Some(place);
         let entered = Box::pin(request.enter(&shared, &outbox, &mut half_open)).await;
         let reason = match entered {
             Ok((session, told)) => {
-                extended = session.reader == Reader::Extended;
+                extended = session.reader.is_extended();
                 session.client(&RoomId::events()).log_connected(None);
                 let since = Instant::now();
                 let mut connection = Connection::new(&mut socket, &outbox, session);

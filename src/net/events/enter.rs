@@ -25,8 +25,8 @@ pub(in crate::net) struct EventsRequest {
     pub correlation: CorrelationId,
     pub address: IpAddr,
     pub token: Result<ExtractedToken, NoToken>,
-    /// It understands more than go-deployd's protocol.
-    pub extended: bool,
+    /// What it understands.
+    pub reader: Reader,
 }
 
 /// What came of a token.
@@ -41,7 +41,7 @@ impl EventsRequest {
         outbox: &Arc<Outbox>,
         half_open: &mut Option<Place>,
     ) -> Result<(Session, Option<Result<(), EventError>>), CloseReason> {
-        let Self { session, correlation, address, token, extended } = self;
+        let Self { session, correlation, address, token, reader } = self;
         let joining = shared.sessions.begin();
         let is_own = token.as_ref().is_ok_and(|token| shared.is_own(&token.token));
         let shown = match token {
@@ -77,7 +77,6 @@ impl EventsRequest {
         *half_open = None;
         let info = ClientInfo::new(session, address, unix_ms());
         let patience = shared.config.events.auth_timeout_seconds;
-        let reader = if extended { Reader::Extended } else { Reader::Plain };
         let mut entered = Session {
             shared: Arc::clone(shared),
             info,

@@ -6,13 +6,26 @@ mod enter;
 mod session;
 
 pub(super) use self::{connection::run, enter::EventsRequest};
-use crate::config::Config;
+use super::head::Head;
+use crate::{config::Config, events::Reader, protocol::events::SUBPROTOCOL};
 
 /// Whether connections for events are served at a path.
 pub(super) fn is_path(path: &str, config: &Config) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     let documents = config.path.trim_end_matches('/');
     path == config.events.path || path.strip_prefix(documents) == Some("/events")
+}
+
+/// What a request says that its client understands.
+pub(super) fn reader(protocol: Option<&str>, head: &Head, config: &Config) -> Reader {
+    let asks = |name: &str, value: &str| head.query_value(name).as_deref() == Some(value);
+    if protocol != Some(SUBPROTOCOL) && !asks("protocol", "events") {
+        Reader::Plain
+    } else if config.performance.batch_message_processing && asks("batch", "true") {
+        Reader::Batched
+    } else {
+        Reader::Extended
+    }
 }
 
 #[cfg(test)]

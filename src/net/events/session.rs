@@ -149,7 +149,7 @@ impl Session {
             correlation_id = self.correlation.as_str(), code = error.code();
             "connection {} for events: a message was refused: {}", self.info.session.0, error.code()
         );
-        let extended = self.reader == Reader::Extended;
+        let extended = self.reader.is_extended();
         Step::Say(events::error(error, extended, ack, unix_ms()))
     }
 
@@ -220,7 +220,7 @@ impl Session {
                 if full {
                     return self.refuse(&EventError::RoomLimit, ack.as_deref());
                 }
-                let extended = self.reader == Reader::Extended;
+                let extended = self.reader.is_extended();
                 let member = Member {
                     info: Arc::clone(&self.info),
                     outbox: Arc::clone(&self.outbox),
@@ -357,7 +357,7 @@ impl Session {
             }
             self.info.rooms.lock().remove(&room);
             self.shared.events.leave(&room, self.info.session, None).await;
-            if self.reader == Reader::Extended {
+            if self.reader.is_extended() {
                 let text = events::left(&room, None, unix_ms());
                 self.outbox.push(crate::protocol::ws_frame::text(&text));
             }

@@ -10,12 +10,15 @@
 //!
 //! Every message of the server has `meta.timestamp` in seconds. What is more stands only in messages to clients
 //! that asked for it: `ack` (an id) in one of theirs is answered, and who connects with the subprotocol
-//! [`SUBPROTOCOL`] also gets codes, offsets, authors and presence.
+//! [`SUBPROTOCOL`] also gets codes, offsets, authors and presence, and with `?batch=true` several messages in one
+//! frame, as an array.
 
+mod batch;
 mod read;
 mod write;
 
 pub use self::{
+    batch::Batch,
     read::{Ack, ClientMessage, EventError, Since, is_name, read},
     write::{
         Author, Change, Emission, Extras, Joined, Person, acked, authenticated, change, closing,
