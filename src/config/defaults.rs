@@ -69,11 +69,16 @@ impl Default for Config {
                 document_bytes_max: 256 * 1024 * 1024,
                 max_rooms_per_client: 100,
                 message_rate_limit: 100,
+                message_burst: None,
                 message_buffer_size: 256,
                 room_cleanup_interval: 300,
                 dead_client_timeout: 60,
             },
-            performance: Performance { worker_pool_size: 0, batch_message_processing: true },
+            performance: Performance {
+                worker_pool_size: 0,
+                batch_message_processing: true,
+                keep_alive_optimization: true,
+            },
             network: Network { tcp_no_delay: true, read_buffer_size: 2048 },
             auth: Auth {
                 mode: AuthMode::Jwt,

@@ -181,7 +181,8 @@ static TABLE: &[Key] = keys! {
 
     "limits.max_connections": COUNT, "10000" => Built(|c, v| c.limits.max_connections = v.usize()), "connections in all";
     "limits.max_rooms_per_client": COUNT, "100" => Built(|c, v| c.limits.max_rooms_per_client = v.usize()), "event rooms of one client";
-    "limits.message_rate_limit": COUNT, "100" => Built(|c, v| c.limits.message_rate_limit = v.u64()), "messages per second of a client of events, and as many at once";
+    "limits.message_rate_limit": COUNT, "100" => Built(|c, v| c.limits.message_rate_limit = v.u64()), "messages per second of a client of events";
+    "limits.message_burst": int(1, 1_000_000_000), "" => Built(|c, v| c.limits.message_burst = v.optional_u64()), "messages that a client of events may send at once; default: a second's worth";
     "limits.ping_interval": seconds(1, 3600), "54" => Built(|c, v| c.limits.ping_interval = v.u64()), "seconds between pings";
     "limits.pong_timeout": seconds(1, 3600), "10" => Built(|c, v| c.limits.pong_timeout = v.u64()), "seconds to wait for a sign of life after a ping";
     "limits.message_buffer_size": COUNT, "256" => Built(|c, v| c.limits.message_buffer_size = v.usize()), "events that may wait for a client that takes none for limits.pong_timeout; above it the client is cut off";
@@ -194,7 +195,7 @@ static TABLE: &[Key] = keys! {
     "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
     "performance.batch_message_processing": Bool, "true" => Built(|c, v| c.performance.batch_message_processing = v.bool()), "neighbouring events in one message, for clients that ask for it; writes are shared in any case";
     "performance.compression_enabled": Bool, "false" => Later, "compressed frames";
-    "performance.keep_alive_optimization": Bool, "true" => Later, "any traffic counts as a sign of life";
+    "performance.keep_alive_optimization": Bool, "true" => Built(|c, v| c.performance.keep_alive_optimization = v.bool()), "whatever is heard of a client is a sign of life; false: only its pings and pongs are, and each client is asked each limits.ping_interval";
 
     "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
     "network.read_buffer_size": bytes(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";

@@ -240,6 +240,8 @@ pub struct LimitsConfig {
     pub max_rooms_per_client: usize,
     /// Messages per second of one client on a connection for events, and as many at once.
     pub message_rate_limit: u64,
+    /// Messages a client of events may send at once; `None` = a second's worth.
+    pub message_burst: Option<u64>,
     /// Events that may wait for a client that takes none for [`Self::pong_timeout`].
     pub message_buffer_size: usize,
     /// Seconds between looks for rooms of events that nobody needs.
@@ -280,6 +282,8 @@ pub struct Performance {
     pub worker_pool_size: usize,
     /// Whether clients may ask for several events in one message.
     pub batch_message_processing: bool,
+    /// Whether messages are signs of life, and not only pings and pongs.
+    pub keep_alive_optimization: bool,
 }
 
 /// `network.*`

@@ -19,19 +19,21 @@ use tokio::{
 use crate::{
     error::CloseReason,
     ids::RoomId,
-    limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST, MESSAGES_PER_WAKE_MAX},
+    limits::{ANSWER_RETRY, AWARENESS_QUESTION_COST},
     net::{
-        OpenConnection, Shared, handled,
+        OpenConnection, Shared,
+        client::Client,
+        handled,
+        hearing::{Ears, Hearing},
         join::{JoinRequest, Joined},
         places::Place,
         pulse::Pulse,
         rate::{Class, Rates},
         session::{Session, Spoken},
-        socket::{Incoming, Socket},
+        socket::Socket,
     },
     protocol::{control::ServerControl, ws_frame},
     room::{RoomCommand, outbox::Outbox},
-    telemetry::security::Violation,
     time::unix_ms,
 };
 
@@ -108,6 +110,37 @@ enum Speech {
     Json,
 }
 
+impl Hearing for Connection<'_> {
+    fn ears(&mut self) -> Ears<'_> {
+        Ears { socket: self.socket, rates: &mut self.rates, pulse: &mut self.pulse }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.shared
+    }
+
+    fn with_client(&self, tell: impl FnOnce(&Client<'_>)) {
+        tell(&self.joined.client());
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.rates.is_empty() || self.asked.is_some() || self.socket.is_answering()
+    }
+
+    async fn message(
+        &mut self,
+        bytes: &[u8],
+        is_text: bool,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        if is_text || bytes.first() == Some(&b'{') {
+            return self.json(bytes, is_text, now).await;
+        }
+        self.spend(Class::of_message(bytes), 1, now);
+        self.sync(bytes, now).await
+    }
+}
+
 struct Connection<'a> {
     socket: &'a mut Socket,
     outbox: &'a Outbox,
@@ -116,7 +149,6 @@ struct Connection<'a> {
     session: Session<'a>,
     speech: Speech,
     rates: Rates,
-    was_throttled: bool,
     /// The state vector of the sync step 1 that the room has not answered yet: one at a time.
     asked: Option<Bytes>,
     ask_again_at: Option<Instant>,
@@ -146,7 +178,6 @@ impl<'a> Connection<'a> {
             session: Session::new(shared, joined),
             speech: if json { Speech::Json } else { Speech::Undecided },
             rates: Rates::new(&shared.config.rate_limiting, now),
-            was_throttled: false,
             asked: None,
             ask_again_at: None,
             filled_at: now,
@@ -261,67 +292,7 @@ impl<'a> Connection<'a> {
         self.rates.may_read() && !self.socket.is_answering() && self.asked.is_none()
     }
 
-    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
-    async fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
-        let now = Instant::now();
-        let allowed = self.rates.wake_bytes();
-        let mut left = allowed;
-        let outcome = self.receive_within(&mut left, now).await;
-        self.spend(Class::Bytes, (allowed - left) as u64, now);
-        if matches!(outcome, Ok(false)) {
-            self.rates.caught_up();
-        }
-        outcome
-    }
-
-    async fn receive_within(
-        &mut self,
-        budget: &mut usize,
-        now: Instant,
-    ) -> Result<bool, Option<CloseReason>> {
-        for _ in 0..MESSAGES_PER_WAKE_MAX {
-            match self.socket.read(budget) {
-                Incoming::Nothing => return Ok(false),
-                Incoming::Later => return Ok(true),
-                Incoming::Gone => {
-                    // The answer to the close frame may be queued.
-                    drop(self.socket.write());
-                    return Err(None);
-                }
-                Incoming::Violation(reason) => {
-                    self.joined.client().report(Violation::BadFrame, self.shared);
-                    return Err(Some(reason));
-                }
-                Incoming::Alive => {
-                    self.pulse.heard(now);
-                    self.spend(Class::Control, 1, now);
-                }
-                Incoming::Text(text) => {
-                    self.pulse.heard(now);
-                    self.shared.metrics.messages_in.inc();
-                    self.shared.metrics.bytes_in.add(text.len() as u64);
-                    self.json(text.as_bytes(), true, now).await.map_err(Some)?;
-                }
-                Incoming::Binary(bytes) => {
-                    self.pulse.heard(now);
-                    self.shared.metrics.messages_in.inc();
-                    self.shared.metrics.bytes_in.add(bytes.len() as u64);
-                    if bytes.first() == Some(&b'{') {
-                        self.json(&bytes, false, now).await.map_err(Some)?;
-                    } else {
-                        self.spend(Class::of_message(&bytes), 1, now);
-                        self.message(&bytes, now).await.map_err(Some)?;
-                    }
-                }
-            }
-            if self.rates.is_empty() || self.asked.is_some() || self.socket.is_answering() {
-                return Ok(true);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn message(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
+    async fn sync(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
         let command = self.session.message(bytes)?;
         if self.speech == Speech::Undecided {
             self.speech = Speech::Binary;

@@ -10,6 +10,7 @@ pub mod exposure;
 pub mod front_door;
 pub mod handled;
 pub mod head;
+mod hearing;
 pub mod http;
 pub mod join;
 pub mod listener;

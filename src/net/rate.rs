@@ -109,6 +109,8 @@ pub struct Rates {
     /// Since when a message bucket keeps running dry.
     ahead_since: Option<Instant>,
     told: bool,
+    /// Somebody was told that the client was throttled.
+    throttling_told: bool,
 }
 
 impl Rates {
@@ -120,10 +122,11 @@ impl Rates {
         Self::with(Limit::of(burst, per_second), config, now)
     }
 
-    /// Full buckets of a connection for events, which holds a second's worth of messages.
+    /// Full buckets of a connection for events, of a second's worth of messages by default.
     pub fn of_events(config: &Config, now: Instant) -> Self {
         let per_second = config.limits.message_rate_limit;
-        Self::with(Limit::of(per_second, per_second), &config.rate_limiting, now)
+        let burst = config.limits.message_burst.unwrap_or(per_second);
+        Self::with(Limit::of(burst, per_second), &config.rate_limiting, now)
     }
 
     fn with(messages: Limit, config: &RateLimiting, now: Instant) -> Self {
@@ -136,6 +139,7 @@ impl Rates {
             dry: [false; Class::ALL.len()],
             ahead_since: None,
             told: false,
+            throttling_told: false,
         }
     }
 
@@ -160,6 +164,11 @@ impl Rates {
             self.ahead_since.get_or_insert(now);
         }
         self.dry.get_mut(class as usize).is_some_and(|dry| !std::mem::replace(dry, true))
+    }
+
+    /// Whether throttling is to be told: the first time only.
+    pub fn tells_of_throttling(&mut self) -> bool {
+        !std::mem::replace(&mut self.throttling_told, true)
     }
 
     /// Gives back what so many messages cost, as far as the bucket holds it.
@@ -241,6 +250,20 @@ mod tests {
             passed += 1;
         }
         assert_eq!(passed, 100, "then nothing more is read");
+        config.limits.message_burst = Some(250);
+        let mut rates = Rates::of_events(&config, now);
+        let passed = (1..).find(|_| {
+            rates.take(Class::Events, 1, now);
+            rates.is_empty()
+        });
+        assert_eq!(passed, Some(250), "a burst of its own");
+        let second = now + Duration::from_secs(1);
+        let again = (1..).find(|_| {
+            rates.take(Class::Events, 1, second);
+            rates.full_at[Class::Events as usize] >= second + rates.messages.window
+        });
+        assert_eq!(again, Some(100), "and refills at the rate");
+        config.limits.message_burst = None;
         let mut rates = Rates::of_events(&config, now);
         for number in 0..100 * 60 {
             rates.take(Class::Events, 1, now + Duration::from_millis(10) * number);

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use civicpress_realtime::{config::Config, events::Rules, limits::EVENT_EXPIRY_GRACE};
 use serde_json::{Value, json};
+use tungstenite::Message;
 
 use crate::support::{Client, EventClient, FakeHost, Server, eventually, log, server::config};
 
@@ -204,7 +205,7 @@ fn nothing_is_heard_of_a_user_after_a_revocation_returned() {
     let mut ada = EventClient::of(&server, ADA);
     let flood = std::thread::spawn(move || {
         let emit = json!({ "type": "emit", "room": "r", "event": "e" }).to_string();
-        while ada.socket.send(tungstenite::Message::Text(emit.as_str().into())).is_ok() {}
+        while ada.socket.send(Message::Text(emit.as_str().into())).is_ok() {}
     });
     bo.event("e");
     assert_eq!(server.engine().revoke_user("ada", "left"), 1);
@@ -399,4 +400,26 @@ fn a_silent_client_is_asked_and_then_gone() {
         bo.settle();
     }
     bo.join("r");
+}
+
+#[test]
+fn what_is_said_is_a_sign_of_life_unless_only_answers_to_pings_are() {
+    for (optimized, gone) in [(true, 0), (false, 1)] {
+        let mut config = config();
+        config.performance.keep_alive_optimization = optimized;
+        let server = Server::with_clock(config, Arc::default());
+        let mut ada = EventClient::of(&server, ADA);
+        let metrics = server.engine().metrics();
+        // It speaks and reads nothing, so its library answers no ping.
+        for said in 1..=3 {
+            server.forward(Duration::from_secs(25));
+            let before = metrics.event_messages_in.get();
+            if ada.socket.send(Message::Text(r#"{"type":"ping"}"#.into())).is_ok() {
+                eventually("it is heard, or gone", || {
+                    metrics.event_messages_in.get() > before || metrics.closes.get("PEER_DEAD") > 0
+                });
+            }
+            assert!(said < 3 || metrics.closes.get("PEER_DEAD") == gone, "{optimized}");
+        }
+    }
 }

@@ -5,24 +5,10 @@ use tokio::time::Instant;
 use super::Connection;
 use crate::{
     error::CloseReason,
-    net::{
-        client::rate_notice,
-        rate::{Class, Step},
-    },
+    net::{client::rate_notice, rate::Step},
 };
 
 impl Connection<'_> {
-    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
-    pub(super) fn spend(&mut self, class: Class, cost: u64, now: Instant) {
-        if !self.rates.take(class, cost, now) {
-            return;
-        }
-        self.shared.metrics.throttled.inc(class.name());
-        if !std::mem::replace(&mut self.was_throttled, true) {
-            self.joined.client().log_throttled(class);
-        }
-    }
-
     /// Warns or ends a client that stays ahead of its rate.
     pub(super) fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
         let step = self.rates.escalate(now)?;

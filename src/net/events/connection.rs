@@ -15,20 +15,20 @@ use crate::{
     error::CloseReason,
     future::BoxFuture,
     ids::RoomId,
-    limits::MESSAGES_PER_WAKE_MAX,
     net::{
         OpenConnection, Shared,
+        client::Client,
+        hearing::{Ears, Hearing},
         places::Place,
         pulse::{Beat, Beats, Pulse},
         rate::{self, Class, Rates},
-        socket::{Incoming, Socket},
+        socket::Socket,
     },
     protocol::{
         events::{self, EventError},
         ws_frame,
     },
     room::outbox::Outbox,
-    telemetry::security::Violation,
     time::unix_ms,
 };
 
@@ -104,6 +104,37 @@ async fn close(socket: &mut Socket, outbox: &Outbox, reason: &CloseReason, exten
     socket.close(ws_frame::close(reason.close_code(), &reason.close_text())).await;
 }
 
+impl Hearing for Connection<'_> {
+    fn ears(&mut self) -> Ears<'_> {
+        Ears { socket: self.socket, rates: &mut self.rates, pulse: &mut self.pulse }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.session.shared
+    }
+
+    fn with_client(&self, tell: impl FnOnce(&Client<'_>)) {
+        tell(&self.session.client(&RoomId::events()));
+    }
+
+    fn is_full(&mut self) -> bool {
+        !self.may_read()
+    }
+
+    /// go-deployd reads both kinds of frames alike.
+    async fn message(
+        &mut self,
+        bytes: &[u8],
+        _is_text: bool,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        self.spend(Class::Events, 1, now);
+        self.shared().metrics.event_messages_in.inc();
+        let step = self.session.message(bytes).await;
+        self.take(step)
+    }
+}
+
 struct Connection<'a> {
     socket: &'a mut Socket,
     outbox: &'a Outbox,
@@ -111,7 +142,6 @@ struct Connection<'a> {
     /// The host is being asked; nothing is read meanwhile.
     asked: Option<BoxFuture<'static, Settled>>,
     rates: Rates,
-    was_throttled: bool,
     pulse: Pulse,
     written: u64,
     /// When the client took something last, or had nothing to take.
@@ -128,7 +158,6 @@ impl<'a> Connection<'a> {
             session,
             asked: None,
             rates,
-            was_throttled: false,
             pulse: Pulse::new(now),
             written: 0,
             took_at: now,
@@ -230,64 +259,6 @@ impl<'a> Connection<'a> {
         self.asked.is_none() && self.rates.may_read() && !self.socket.is_answering()
     }
 
-    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
-    async fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
-        let now = Instant::now();
-        let allowed = self.rates.wake_bytes();
-        let mut left = allowed;
-        let outcome = self.receive_within(&mut left, now).await;
-        self.spend(Class::Bytes, (allowed - left) as u64, now);
-        if matches!(outcome, Ok(false)) {
-            self.rates.caught_up();
-        }
-        outcome
-    }
-
-    async fn receive_within(
-        &mut self,
-        budget: &mut usize,
-        now: Instant,
-    ) -> Result<bool, Option<CloseReason>> {
-        for _ in 0..MESSAGES_PER_WAKE_MAX {
-            match self.socket.read(budget) {
-                Incoming::Nothing => return Ok(false),
-                Incoming::Later => return Ok(true),
-                Incoming::Gone => {
-                    // The answer to the close frame may be queued.
-                    drop(self.socket.write());
-                    return Err(None);
-                }
-                Incoming::Violation(reason) => {
-                    let client = RoomId::events();
-                    self.session.client(&client).report(Violation::BadFrame, self.shared());
-                    return Err(Some(reason));
-                }
-                Incoming::Alive => {
-                    self.pulse.heard(now);
-                    self.spend(Class::Control, 1, now);
-                }
-                // go-deployd reads both kinds alike.
-                Incoming::Text(text) => self.message(text.as_bytes(), now).await.map_err(Some)?,
-                Incoming::Binary(bytes) => self.message(&bytes, now).await.map_err(Some)?,
-            }
-            if !self.may_read() {
-                return Ok(true);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn message(&mut self, bytes: &[u8], now: Instant) -> Result<(), CloseReason> {
-        self.pulse.heard(now);
-        self.spend(Class::Events, 1, now);
-        let metrics = &self.shared().metrics;
-        metrics.messages_in.inc();
-        metrics.event_messages_in.inc();
-        metrics.bytes_in.add(bytes.len() as u64);
-        let step = self.session.message(bytes).await;
-        self.take(step)
-    }
-
     fn take(&mut self, step: Step) -> Result<(), CloseReason> {
         match step {
             Step::Done => {}
@@ -347,17 +318,6 @@ impl<'a> Connection<'a> {
         None
     }
 
-    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
-    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
-        if !self.rates.take(class, cost, now) {
-            return;
-        }
-        self.shared().metrics.throttled.inc(class.name());
-        if !std::mem::replace(&mut self.was_throttled, true) {
-            self.session.client(&RoomId::events()).log_throttled(class);
-        }
-    }
-
     /// Warns or ends a client that stays ahead of its rate.
     fn escalate(&mut self, now: Instant) -> Option<CloseReason> {
         let step = self.rates.escalate(now)?;
@@ -370,9 +330,5 @@ impl<'a> Connection<'a> {
             self.say(&text);
         }
         None
-    }
-
-    fn shared(&self) -> &Shared {
-        &self.session.shared
     }
 }

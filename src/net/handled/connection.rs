@@ -14,15 +14,16 @@ use super::{
 };
 use crate::{
     error::CloseReason,
-    limits::{HANDLER_STALL, MESSAGES_PER_WAKE_MAX},
+    limits::HANDLER_STALL,
     net::{
         OpenConnection, Shared,
-        client::rate_notice,
+        client::{Client, rate_notice},
         connection::close,
+        hearing::{Ears, Hearing},
         places::Place,
         pulse::{Beat, Beats, Pulse, time_left},
         rate::{Class, Rates, Step},
-        socket::{Incoming, Socket},
+        socket::Socket,
     },
     protocol::{control::ServerControl, json, ws_frame},
     room::outbox::Outbox,
@@ -85,13 +86,52 @@ pub(in crate::net) async fn run(
     shared.metrics.connections_closed.inc();
 }
 
+impl Hearing for Connection<'_> {
+    fn ears(&mut self) -> Ears<'_> {
+        Ears { socket: self.socket, rates: &mut self.rates, pulse: &mut self.pulse }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.shared
+    }
+
+    fn with_client(&self, tell: impl FnOnce(&Client<'_>)) {
+        tell(&self.joined.client());
+    }
+
+    fn is_full(&mut self) -> bool {
+        self.rates.is_empty()
+            || self.socket.is_answering()
+            || !self.joined.inbox.window().has_room()
+    }
+
+    /// Answers a ping, refuses what is no JSON, and gives everything else to the handler.
+    async fn message(
+        &mut self,
+        bytes: &[u8],
+        _is_text: bool,
+        now: Instant,
+    ) -> Result<(), CloseReason> {
+        self.spend(Class::Control, 1, now);
+        if json::is_ping(bytes) {
+            let pong = ServerControl::Pong { timestamp_ms: unix_ms() };
+            self.socket.queue(ws_frame::text(&pong.to_json()));
+        } else if json::is_json(bytes) {
+            // Copied out of the read buffer, which one kept slice would pin.
+            self.joined.inbox.put(Bytes::copy_from_slice(bytes));
+        } else {
+            self.refuse("control_invalid");
+        }
+        Ok(())
+    }
+}
+
 struct Connection<'a> {
     socket: &'a mut Socket,
     outbox: &'a Outbox,
     shared: &'a Shared,
     joined: &'a Joined,
     rates: Rates,
-    was_throttled: bool,
     pulse: Pulse,
     /// Since when the handler takes no further message.
     stalled_since: Option<Instant>,
@@ -111,7 +151,6 @@ impl<'a> Connection<'a> {
             shared,
             joined,
             rates: Rates::new(&shared.config.rate_limiting, now),
-            was_throttled: false,
             pulse: Pulse::new(now),
             stalled_since: None,
         }
@@ -135,7 +174,7 @@ impl<'a> Connection<'a> {
             let has_room = self.has_room();
             let read = has_room && self.rates.may_read() && !self.socket.is_answering();
             if may_read && read {
-                match self.receive() {
+                match self.receive().await {
                     Ok(more) => may_read = more,
                     Err(end) => return end,
                 }
@@ -181,71 +220,6 @@ impl<'a> Connection<'a> {
         self.stalled_since =
             if has_room { None } else { self.stalled_since.or_else(|| Some(Instant::now())) };
         has_room
-    }
-
-    /// Handles what has arrived, a bounded lot; `Ok(true)` = there may be more.
-    fn receive(&mut self) -> Result<bool, Option<CloseReason>> {
-        let now = Instant::now();
-        let allowed = self.rates.wake_bytes();
-        let mut left = allowed;
-        let outcome = self.receive_within(&mut left, now);
-        self.spend(Class::Bytes, (allowed - left) as u64, now);
-        if matches!(outcome, Ok(false)) {
-            self.rates.caught_up();
-        }
-        outcome
-    }
-
-    fn receive_within(
-        &mut self,
-        budget: &mut usize,
-        now: Instant,
-    ) -> Result<bool, Option<CloseReason>> {
-        for _ in 0..MESSAGES_PER_WAKE_MAX {
-            match self.socket.read(budget) {
-                Incoming::Nothing => return Ok(false),
-                Incoming::Later => return Ok(true),
-                Incoming::Gone => {
-                    // The answer to the close frame may be queued.
-                    drop(self.socket.write());
-                    return Err(None);
-                }
-                Incoming::Violation(reason) => {
-                    self.joined.client().report(Violation::BadFrame, self.shared);
-                    return Err(Some(reason));
-                }
-                Incoming::Alive => {
-                    self.pulse.heard(now);
-                    self.spend(Class::Control, 1, now);
-                }
-                Incoming::Text(text) => self.message(text.as_bytes(), now),
-                Incoming::Binary(bytes) => self.message(&bytes, now),
-            }
-            if self.rates.is_empty()
-                || self.socket.is_answering()
-                || !self.joined.inbox.window().has_room()
-            {
-                return Ok(true);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Answers a ping, refuses what is no JSON, and gives everything else to the handler.
-    fn message(&mut self, bytes: &[u8], now: Instant) {
-        self.pulse.heard(now);
-        self.spend(Class::Control, 1, now);
-        self.shared.metrics.messages_in.inc();
-        self.shared.metrics.bytes_in.add(bytes.len() as u64);
-        if json::is_ping(bytes) {
-            let pong = ServerControl::Pong { timestamp_ms: unix_ms() };
-            self.socket.queue(ws_frame::text(&pong.to_json()));
-        } else if json::is_json(bytes) {
-            // Copied out of the read buffer, which one kept slice would pin.
-            self.joined.inbox.put(Bytes::copy_from_slice(bytes));
-        } else {
-            self.refuse("control_invalid");
-        }
     }
 
     fn refuse(&mut self, code: &'static str) {
@@ -308,17 +282,6 @@ impl<'a> Connection<'a> {
             Beat::Nothing => {}
         }
         None
-    }
-
-    /// Takes from a bucket; once it is empty nothing is read until it has refilled.
-    fn spend(&mut self, class: Class, cost: u64, now: Instant) {
-        if !self.rates.take(class, cost, now) {
-            return;
-        }
-        self.shared.metrics.throttled.inc(class.name());
-        if !std::mem::replace(&mut self.was_throttled, true) {
-            self.joined.client().log_throttled(class);
-        }
     }
 
     /// Warns or ends a client that stays ahead of its rate.
