@@ -1,7 +1,7 @@
 /**
  * What rooms of events cost, beside `ws` and `socket.io` from npm, in one run.
  *
- * node scripts/bench-events.mjs [base] [idle] [fanout] [burst] [messages] [jitter] [paced]
+ * node scripts/bench-events.mjs [base] [idle] [fanout] [burst] [messages] [jitter] [paced] [enqueue]
  */
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -17,6 +17,11 @@ await main((args) => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(`${folder}/package.json`, JSON.stringify({ private: true, dependencies: PEERS }));
     run('npm', ['install', '--no-audit', '--no-fund', '--prefix', folder]);
+  }
+  if (args.length === 0 || args.includes('enqueue')) {
+    if (!existsSync(inRoot('dist', 'adapter', 'index.js'))) throw new StepFailed('npm run build comes first');
+    run('node', [inRoot('benches', 'events', 'enqueue.mjs')]);
+    if (args.length === 1) return;
   }
   run('cargo', ['bench', '--bench', 'events', '--', ...args], {
     env: { ...process.env, BENCH_PEERS: folder },
