@@ -146,8 +146,9 @@ impl Channel {
         }
     }
 
-    /// Lets somebody in, or answers again if it is in; says what it missed and tells those who watch.
-    pub(super) fn join(&mut self, entry: Entry, now_ms: u64) {
+    /// Lets somebody in, or answers again if it is in; says what it missed and tells those who watch. Whether that
+    /// is all it missed, if it asked.
+    pub(super) fn join(&mut self, entry: Entry, now_ms: u64) -> Option<bool> {
         let Entry { member, since, ack } = entry;
         let session = member.info.session;
         let newcomer = !self.places.contains_key(&session);
@@ -181,6 +182,7 @@ impl Channel {
         if newcomer {
             self.announce(Change::Join, &member.info);
         }
+        recovered
     }
 
     /// Lets somebody go who was here.

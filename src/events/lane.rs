@@ -204,8 +204,12 @@ impl Lane {
         let channel = self.open(room).ok_or(JoinRefused)?;
         let before = channel.members().len();
         let info = Arc::clone(&entry.member.info);
-        channel.join(entry, unix_ms());
+        let recovered = channel.join(entry, unix_ms());
         let came = channel.members().len() - before;
+        if let Some(whole) = recovered {
+            let outcome = if whole { "whole" } else { "gap" };
+            self.context.metrics.event_recoveries.inc(outcome);
+        }
         if !room.is_empty() && came > 0 {
             self.context.metrics.event_members.add(1);
             self.context.observe(FactKind::Join, || fact(room, &info));

@@ -206,6 +206,8 @@ pub struct Metrics {
     pub event_delivery_time: Histogram,
     /// Messages on connections for events that were refused, by [`crate::protocol::events::EventError::code`].
     pub event_refusals: Labelled,
+    /// Clients that came back to a room of events: whether they heard all they missed, or there is a gap.
+    pub event_recoveries: Labelled,
     /// Events of the host that were not said because too much waited.
     pub events_dropped: Counter,
     /// Facts about rooms of events that the host was too slow to take.
@@ -332,6 +334,12 @@ impl Metrics {
             "Messages for events that were refused.",
             "code",
             &self.event_refusals,
+        );
+        text.labelled(
+            "event_recoveries_total",
+            "Clients that came back to a room of events.",
+            "outcome",
+            &self.event_recoveries,
         );
         text.histogram(
             "event_delivery_seconds",

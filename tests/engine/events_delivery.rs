@@ -57,6 +57,8 @@ fn who_comes_back_hears_what_it_missed_and_knows_whether_that_is_all() {
     assert_eq!((&joined["recovered"], missed.len()), (&json!(false), 10), "{joined}");
     let (joined, _) = rejoin(&mut cy, "r", &since(99));
     assert_eq!(joined["recovered"], false, "nobody can have heard that");
+    let recoveries = &server.engine().metrics().event_recoveries;
+    assert_eq!((recoveries.get("whole"), recoveries.get("gap")), (2, 3));
     // Whoever names nothing gets nothing old.
     let mut eve = EventClient::extended(&server, "editor:eve");
     assert!(eve.join("r").get("recovered").is_none());
