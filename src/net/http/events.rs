@@ -21,11 +21,13 @@ use crate::{
         stress::{self, Plan},
         vitals,
     },
-    time::unix_ms,
+    time::{rfc3339, unix_ms},
 };
 
 /// Longest body, in bytes: the largest event, and its frame of JSON.
 const BODY_BYTES_MAX: usize = EVENT_HOST_BYTES_MAX + 64 * 1024;
+/// The kind of our metrics; go-deployd's own are 0 (requests) to 3 (errors).
+const METRIC_KIND: u8 = 4;
 /// Where hosts speak.
 const HOSTS: &str = "/api/v1/realtime/";
 
@@ -200,9 +202,10 @@ async fn listed(query: Option<&str>, shared: &Shared) -> Answer {
     json(StatusCode::OK, &object!({ "total": members.len(), "connections": shown }))
 }
 
-/// What is measured, in go-deployd's form, and a block of its own for what is ours.
+/// What is measured, in go-deployd's form (collector.go: a kind as a number, a time as text, a duration in
+/// nanoseconds), and a block of its own for what is ours.
 fn detailed(shared: &Shared) -> Value {
-    let now = unix_ms();
+    let now = rfc3339(unix_ms());
     let block = vitals::vitals(shared);
     let metrics: Vec<Value> = block
         .as_object()
@@ -211,11 +214,12 @@ fn detailed(shared: &Shared) -> Value {
         .filter(|(_, value)| value.is_number())
         .map(|(id, value)| {
             object!({
-                "id": id, "type": "realtime", "timestamp": now, "metadata": { "value": value },
+                "id": id, "type": METRIC_KIND, "timestamp": now, "duration": 0,
+                "metadata": { "collection": "realtime", "value": value },
             })
         })
         .collect();
-    let since = shared.started_at_ms;
+    let since = rfc3339(shared.started_at_ms);
     object!({ "count": metrics.len(), "metrics": metrics, "since": since, "realtime": block })
 }
 
