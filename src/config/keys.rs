@@ -222,6 +222,7 @@ static TABLE: &[Key] = keys! {
     "awareness.stamp_identity": Bool, "false" => Built(|c, v| c.awareness.stamp_identity = v.bool()), "write the verified name and id into each awareness state";
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
+    "admin.pages": Bool, "true" => Built(|c, v| c.admin.pages = v.bool()), "whether /operator, /self-test.html and /dpd.js are served; they hold no data, and what they ask for is guarded";
     "markdown.schema": one_of(&["civicpress", "tiptap"]), "civicpress" => Built(|c, v| c.markdown.schema = naming(v.str())), "names of nodes and marks in records' documents; to be chosen before the first record is opened";
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";
