@@ -15,8 +15,8 @@ use crate::markdown::Naming;
 pub enum State {
     /// Built: writes the value into the configuration.
     Built(fn(&mut Config, &Typed)),
-    /// Known, has no effect yet; a value other than the default warns.
-    Later,
+    /// Known, has no effect yet; a value other than the default warns, and this says what the build does instead.
+    Later(&'static str),
     /// Belongs to something that has its own switch; the switch answers, this key stays silent.
     Silent,
     /// Known, not built, and ignoring it would break a promise: a value other than the default is an error.
@@ -192,14 +192,14 @@ static TABLE: &[Key] = keys! {
     "limits.dead_client_timeout": SECONDS, "60" => Built(|c, v| c.limits.dead_client_timeout = v.u64()), "silence after which an event client is gone, in seconds";
 
     "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
-    "performance.batch_message_processing": Bool, "true" => Later, "several frames in one write";
-    "performance.compression_enabled": Bool, "false" => Later, "compressed frames";
-    "performance.keep_alive_optimization": Bool, "true" => Later, "any traffic counts as a sign of life";
+    "performance.batch_message_processing": Bool, "true" => Later("this build always writes what waits together"), "several frames in one write";
+    "performance.compression_enabled": Bool, "false" => Later("this build has no compression"), "compressed frames";
+    "performance.keep_alive_optimization": Bool, "true" => Later("this build always counts any traffic"), "any traffic counts as a sign of life";
 
     "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
     "network.read_buffer_size": bytes(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
-    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
-    "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
+    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later("this build's write buffers are fixed"), "write buffer of a connection, in bytes";
+    "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later("this build has no compression"), "smallest frame that is compressed, in bytes";
 
     "auth.mode": one_of(&["host", "jwt", "api"]), "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else api with host_api.url, else jwt";
     "auth.jwt.secret": Kind::Secret { bytes_min: SECRET_BYTES_MIN }, "" => Built(|c, v| c.auth.jwt.secret = v.optional()), "shared secret for HS256, HS384, HS512; at least 32 bytes";
