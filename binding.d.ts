@@ -335,6 +335,8 @@ export interface EngineHealth {
 export interface EngineOptions {
   /** Folder of built pages to serve at `/` (standalone only). */
   pagesDir?: string
+  /** Folder of built pages of which only those for operators and `/dpd.js` are served; it need not be there. */
+  toolsDir?: string
 }
 
 /** Which connections; what is not given fits all. */

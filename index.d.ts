@@ -141,7 +141,7 @@ export interface RealtimeServerOptions {
   host?: RealtimeHost;
   /** Records are Markdown files and tokens are JWT. Follows from `host` when missing. */
   standalone?: boolean;
-  /** Folder of built pages to serve at `/` (standalone only). */
+  /** Folder of built pages to serve at `/` (standalone only); those for operators are served anyway. */
   pagesDir?: string;
   /** Where log lines go; without it warnings and errors go to the console. */
   logger?: RealtimeLogger;

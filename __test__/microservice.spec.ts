@@ -110,6 +110,14 @@ it('two people edit a record of the API, which gets the text as a draft', async 
   expect(api.record).toBe('First.');
 });
 
+it('the operators’ pages are served, and those of records are the API’s own', async () => {
+  const { port } = await start(await new Api().listen());
+  const statuses = ['/operator', '/self-test.html', '/dpd.js', '/', '/edit'].map(
+    async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).status,
+  );
+  expect(await Promise.all(statuses)).toEqual([200, 200, 200, 404, 404]);
+});
+
 it('an engine whose disk is lost begins with the copy that the API keeps: nothing is there twice', async () => {
   const api = new Api();
   const address = await api.listen();

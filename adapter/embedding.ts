@@ -1,14 +1,19 @@
 /** What a server is embedded in. */
 
+import { fileURLToPath } from 'node:url';
+
 import type { ConfigSources } from '../binding.js';
 import type { RealtimeHost, RealtimeLogger, RealtimeServerOptions } from '../index.js';
 import type { SnapshotManager } from './civicpress/snapshots.js';
 import { quietConsole } from './logging.js';
 
+/** The built pages; a package may have been built without. */
+export const PAGES_DIR = fileURLToPath(new URL('../web', import.meta.url));
+
 export interface Embedding {
   readonly host: RealtimeHost | undefined;
   readonly logger: RealtimeLogger;
-  /** Folder of built pages to serve. */
+  /** Folder of built pages to serve, all of them. */
   readonly pagesDir?: string | undefined;
   /** Where the configuration comes from; asked at each start. */
   sources(): ConfigSources;

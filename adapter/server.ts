@@ -16,7 +16,7 @@ import { SESSION_REVOKED_HOOK } from './civicpress/constants.js';
 import { CivicPressEmbedding } from './civicpress/embedding.js';
 import { RecordRoomHandler } from './civicpress/record-room-handler.js';
 import type { SnapshotManager } from './civicpress/snapshots.js';
-import { ownEmbedding, type Embedding } from './embedding.js';
+import { ownEmbedding, PAGES_DIR, type Embedding } from './embedding.js';
 import { asRealtimeError, RealtimeError, realtimeError } from './errors.js';
 import { Events } from './events.js';
 import { emitHook, hostCallbacks } from './host.js';
@@ -44,7 +44,10 @@ export class RealtimeServer implements Public.RealtimeServer {
     this.#embedding = isCivicPress(given) ? new CivicPressEmbedding(...given) : ownEmbedding(given[0] ?? {});
     const { pagesDir } = this.#embedding;
     const { RealtimeEngine } = addon();
-    this.#engine = new RealtimeEngine(pagesDir === undefined ? {} : { pagesDir });
+    this.#engine = new RealtimeEngine({
+      toolsDir: PAGES_DIR,
+      ...(pagesDir === undefined ? {} : { pagesDir }),
+    });
     this.#rooms = new Rooms({ server: this, engine: this.#engine, logger: this.#embedding.logger });
     this.events = new Events(this.#engine, this.#embedding.logger);
     this.connections = this.#rooms.connections;

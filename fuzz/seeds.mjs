@@ -162,6 +162,34 @@ seed('awareness', said(1, hex('8080808001')));
 // Its timer would keep the process.
 awareness.destroy();
 
+for (const said of [
+  { type: 'auth', token: 'eyJhbGciOiJIUzI1NiJ9.e30.x' },
+  { type: 'join', room: 'collection:todos' },
+  { type: 'join', room: 'a', since: { epoch: 'x-1', offset: 3 }, presence: true, ack: '1' },
+  { type: 'leave', room: 'Règlement 😀', ack: 7 },
+  { type: 'emit', event: 'hello', data: { text: 'Hi', list: [1, -2.5e3, null, true] }, room: 'a' },
+  { type: 'emit', event: 'e', data: 0, room: '', echo: false, key: 'k1', ack: -1 },
+  { type: 'emit', event: 'emit', data: { type: 'auth', ack: 1, room: 'b' } },
+  { type: 'emit', event: 'à', data: 'é\u0001', room: 'Règlement 😀', ack: 'é' },
+  { type: 'emit', event: '\u202e', room: 'a' },
+  { type: 'presence', room: 'a', ack: 'x' },
+  { type: 'ping' },
+  { type: 'subscribe', ack: 'x' },
+  { type: 5 },
+  {},
+  ['join'],
+]) {
+  seed('events', Buffer.from(JSON.stringify(said)));
+}
+for (const text of [
+  '{"type":"emit","event":"e","data":1e999,"ack":1e999}',
+  '{"type":"emit","event":"e","data":"\\ud800\\u0000\\/"}',
+  ' \n{"type":"emit","data":[ {"a" : {}},"[[[" ],"event":"\\u0061","event":"e"}',
+  `{"type":"emit","event":"e","data":${'['.repeat(70)}${']'.repeat(70)}}`,
+]) {
+  seed('events', Buffer.from(text));
+}
+
 const upgrade = (path, more = '') =>
   `GET ${path} HTTP/1.1\r\nHost: localhost:3001\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n` +
   `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${more}\r\n`;

@@ -110,12 +110,8 @@ impl Engine {
         let internal =
             |what: &str, error: std::io::Error| EngineError::Internal(format!("{what}: {error}"));
         let address = listener.local_addr().map_err(|error| internal("local address", error))?;
-        let pages = match &config.pages_dir {
-            Some(folder) => Pages::read(folder).map_err(|error| {
-                EngineError::Config(format!("the pages cannot be read: {error}"))
-            })?,
-            None => Pages::default(),
-        };
+        let pages = Pages::of(&config)
+            .map_err(|error| EngineError::Config(format!("the pages cannot be read: {error}")))?;
         let metrics = Arc::<Metrics>::default();
         let registry = Registry::new(RoomContext {
             config: Arc::clone(&config),

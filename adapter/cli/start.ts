@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import type { ConfigSources, ConfigSummary } from '../../binding.js';
 import type { ServerAddress } from '../../index.js';
 import { addon } from '../addon.js';
+import { PAGES_DIR } from '../embedding.js';
 import { RealtimeServer } from '../server.js';
 import { version } from '../version.js';
 import { serveWithCore } from './core.js';
@@ -15,7 +16,6 @@ import { reloadOnHangup, stopOnSignals } from './signals.js';
 import { commandSources, requireValid } from './sources.js';
 import { pagesUrl, signInLink } from './token.js';
 
-const PAGES_DIR = fileURLToPath(new URL('../../web', import.meta.url));
 const SAMPLES_DIR = fileURLToPath(new URL('../../../records', import.meta.url));
 const LINK_HOURS = 12;
 
@@ -68,7 +68,7 @@ export async function serve({ config, port, host, logFormat, core }: StartOption
   const sources = commandSources(config, flags);
   requireValid(sources, true);
   const summary = addon().describeConfig(sources);
-  // Records and pages are the API's own where it is the host.
+  // Records and their pages are the API's own where it is the host.
   const alone = summary.hostApi === undefined;
   if (alone && existsSync(SAMPLES_DIR)) {
     const copied = addon().installSamples(sources, SAMPLES_DIR);

@@ -22,8 +22,7 @@ export interface Stage {
   arrive(name: string, options?: BrowserContextOptions): Promise<Person>;
 }
 
-export function stage(): Stage {
-  const server = new Server();
+export function stage(server = new Server()): Stage {
   let browser: Browser;
   let people: Person[] = [];
 

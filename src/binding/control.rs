@@ -279,6 +279,7 @@ impl Control {
         let loaded = settings::load(&sources).map_err(EngineError::from)?;
         let mut config = loaded.config;
         config.pages_dir = self.options.pages_dir.as_ref().map(Into::into);
+        config.tools_dir = self.options.tools_dir.as_ref().map(Into::into);
         if let Some(log) = &log {
             log.set_level(config.log_level);
             for warning in &loaded.warnings {

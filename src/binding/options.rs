@@ -40,6 +40,8 @@ pub struct ConfigSources {
 pub struct EngineOptions {
     /// Folder of built pages to serve at `/` (standalone only).
     pub pages_dir: Option<String>,
+    /// Folder of built pages of which only those for operators and `/dpd.js` are served; it need not be there.
+    pub tools_dir: Option<String>,
 }
 
 /// What an engine starts with. The functions are let go at shutdown.

@@ -90,7 +90,7 @@ impl Default for Config {
             records: Records { dir: "records".into(), create_missing: false, watch: true },
             markdown: Markdown::default(),
             awareness: Awareness { ids_max: 8, bytes_max: 16 * 1024, stamp_identity: false },
-            admin: Admin { token: None },
+            admin: Admin { token: None, pages: true },
             host_api: HostApi { url: None, token: None, timeout_ms: 5000 },
             events: Events {
                 path: "/socket.io".into(),
@@ -108,6 +108,7 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_format: LogFormat::Auto,
             pages_dir: None,
+            tools_dir: None,
             production: false,
         }
     }

@@ -15,8 +15,8 @@ use crate::markdown::Naming;
 pub enum State {
     /// Built: writes the value into the configuration.
     Built(fn(&mut Config, &Typed)),
-    /// Known, has no effect yet; a value other than the default warns.
-    Later,
+    /// Known, has no effect yet; a value other than the default warns, and this says what the build does instead.
+    Later(&'static str),
     /// Belongs to something that has its own switch; the switch answers, this key stays silent.
     Silent,
     /// Known, not built, and ignoring it would break a promise: a value other than the default is an error.
@@ -194,13 +194,13 @@ static TABLE: &[Key] = keys! {
 
     "performance.worker_pool_size": int(0, 1024), "0" => Built(|c, v| c.performance.worker_pool_size = v.usize()), "worker threads; 0 = number of cores";
     "performance.batch_message_processing": Bool, "true" => Built(|c, v| c.performance.batch_message_processing = v.bool()), "neighbouring events in one message, for clients that ask for it; writes are shared in any case";
-    "performance.compression_enabled": Bool, "false" => Later, "compressed frames";
+    "performance.compression_enabled": Bool, "false" => Later("this build has no compression"), "compressed frames";
     "performance.keep_alive_optimization": Bool, "true" => Built(|c, v| c.performance.keep_alive_optimization = v.bool()), "whatever is heard of a client is a sign of life; false: only its pings and pongs are, and each client is asked each limits.ping_interval";
 
     "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
     "network.read_buffer_size": bytes(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
-    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later, "write buffer of a connection, in bytes";
-    "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later, "smallest frame that is compressed, in bytes";
+    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later("this build's write buffers are fixed"), "write buffer of a connection, in bytes";
+    "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later("this build has no compression"), "smallest frame that is compressed, in bytes";
 
     "auth.mode": one_of(&["host", "jwt", "api"]), "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else api with host_api.url, else jwt";
     "auth.jwt.secret": Kind::Secret { bytes_min: SECRET_BYTES_MIN }, "" => Built(|c, v| c.auth.jwt.secret = v.optional()), "shared secret for HS256, HS384, HS512; at least 32 bytes";
@@ -223,6 +223,7 @@ static TABLE: &[Key] = keys! {
     "awareness.stamp_identity": Bool, "false" => Built(|c, v| c.awareness.stamp_identity = v.bool()), "write the verified name and id into each awareness state";
 
     "admin.token": SECRET, "" => Built(|c, v| c.admin.token = v.optional()), "bearer token of operators' routes; none = loopback only";
+    "admin.pages": Bool, "true" => Built(|c, v| c.admin.pages = v.bool()), "whether /operator, /self-test.html and /dpd.js are served; they hold no data, and what they ask for is guarded";
     "markdown.schema": one_of(&["civicpress", "tiptap"]), "civicpress" => Built(|c, v| c.markdown.schema = naming(v.str())), "names of nodes and marks in records' documents; to be chosen before the first record is opened";
     "host_api.url": Text(Rule::HttpUrl), "" => Built(|c, v| c.host_api.url = v.optional()), "microservice: address of the CivicPress API, such as http://api:3000";
     "host_api.token": SECRET, "" => Built(|c, v| c.host_api.token = v.optional()), "microservice: token or API key of a user who may view and edit all records";

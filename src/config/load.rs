@@ -241,8 +241,8 @@ fn answer_unavailable(key: &Key, typed: &Typed, written: &Written, findings: &mu
     }
     match key.state {
         State::Built(_) | State::Silent => {}
-        State::Later => findings.warnings.push(format!(
-            "{} is not available in this version and has no effect ({})",
+        State::Later(instead) => findings.warnings.push(format!(
+            "{} is not in this build and has no effect: {instead} ({})",
             key.path, written.source
         )),
         State::Refused => findings.errors.push(ConfigError {

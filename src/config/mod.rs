@@ -88,6 +88,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Folder of built pages to serve at `/` (standalone mode only; set by the command, not a key).
     pub pages_dir: Option<PathBuf>,
+    /// Folder of built pages of which only those for operators and `/dpd.js` are served (not a key).
+    pub tools_dir: Option<PathBuf>,
     /// Whether this is a deployment and not somebody's machine (`NODE_ENV=production`; not a key).
     pub production: bool,
 }
@@ -390,12 +392,14 @@ pub struct Awareness {
 pub struct Admin {
     /// Bearer token of operators' routes; `None` = loopback without forwarded headers only.
     pub token: Option<String>,
+    /// Whether the operators' pages and `/dpd.js` are served.
+    pub pages: bool,
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The token must never reach a log.
-        f.debug_struct("Admin").finish_non_exhaustive()
+        f.debug_struct("Admin").field("pages", &self.pages).finish_non_exhaustive()
     }
 }
 

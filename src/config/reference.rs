@@ -53,7 +53,7 @@ pub fn reference() -> String {
 fn answer(key: &Key) -> Option<&'static str> {
     match key.state {
         State::Built(_) => None,
-        State::Later => Some("a warning"),
+        State::Later(_) => Some("a warning"),
         State::Silent => Some("nothing"),
         State::Refused => Some("refused"),
     }

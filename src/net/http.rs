@@ -1,4 +1,4 @@
-//! The HTTP routes: health for operators, the records API of the standalone pages, and the pages.
+//! The HTTP routes: health for operators, the records API of the standalone pages, and pages.
 
 mod collab_snapshot;
 mod events;

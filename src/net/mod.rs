@@ -76,7 +76,7 @@ pub struct Shared {
     pub rechecks: Arc<Rechecks>,
     /// What the host lately refused.
     pub denials: Denials,
-    /// Static pages, in standalone mode.
+    /// Static pages.
     pub pages: pages::Pages,
     /// The proxies whose forwarded addresses count.
     pub proxies: TrustedProxies,

@@ -1,16 +1,28 @@
-//! The standalone pages: read into memory once, served with validators and a strict content policy.
+//! The pages: read into memory once, served with validators and a strict content policy. The list of records and
+//! the editor are for the standalone mode; those for operators, and `/dpd.js`, are for all.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    path::Path,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Response, StatusCode, header};
 use sha2::{Digest, Sha256};
 
+use crate::config::Config;
+
 /// Largest file served, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most files served.
 const FILES_MAX: usize = 512;
+
+/// Where what `admin.pages` is about is served.
+const TOOLS: [&str; 3] = ["/operator", "/self-test", "/dpd.js"];
+/// Where what pages are made of is served.
+const ASSETS: &str = "/assets/";
 
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -30,7 +42,48 @@ struct File {
     immutable: bool,
 }
 
+impl File {
+    /// Whether the name of another file stands in this one, as pages, scripts and styles name what they need.
+    fn mentions(&self, name: &str) -> bool {
+        self.bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes())
+    }
+}
+
 impl Pages {
+    /// What an engine serves. A package may have been built without pages, and needs none.
+    pub fn of(config: &Config) -> io::Result<Self> {
+        let mut pages = match &config.pages_dir {
+            Some(folder) => Self::read(folder)?,
+            None => Self::default(),
+        };
+        if !config.admin.pages {
+            pages.files.retain(|path, _| !TOOLS.contains(&path.as_str()));
+        } else if let Some(folder) = &config.tools_dir {
+            match Self::read(folder) {
+                Ok(built) => pages.files.extend(built.tools()),
+                Err(error) => log::debug!("the operators' pages are not served: {error}"),
+            }
+        }
+        Ok(pages)
+    }
+
+    /// The tools and what they are made of.
+    fn tools(mut self) -> HashMap<String, File> {
+        let mut wanted: HashSet<String> = TOOLS.map(Into::into).into();
+        let mut tools = HashMap::new();
+        while let Some(path) = wanted.iter().next().cloned() {
+            wanted.remove(&path);
+            if let Some(file) = self.files.remove(&path) {
+                let names = |asset: &&String| {
+                    asset.strip_prefix(ASSETS).is_some_and(|name| file.mentions(name))
+                };
+                wanted.extend(self.files.keys().filter(names).cloned());
+                tools.insert(path, file);
+            }
+        }
+        tools
+    }
+
     /// Reads all files below `folder`. `index.html` is served at `/`, other pages without their ending.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let mut pages = Self::default();
@@ -76,7 +129,7 @@ impl Pages {
             Some(page) => page.to_owned(),
             None => path.to_owned(),
         };
-        let immutable = path.starts_with("/assets/");
+        let immutable = path.starts_with(ASSETS);
         let file =
             File { bytes: bytes.into(), content_type, tag: format!("\"{tag:016x}\""), immutable };
         self.files.insert(served_at, file);
@@ -131,5 +184,56 @@ mod tests {
         assert!(pages.get("/../Cargo.toml", None).is_none());
         let script = pages.get("/assets/app-1.js", None).unwrap();
         assert!(script.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    }
+
+    #[test]
+    fn tools_are_served_with_what_they_need_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("assets")).unwrap();
+        for (name, text) in [
+            ("index.html", "/assets/index-1.js"),
+            ("edit.html", "/assets/edit-1.js"),
+            ("operator.html", r#"<link href="/assets/o-1.css"><script src="/assets/o-1.js">"#),
+            ("self-test.html", r#"<script src="/assets/s-1.js">"#),
+            ("dpd.js", "dpd"),
+            ("assets/index-1.js", r#"import "./shared-1.js";import "./shared-3.js""#),
+            ("assets/edit-1.js", r#"import "./shared-3.js""#),
+            ("assets/o-1.js", r#"import "./shared-1.js""#),
+            ("assets/o-1.css", ""),
+            ("assets/s-1.js", ""),
+            ("assets/shared-1.js", r#"import "./shared-2.js""#),
+            ("assets/shared-2.js", r#"import "./shared-1.js""#),
+            ("assets/shared-3.js", ""),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let served = |pages_dir: bool, tools: bool| {
+            let dir = |named: bool| named.then(|| folder.path().to_owned());
+            let mut config =
+                Config { pages_dir: dir(pages_dir), tools_dir: dir(true), ..Config::default() };
+            config.admin.pages = tools;
+            let mut paths: Vec<_> = Pages::of(&config).unwrap().files.into_keys().collect();
+            paths.sort();
+            paths
+        };
+        let tools = [
+            "/assets/o-1.css",
+            "/assets/o-1.js",
+            "/assets/s-1.js",
+            "/assets/shared-1.js",
+            "/assets/shared-2.js",
+            "/dpd.js",
+            "/operator",
+            "/self-test",
+        ];
+        assert_eq!(served(false, true), tools);
+        assert_eq!(served(false, false), [""; 0]);
+        assert_eq!(served(true, true).len(), 13);
+        let standalone = served(true, false);
+        assert!(standalone.contains(&"/".into()) && standalone.contains(&"/edit".into()));
+        assert!(!TOOLS.iter().any(|tool| standalone.contains(&(*tool).into())), "{standalone:?}");
+
+        let gone = Config { tools_dir: Some("/there/is/none".into()), ..Config::default() };
+        assert!(Pages::of(&gone).unwrap().files.is_empty(), "and the engine starts");
     }
 }

@@ -11,7 +11,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection,
+    pki_types::ServerName,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -161,14 +164,25 @@ impl AsyncWrite for Stream {
 #[derive(Debug)]
 pub struct TlsStream {
     tcp: TcpStream,
-    session: ServerConnection,
+    session: Connection,
     said_goodbye: bool,
 }
 
 impl TlsStream {
     /// Goes through the handshake. The caller holds the clock.
     pub async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
-        let mut session = ServerConnection::new(config).map_err(io::Error::other)?;
+        let session = ServerConnection::new(config).map_err(io::Error::other)?;
+        Self::shake_hands(tcp, session.into()).await
+    }
+
+    /// Goes through the handshake from the other end. The caller holds the clock.
+    pub async fn connect(tcp: TcpStream, config: Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::from(tcp.peer_addr()?.ip());
+        let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        Self::shake_hands(tcp, session.into()).await
+    }
+
+    async fn shake_hands(tcp: TcpStream, mut session: Connection) -> io::Result<Self> {
         session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let mut stream = Self { tcp, session, said_goodbye: false };
         poll_fn(|context| stream.poll_handshake(context)).await?;
@@ -217,7 +231,7 @@ impl TlsStream {
     /// Takes bytes only once those before are with the kernel, which bounds what is held here.
     fn try_write(
         &mut self,
-        write: impl FnOnce(&mut ServerConnection) -> io::Result<usize>,
+        write: impl FnOnce(&mut Connection) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.flush()?;
         let count = write(&mut self.session)?;

@@ -47,6 +47,8 @@ pub struct Certificate {
 #[derive(Debug)]
 struct Current {
     config: Arc<ServerConfig>,
+    /// The certificate that `config` shows, without those that vouch for it.
+    shown: CertificateDer<'static>,
     /// Of the files `config` was made from, or that were found broken since.
     fingerprint: Fingerprint,
     /// Why the files as they are now are not in use.
@@ -64,13 +66,19 @@ impl Certificate {
         };
         let files = read(compute, &cert, &key).await?;
         let fingerprint = files.fingerprint();
-        let current = Mutex::new(Current { config: files.load()?, fingerprint, problem: None });
+        let (config, shown) = files.load()?;
+        let current = Mutex::new(Current { config, shown, fingerprint, problem: None });
         Ok(Some(Arc::new(Self { cert, key, compute: compute.clone(), current })))
     }
 
     /// What the next handshake is made with.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.lock().config)
+    }
+
+    /// Whether it is this certificate that the next handshake shows.
+    pub fn is(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.current.lock().shown == *certificate
     }
 
     /// Why the files as they are now are not in use; `None` = they are.
@@ -87,13 +95,14 @@ impl Certificate {
     fn take(&self, files: Result<Files, TlsError>) -> Result<(), TlsError> {
         let outcome = files.map(|files| (files.fingerprint(), files.load()));
         let mut current = self.current.lock();
-        let config = outcome.and_then(|(fingerprint, config)| {
+        let loaded = outcome.and_then(|(fingerprint, loaded)| {
             current.fingerprint = fingerprint;
-            config
+            loaded
         });
-        match config {
-            Ok(config) => {
+        match loaded {
+            Ok((config, shown)) => {
                 current.config = config;
+                current.shown = shown;
                 current.problem = None;
                 log::info!(event = "tls_reloaded"; "the certificate was read again; new connections get it");
                 Ok(())
@@ -193,14 +202,14 @@ impl Files {
         hash.finalize().into()
     }
 
-    fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    fn load(&self) -> Result<(Arc<ServerConfig>, CertificateDer<'static>), TlsError> {
         let (cert_path, key_path) = (self.cert.0.display(), self.key.0.display());
         let chain = CertificateDer::pem_slice_iter(&self.cert.1)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| TlsError(format!("tls.cert: {cert_path} is not PEM: {error}")))?;
-        if chain.is_empty() {
+        let Some(shown) = chain.first().cloned() else {
             return Err(TlsError(format!("tls.cert: {cert_path} holds no certificate")));
-        }
+        };
         let key = PrivateKeyDer::from_pem_slice(&self.key.1).map_err(|error| {
             TlsError(format!("tls.key: {key_path} holds no private key in PEM: {error}"))
         })?;
@@ -218,6 +227,6 @@ impl Files {
             })?;
         // WebSockets are upgraded from HTTP/1.1; a client that speaks only HTTP/2 is told so.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok((Arc::new(config), shown))
     }
 }

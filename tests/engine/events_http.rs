@@ -144,6 +144,20 @@ fn what_does_not_fit_is_refused_in_words() {
 }
 
 #[test]
+fn the_history_has_every_event_as_it_was_said() {
+    let server = Server::start();
+    let mut ada = EventClient::of(&server, "editor:ada");
+    ada.join("lobby");
+    let data = r#"[1e999, "\ud800", -0.0]"#;
+    let emit = r#"{"type":"emit","event":"odd","room":"lobby","data":"#;
+    ada.say_text(&format!("{emit}{data}}}"));
+    let heard = ada.next_text();
+    assert!(heard.contains(data), "{heard}");
+    let (status, history) = get(&server, "/api/v1/realtime/rooms/lobby/history", "");
+    assert!(status == 200 && history.contains(data), "{history}");
+}
+
+#[test]
 fn a_load_test_measures_round_trips_and_leaves_nothing() {
     let mut config = config();
     // Its clients count for nobody.

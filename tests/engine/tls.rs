@@ -20,6 +20,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket, client::IntoClientRequest};
 use yrs::{Doc, GetString, Text, Transact, Update, updates::decoder::Decode};
 
@@ -81,6 +82,27 @@ fn get(server: &Server, cert: &str, path: &str) -> String {
     // An end without `close_notify` would be an error: nobody could tell it from a cut.
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// What the load test of a server reports; its messages are larger than what TLS packs at once.
+fn stress(server: &Server, cert: &str) -> Value {
+    let plan = json!({
+        "connections": 20, "messagesPerSecond": 100, "duration": 1, "payloadBytes": 16_384,
+    })
+    .to_string();
+    let mut stream = connect(server, cert, &[]).unwrap();
+    write!(
+        stream,
+        "POST /_admin/test/websocket/stress HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{plan}",
+        plan.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    serde_json::from_str(body).unwrap()
 }
 
 struct TlsClient {
@@ -165,6 +187,25 @@ fn https_and_wss_on_one_port() {
         }
     };
     assert!(matches!(ended, tungstenite::Error::ConnectionClosed), "{ended}");
+}
+
+#[test]
+fn a_load_test_speaks_tls_to_its_own_port_whichever_certificate_that_shows() {
+    let TlsServer { server, folder, cert } = start();
+    let first = stress(&server, &cert);
+    let renewed = write_pair(folder.path());
+    server.block_on(server.engine().reload_tls()).unwrap();
+    for report in [first, stress(&server, &renewed)] {
+        assert_eq!(report["connections"], json!({ "requested": 20, "opened": 20 }), "{report}");
+        let sent = report["messages"]["sent"].as_u64().unwrap();
+        assert!(sent >= 20, "{report}");
+        assert_eq!(report["messages"]["deliveries"].as_u64(), Some(sent * 20), "{report}");
+        assert_eq!(report["messages"]["deliveryRatio"], json!(1.0), "{report}");
+        assert_eq!(report["errors"], json!([]));
+    }
+    let metrics = server.engine().metrics();
+    eventually("its clients are gone", || metrics.event_connections.get() == 0);
+    assert_eq!(metrics.requests_refused.get("plain_on_tls"), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 import { RealtimeClient } from '../../adapter/client';
 import { byId, h } from './dom';
-import { adoptTokenFromUrl, currentToken, forgetToken } from './session';
+import { adoptTokenFromUrl, currentToken, forgetToken, parseAnyToken } from './session';
 import { askForToken } from './sign-in';
 
 /** Events that took so long at most, and longer than the class before. */
@@ -34,6 +34,8 @@ interface Vitals {
 /** Seconds that a line and the histogram show. */
 const SHOWN = 60;
 const ROWS_MAX = 50;
+/** What is said of a token that no user has, or of whom nobody can say at the moment. */
+const NOBODYS = ['AUTH_FAILED', 'AUTH_UNAVAILABLE'];
 
 const lines = new Map<string, number[]>();
 const told: Class[][] = [];
@@ -47,33 +49,66 @@ begin(currentToken());
 function begin(known: string | null, note: string | null = null): void {
   token = known;
   byId('figures').hidden = known === null;
-  if (known === null) askForToken(note, begin);
+  if (known === null) askForToken(note, begin, parseAnyToken);
   else connect();
+}
+
+function refuse(): void {
+  forgetToken();
+  begin(null, 'This token is not an admin’s.');
+}
+
+function tell(text: string, good: boolean): void {
+  const state = byId('state');
+  state.textContent = text;
+  state.classList.toggle('good', good);
 }
 
 function connect(): void {
   client?.close();
   const opened = new RealtimeClient(location.origin, { token: () => token });
   client = opened;
-  const tell = (text: string, good: boolean): void => {
-    const state = byId('state');
-    state.textContent = text;
-    state.classList.toggle('good', good);
-  };
+  let isSomebodys = true;
   opened.lifecycle
+    .on('error', ({ code }) => {
+      if (client !== opened || !isSomebodys || !NOBODYS.includes(code)) return;
+      isSomebodys = false;
+      opened.close();
+      void poll(opened);
+    })
     .on('open', () => tell('Live', true))
     .on('close', ({ again }) => tell(again === null ? 'Closed' : 'Cut; it comes back', false));
   opened.room('system:metrics').on('metrics', show);
   opened.join('system:metrics').then(
     () => void look(opened),
     () => {
-      if (client !== opened) return;
-      forgetToken();
+      if (client !== opened || !isSomebodys) return;
       opened.close();
-      begin(null, 'This token is not an admin’s.');
+      refuse();
     },
   );
 }
+
+/** With the operator's own token, which is nobody's: it opens operators' routes, and no room. */
+async function poll(instead: RealtimeClient): Promise<void> {
+  for (let round = 0; client === instead; round += 1) {
+    const began = performance.now();
+    try {
+      const now = await get<Vitals>('/_dashboard/api/metrics/realtime');
+      measured(performance.now() - began);
+      show(now);
+      tell('Live', true);
+      if (round % 5 === 0) await Promise.all([showRooms(), showClients()]);
+    } catch (error) {
+      if (error instanceof Refused) return refuse();
+      tell('Cut; it comes back', false);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+/** The token does not open it. */
+class Refused extends Error {}
 
 /** What is asked for, beside what is told. */
 async function look(asking: RealtimeClient): Promise<void> {
@@ -93,6 +128,7 @@ async function look(asking: RealtimeClient): Promise<void> {
 
 async function get<T>(path: string): Promise<T> {
   const answer = await fetch(path, { headers: { Authorization: `Bearer ${token ?? ''}` } });
+  if (answer.status === 401) throw new Refused(path);
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return (await answer.json()) as T;
 }

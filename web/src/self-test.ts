@@ -1,6 +1,6 @@
 import { RealtimeClient } from '../../adapter/client';
 import { byId, h } from './dom';
-import { adoptTokenFromUrl, currentToken, parseToken } from './session';
+import { adoptTokenFromUrl, currentToken, parseAnyToken } from './session';
 
 /** Rows kept on the page. */
 const ROWS_MAX = 200;
@@ -46,7 +46,7 @@ function on(id: string, handle: () => void): void {
 }
 
 on('auth-form', () => {
-  token = parseToken(byId<HTMLInputElement>('token').value);
+  token = parseAnyToken(byId<HTMLInputElement>('token').value);
   client
     .auth(() => token)
     .then(() => show('said', token === null ? 'nobody' : 'the token was shown'), failed);

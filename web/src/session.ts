@@ -51,3 +51,9 @@ export function parseToken(pasted: string): string | null {
   const token = linked ?? text;
   return TOKEN.test(token) ? token : null;
 }
+
+/** The same, for tokens that others make in their own forms: a host's, or the operator's. */
+export function parseAnyToken(pasted: string): string | null {
+  const text = pasted.trim();
+  return parseToken(text) ?? (/^[!-~]{1,8192}$/.test(text) ? text : null);
+}

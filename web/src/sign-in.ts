@@ -2,7 +2,11 @@ import { byId } from './dom';
 import { parseToken, rememberToken } from './session';
 
 /** Shows the page's sign-in panel and calls back once with a usable token. */
-export function askForToken(note: string | null, done: (token: string) => void): void {
+export function askForToken(
+  note: string | null,
+  done: (token: string) => void,
+  parse: (pasted: string) => string | null = parseToken,
+): void {
   const panel = byId('sign-in');
   const form = byId<HTMLFormElement>('sign-in-form');
   const field = byId<HTMLInputElement>('sign-in-token');
@@ -15,7 +19,7 @@ export function askForToken(note: string | null, done: (token: string) => void):
 
   form.onsubmit = (event) => {
     event.preventDefault();
-    const token = parseToken(field.value);
+    const token = parse(field.value);
     if (token === null) {
       problem.textContent = 'This is not a sign-in link. Paste the whole link you were given.';
       field.setAttribute('aria-invalid', 'true');

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use rustls::ClientConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -13,33 +14,44 @@ use tokio::{
 };
 
 use super::Counts;
-use crate::limits::{EVENT_HOST_BYTES_MAX, STRESS_SETTLE};
+use crate::{
+    limits::{EVENT_HOST_BYTES_MAX, STRESS_SETTLE},
+    net::stream::{Stream, TlsStream},
+};
 
 /// A client that is in its room.
 #[derive(Debug)]
 pub(super) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     received: Vec<u8>,
 }
 
 impl Client {
-    /// Connects and joins.
+    /// Connects, over TLS if that is given, and joins.
     pub(super) async fn open(
         address: SocketAddr,
+        tls: Option<Arc<ClientConfig>>,
         path: &str,
         token: &str,
         room: &str,
     ) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("a connection failed: {}", error.kind());
-        let mut stream = TcpStream::connect(address).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+        let tcp = TcpStream::connect(address).await.map_err(failed)?;
+        tcp.set_nodelay(true).map_err(failed)?;
+        let stream = match tls {
+            None => tcp.into(),
+            Some(config) => match TlsStream::connect(tcp, config).await {
+                Ok(tls) => Stream::Tls(Box::new(tls)),
+                Err(error) => return Err(format!("a TLS handshake failed: {error}")),
+            },
+        };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Authorization: Bearer {token}\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await.map_err(failed)?;
         let mut client = Self { stream, received: Vec::new() };
+        client.write(request.as_bytes()).await.map_err(failed)?;
         loop {
             if let Some(end) = client.received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head = String::from_utf8_lossy(client.received.get(..end).unwrap_or_default());
@@ -130,7 +142,13 @@ impl Client {
         }
         frame.extend([0; 4]);
         frame.extend_from_slice(text.as_bytes());
-        self.stream.write_all(&frame).await
+        self.write(&frame).await
+    }
+
+    /// To the kernel: TLS may have taken bytes and still hold them.
+    async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// The next text; `None` = the server closed. Cancel-safe.
@@ -141,7 +159,7 @@ impl Client {
                     0x1 => return Ok(Some(payload)),
                     0x8 => return Ok(None),
                     // A pong in answer to a ping, which has no payload.
-                    0x9 => self.stream.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await?,
+                    0x9 => self.write(&[0x8a, 0x80, 0, 0, 0, 0]).await?,
                     _ => {}
                 }
                 continue;

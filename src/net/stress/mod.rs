@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod trust;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -120,9 +121,6 @@ impl Drop for Turn<'_> {
 /// Runs a test to its end. Its clients are gone when this returns or is dropped.
 pub async fn run(shared: &Arc<Shared>, plan: &Plan) -> Result<Report, Refusal> {
     check(plan)?;
-    if shared.certificate.is_some() {
-        return Err(Refusal::Busy("the port speaks TLS, which the test's clients do not"));
-    }
     if shared.stressing.swap(true, Ordering::AcqRel) {
         return Err(Refusal::Busy("another test is under way"));
     }
@@ -193,14 +191,19 @@ async fn open(shared: &Arc<Shared>, plan: &Plan, room: &str) -> (Vec<Client>, Ve
     let address = loopback(shared.address);
     let token: Arc<str> = shared.own_token.as_str().into();
     let path: Arc<str> = format!("{}/", shared.config.events.path).into();
+    let tls = match shared.certificate.as_ref().map(trust::in_this_engine).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return (Vec::new(), vec![format!("TLS cannot be spoken: {error}")]),
+    };
     let (mut clients, mut errors) = (Vec::new(), Vec::<String>::new());
     let mut opening = JoinSet::new();
     // Others of this machine find half-open places, too.
     let at_once = (shared.config.rate_limiting.connections_per_ip / 2).clamp(1, 16);
     for started in 0..plan.connections {
         let (token, path, room) = (Arc::clone(&token), Arc::clone(&path), room.to_owned());
+        let tls = tls.clone();
         opening.spawn(async move {
-            tokio::time::timeout(STRESS_STEP, Client::open(address, &path, &token, &room))
+            tokio::time::timeout(STRESS_STEP, Client::open(address, tls, &path, &token, &room))
                 .await
                 .unwrap_or_else(|_| Err("a connection took too long".into()))
         });
