@@ -241,6 +241,12 @@ mod tests {
             passed += 1;
         }
         assert_eq!(passed, 100, "then nothing more is read");
+        // A tenth of a second later a tenth of them, a second later all.
+        for (millis, refilled) in [(100, 10), (1100, 100), (60_000, 100)] {
+            let now = now + Duration::from_millis(millis);
+            assert!(rates.may_read_at(now), "{millis}");
+            assert_eq!(pass(&mut rates, Class::Events, now), refilled, "{millis}");
+        }
         let mut rates = Rates::of_events(&config, now);
         for number in 0..100 * 60 {
             rates.take(Class::Events, 1, now + Duration::from_millis(10) * number);

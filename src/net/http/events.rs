@@ -174,7 +174,13 @@ async fn disconnect(request: Request<Incoming>, shared: &Shared) -> Result<Answe
 }
 
 async fn run_stress(request: Request<Incoming>, shared: &Arc<Shared>) -> Result<Answer, Answer> {
-    let plan: Plan = body(request).await?;
+    // go-deployd's sample names no type, and curl then says that it is a form.
+    let plan: Plan =
+        if has_type(&request, "application/x-www-form-urlencoded") && !is_of_a_page(&request) {
+            parsed(request).await?
+        } else {
+            body(request).await?
+        };
     match stress::run(shared, &plan).await {
         Ok(report) => Ok(json(StatusCode::OK, &report)),
         Err(stress::Refusal::Plan(why)) => Err(refused(why)),
@@ -246,14 +252,25 @@ fn only(methods: &'static str) -> Answer {
 
 /// The body as JSON of a form.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
-    let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| kind.split(';').next() == Some("application/json"))
-    });
-    if !is_json {
+    if !has_type(&request, "application/json") {
         // A page of another origin can send anything but this without being asked for leave.
         let message = "the body must be application/json";
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
+    parsed(request).await
+}
+
+fn has_type(request: &Request<Incoming>, wanted: &str) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()) == Some(wanted)
+}
+
+/// Whether a browser may have sent it for a page: it says so in one of these at least.
+fn is_of_a_page(request: &Request<Incoming>) -> bool {
+    ["origin", "referer", "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name))
+}
+
+async fn parsed<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|wrong| {
         if wrong.is::<http_body_util::LengthLimitError>() {
