@@ -42,6 +42,7 @@ mod logging;
 mod lossy;
 #[cfg(target_os = "linux")]
 mod memory;
+mod metric_names;
 mod operations;
 mod rechecks;
 mod records;
