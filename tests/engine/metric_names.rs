@@ -68,6 +68,7 @@ fn metrics_keep_their_names_and_no_label_is_a_peers() {
     for (name, value) in [("Origin", "https://evil.example"), ("X-Correlation-Id", "evil-id")] {
         drop(EventClient::at(server.address, "/socket.io/?a=evil", &[(name, value)]));
     }
+    let _open = Client::join(&server.url("notes/evil"), "editor:evil");
     let mut refused = Client::connect(&server.url("notes/evil"), "evil");
     refused.until_closed();
     eventually("counted", || server.engine().metrics().closes.get("AUTH_FAILED") == 1);
