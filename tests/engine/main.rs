@@ -44,6 +44,7 @@ mod lossy;
 mod memory;
 mod metric_names;
 mod operations;
+mod places;
 mod rechecks;
 mod records;
 mod sessions;
