@@ -47,9 +47,10 @@ fn half_open_connections_of_one_address_are_counted_exactly() {
     held.push(connect(&server));
     assert!(!is_let_in(&server), "three again");
 
-    server.forward(HANDSHAKE_GRACE - Duration::from_millis(1));
+    let moment = Duration::from_millis(1);
+    server.forward(HANDSHAKE_GRACE.checked_sub(moment).unwrap());
     assert!(!is_let_in(&server), "a moment too early");
-    server.forward(Duration::from_millis(1));
+    server.forward(moment);
     assert_eq!(metrics.requests_refused.get("gave_way"), 0, "not while nobody wants a place");
     assert!(is_let_in(&server), "the one that is silent longest gives way");
     assert_eq!(held[0].read(&mut [0]).unwrap(), 0, "and is told by its end");

@@ -29,7 +29,7 @@ pub struct Server {
     /// Drives a runtime that has no threads of its own.
     driver: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     /// The clock stands still as long as this is not dropped.
-    frozen: Option<mpsc::Sender<()>>,
+    frozen: Option<mpsc::SyncSender<()>>,
     pub host: Arc<FakeHost>,
     pub address: SocketAddr,
     folder: Arc<tempfile::TempDir>,
@@ -98,9 +98,10 @@ impl Server {
     }
 
     /// As [`Self::with_clock`], and the clock stands still but for [`Self::forward`], however slow the machine.
+    #[allow(clippy::disallowed_methods, reason = "one thread that only waits")]
     pub fn with_frozen_clock(config: Config, host: Arc<FakeHost>) -> Self {
         let mut server = Self::with_clock(config, host);
-        let (thaw, thawed) = mpsc::channel();
+        let (thaw, thawed) = mpsc::sync_channel(0);
         let freeze = server.runtime.as_ref().unwrap().spawn(async move {
             time::pause();
             // A paused clock goes on by itself when nothing else is to do, unless a thread is at work.
