@@ -170,7 +170,9 @@ test('a change is told as it was when it was told: one, several, many, and what 
   await until(() => ada.heard.filter(({ event }) => event === 'updated').length === 7);
   await ada.event('custom');
   const told = (room: string, event: string) =>
-    ada.heard.filter((message) => message['room'] === room && message['event'] === event).map(({ data }) => data);
+    ada.heard
+      .filter((message) => message['room'] === room && message['event'] === event)
+      .map(({ data }) => data);
   const whole = { id: 1, deep: { words: ['as', 'told'] }, gone: true };
   expect(told('collection:todos', 'created')).toEqual([whole]);
   expect(told('collection:todos', 'custom')).toEqual([whole]);

@@ -60,9 +60,7 @@ it('serves from a worker thread, beside one on the main thread', async () => {
     worker,
     ended,
     port: ofWorker,
-  } = await startWorker(
-    `parentPort.on('message', () => server.shutdown().then(() => process.exit(0)));`,
-  );
+  } = await startWorker(`parentPort.on('message', () => server.shutdown().then(() => process.exit(0)));`);
   expect(await outcome(connect(port!, 'records:a', 'editor'))).toBe('synced');
   expect(await greeted(port!)).toMatchObject({ type: 'connect' });
   expect(await greeted(ofWorker)).toMatchObject({ type: 'connect' });
