@@ -65,10 +65,17 @@ test('the host speaks to rooms and to everybody, and asks who is there', async (
   expect(await ada.event('hello')).toMatchObject({ type: 'emit', room: 'chat', data: { n: 1 } });
   expect(await nobody.event('news')).not.toHaveProperty('room');
   expect(nobody.heard.some(({ event }) => event === 'hello')).toBe(false);
+  for (const [name, data] of Object.entries({ zero: 0, empty: '', no: false })) {
+    server.events.emitToRoom('chat', name, data);
+    expect((await ada.event(name))['data']).toBe(data);
+  }
+  server.events.emitToRoom('chat', 'nothing', null);
+  expect(await ada.event('nothing')).not.toHaveProperty('data');
 
   expect(await server.events.rooms()).toEqual([{ room: 'chat', members: 1 }]);
   expect(await server.events.presence('chat')).toMatchObject([{ user_id: 'editor', name: 'editor' }]);
-  expect(await server.events.history('chat')).toMatchObject([{ event: 'hello', data: { n: 1 }, offset: 1 }]);
+  const [first] = await server.events.history('chat');
+  expect(first).toMatchObject({ event: 'hello', data: { n: 1 }, offset: 1 });
   const all = await server.events.connections();
   expect(all.map(({ userId, rooms }) => [userId, rooms])).toEqual([
     ['editor', ['chat']],
@@ -123,6 +130,59 @@ test('collections are shown as the host says, without secrets', async () => {
   server.events.emitCollectionChange('users', 'updated', [{ id: 2, hidden: true }, { id: 3 }]);
   expect((await ada.event('created'))['data']).toEqual({ id: 1, name: 'Ada' });
   expect((await ada.event('updated'))['data']).toEqual({ id: 3 });
+});
+
+test('a change is told as it was when it was told: one, several, many, and what hooks bring', async () => {
+  const handlers = new Map<string, (data: unknown) => void>();
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    registerHook: (name, handler) => handlers.set(name, handler),
+    removeHook: (name) => handlers.delete(name),
+  };
+  const { server, port } = await start(host);
+  const ada = await Client.open(port, 'editor');
+  await ada.join('collection:todos');
+  await ada.join('collection:records');
+  const one: Message = { id: 1, deep: { words: ['as', 'told'] }, gone: true };
+  const several = [1, 2, 3].map((id): Message => ({ id, deep: { n: id } }));
+  const many = Array.from({ length: 101 }, (_, id): Message => ({ id }));
+  const record: Message = { id: 'budget', title: 'As told' };
+  // A command that increments tells the whole document it leaves, as any other update does.
+  const counted: Message = { id: 9, count: 1 };
+  server.events.emitCollectionChange('todos', 'created', one);
+  server.events.emitCollectionChange('todos', 'updated', several);
+  server.events.emitCollectionChange('todos', 'deleted', many);
+  for (let n = 0; n < 3; n += 1) {
+    counted['count'] += 1;
+    server.events.emitCollectionChange('todos', 'updated', counted);
+  }
+  server.events.emitToRoom('collection:todos', 'custom', one);
+  handlers.get('record:updated')!({ record });
+  one['deep'].words.push('later');
+  delete one['gone'];
+  for (const todo of several) todo['deep'].n = 'later';
+  several.push({ id: 'later' });
+  for (const todo of many) todo['id'] = 'later';
+  record['title'] = 'later';
+  counted['count'] = 'later';
+  server.events.emitToRoom('collection:records', 'last');
+  await ada.event('last');
+  await until(() => ada.heard.filter(({ event }) => event === 'updated').length === 7);
+  await ada.event('custom');
+  const told = (room: string, event: string) =>
+    ada.heard
+      .filter((message) => message['room'] === room && message['event'] === event)
+      .map(({ data }) => data);
+  const whole = { id: 1, deep: { words: ['as', 'told'] }, gone: true };
+  expect(told('collection:todos', 'created')).toEqual([whole]);
+  expect(told('collection:todos', 'custom')).toEqual([whole]);
+  expect(told('collection:todos', 'updated')).toEqual([
+    ...[1, 2, 3].map((id) => ({ id, deep: { n: id } })),
+    ...[2, 3, 4].map((count) => ({ id: 9, count })),
+  ]);
+  const ids = Array.from({ length: 101 }, (_, id) => id);
+  expect(told('collection:todos', 'changed')).toEqual([{ type: 'deleted', count: 101, ids }]);
+  expect(told('collection:records', 'updated')).toEqual([{ id: 'budget', title: 'As told' }]);
 });
 
 test("hooks of the host's records are changes of a collection", async () => {

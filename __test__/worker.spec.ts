@@ -1,9 +1,12 @@
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 import { expect, it } from 'vitest';
+import WebSocket from 'ws';
 
 import {
+  afterwards,
   connect,
   ENTRY,
   environment,
@@ -40,13 +43,27 @@ async function startWorker(then: string) {
   return { worker, ended, port };
 }
 
+/** What a connection for events hears first. */
+async function greeted(port: number): Promise<unknown> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/socket.io/`);
+  afterwards(() => socket.terminate());
+  // Its worker may be terminated under it.
+  socket.on('error', () => {});
+  const [text] = await once(socket, 'message');
+  return JSON.parse(String(text));
+}
+
 it('serves from a worker thread, beside one on the main thread', async () => {
   const main = makeServer({ host: memoryHost().host });
   const { port } = await main.initialize();
-  const { worker, ended } = await startWorker(
-    `parentPort.on('message', () => server.shutdown().then(() => process.exit(0)));`,
-  );
+  const {
+    worker,
+    ended,
+    port: ofWorker,
+  } = await startWorker(`parentPort.on('message', () => server.shutdown().then(() => process.exit(0)));`);
   expect(await outcome(connect(port!, 'records:a', 'editor'))).toBe('synced');
+  expect(await greeted(port!)).toMatchObject({ type: 'connect' });
+  expect(await greeted(ofWorker)).toMatchObject({ type: 'connect' });
   worker.postMessage('stop');
   expect(await ended).toBe(0);
   expect(main.getHealthStatus().status).toBe('healthy');
@@ -54,7 +71,8 @@ it('serves from a worker thread, beside one on the main thread', async () => {
 
 it('survives the termination of a worker that serves', async () => {
   for (let round = 0; round < 3; round += 1) {
-    const { worker, ended } = await startWorker('');
+    const { worker, ended, port } = await startWorker('');
+    expect(await greeted(port)).toMatchObject({ type: 'connect' });
     await worker.terminate();
     expect(await ended).toBe(1);
   }

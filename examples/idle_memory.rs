@@ -24,11 +24,13 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use civicpress_realtime::{
     auth::sign::{JwtSigner, TokenRequest},
@@ -66,7 +68,7 @@ unsafe impl GlobalAlloc for Counting {
         if ON.load(Ordering::Relaxed) {
             apart(|| {
                 let place = place(&Backtrace::force_capture().to_string());
-                let mut held = HELD.lock().unwrap();
+                let mut held = HELD.lock();
                 held.get_or_insert_default().insert(block as usize, (layout.size(), place));
             });
         }
@@ -76,7 +78,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if ON.load(Ordering::Relaxed) {
             apart(|| {
-                if let Some(held) = HELD.lock().unwrap().as_mut() {
+                if let Some(held) = HELD.lock().as_mut() {
                     held.remove(&(block as usize));
                 }
             });
@@ -153,7 +155,7 @@ fn measure(what: &str, address: SocketAddr, path: &str, token: &str) {
     open.extend((0..CONNECTIONS).map(|_| connect(address, path, token)));
     std::thread::sleep(Duration::from_secs(2));
     ON.store(false, Ordering::SeqCst);
-    let held = HELD.lock().unwrap().take().unwrap_or_default();
+    let held = HELD.lock().take().unwrap_or_default();
     let mut places: HashMap<(&str, usize), (usize, usize)> = HashMap::new();
     for (bytes, place) in held.values() {
         let (all, count) = places.entry((place, *bytes)).or_default();

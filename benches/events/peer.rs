@@ -57,7 +57,7 @@ impl Peer {
         let text = self.until("joined").await;
         let joined: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_ne!(joined["recovered"], false, "something is lost");
-        self.since.history = joined["epoch"].as_str().unwrap().to_owned();
+        joined["epoch"].as_str().unwrap().clone_into(&mut self.since.history);
         if !comes_back {
             self.since.last = joined["offset"].to_string();
         }

@@ -189,7 +189,10 @@ impl Lane {
                 drop(reply.send(people.collect()));
             }
             Command::Members { room, reply } => drop(reply.send(self.members(&room).to_vec())),
-            Command::History { room, reply } => drop(reply.send(self.history(&room))),
+            Command::History { room, reply } => {
+                self.expire(&room);
+                drop(reply.send(self.history(&room)));
+            }
             Command::Spare(reply) => {
                 self.channels.retain(|_, (channel, _)| !channel.members().is_empty());
                 self.forget(|_| {});
@@ -201,6 +204,7 @@ impl Lane {
     }
 
     fn join(&mut self, room: &Room, entry: Entry) -> Result<(), JoinRefused> {
+        self.expire(room);
         let channel = self.open(room).ok_or(JoinRefused)?;
         let before = channel.members().len();
         let info = Arc::clone(&entry.member.info);
@@ -356,9 +360,22 @@ impl Lane {
 
     /// Forgets what is too old, and rooms that nobody needs.
     fn sweep(&mut self) {
-        let age_ms = self.context.config.message_ttl.saturating_mul(1000);
-        let before_ms = unix_ms().saturating_sub(age_ms);
+        let before_ms = self.kept_since_ms();
         self.forget(|channel| channel.history.expire(before_ms));
+    }
+
+    /// Forgets what is too old in one room, before somebody is told of it: the sweep may be far.
+    fn expire(&mut self, room: &Room) {
+        let before_ms = self.kept_since_ms();
+        let Some((channel, _)) = self.channels.get_mut(room) else { return };
+        let before = channel.history.bytes();
+        channel.history.expire(before_ms);
+        self.history_bytes -= before - channel.history.bytes();
+    }
+
+    fn kept_since_ms(&self) -> u64 {
+        let age_ms = self.context.config.message_ttl.saturating_mul(1000);
+        unix_ms().saturating_sub(age_ms)
     }
 
     /// Forgets the older half of what is kept.

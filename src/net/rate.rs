@@ -250,19 +250,18 @@ mod tests {
             passed += 1;
         }
         assert_eq!(passed, 100, "then nothing more is read");
+        // A tenth of a second later a tenth of them, a second later all.
+        for (millis, refilled) in [(100, 10), (1100, 100), (60_000, 100)] {
+            let now = now + Duration::from_millis(millis);
+            assert!(rates.may_read_at(now), "{millis}");
+            assert_eq!(pass(&mut rates, Class::Events, now), refilled, "{millis}");
+        }
         config.limits.message_burst = Some(250);
         let mut rates = Rates::of_events(&config, now);
-        let passed = (1..).find(|_| {
-            rates.take(Class::Events, 1, now);
-            rates.is_empty()
-        });
-        assert_eq!(passed, Some(250), "a burst of its own");
+        assert_eq!(pass(&mut rates, Class::Events, now), 250, "a burst of its own");
         let second = now + Duration::from_secs(1);
-        let again = (1..).find(|_| {
-            rates.take(Class::Events, 1, second);
-            rates.full_at[Class::Events as usize] >= second + rates.messages.window
-        });
-        assert_eq!(again, Some(100), "and refills at the rate");
+        assert!(rates.may_read_at(second));
+        assert_eq!(pass(&mut rates, Class::Events, second), 100, "and refills at the rate");
         config.limits.message_burst = None;
         let mut rates = Rates::of_events(&config, now);
         for number in 0..100 * 60 {

@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn classes_are_told_to_prometheus_as_they_are() {
         for (micros, seconds) in CLASSES {
-            let told: f64 = seconds.parse().unwrap();
-            assert!((told * 1e6 - micros as f64).abs() < 1e-6, "{micros} is not {seconds} s");
+            let told = Duration::from_secs_f64(seconds.parse().unwrap());
+            assert_eq!(told, Duration::from_micros(micros));
         }
         assert!(CLASSES.is_sorted_by(|(a, _), (b, _)| a < b));
     }

@@ -262,10 +262,23 @@ fn rooms_and_places_come_back_when_everybody_is_gone() {
         assert_eq!((hub.rooms_open(), metrics.event_members.get()), (1001, 1020));
         let rooms = server.block_on(hub.rooms());
         assert!(rooms.contains(&Occupied { room: "together".into(), members: 20 }));
-        // Some say goodbye, some vanish; the hub stays responsive.
+        // Some say goodbye, some vanish; whoever stays is served at once.
+        ada.join("together");
         for mut client in clients.drain(..10) {
             client.socket.close(None).unwrap();
+            ada.emit("together", "one went", &json!(1));
+            ada.event("one went");
         }
+        while let Some(client) = clients.pop() {
+            drop(client);
+            EventClient::of(&server, BO).join("together");
+            ada.emit("together", "one vanished", &json!(1));
+            ada.event("one vanished");
+        }
+        eventually("only she is left", || {
+            (hub.rooms_open(), metrics.event_members.get(), metrics.event_connections.get())
+                == (1, 1, 1)
+        });
     }
     eventually("nothing is left", || {
         (hub.rooms_open(), metrics.event_members.get(), metrics.event_connections.get())

@@ -1,6 +1,6 @@
 //! What reaches whom: replay, keys, presence, the newest only; changes of collections and records.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use civicpress_realtime::events::{
     Rules,
@@ -105,6 +105,94 @@ fn events_that_are_too_old_are_forgotten() {
     assert_eq!(rejoin(&mut ada, "r", &since).0["recovered"], false);
     ada.ask(json!({ "type": "leave", "room": "r" }));
     eventually("and the room", || hub.rooms_open() == 0);
+}
+
+/// The look for old events may be far: nobody is told one meanwhile.
+#[test]
+fn what_is_too_old_is_told_to_nobody_before_it_is_forgotten() {
+    let mut config = config();
+    config.message_ttl = 1;
+    config.limits.room_cleanup_interval = 86_400;
+    config.events.rules = Rules::parse(&json!([{ "rooms": "load", "latest": true }])).unwrap();
+    let server = Server::with(config, Arc::default());
+    let mut ada = EventClient::extended(&server, ADA);
+    let mut bo = EventClient::extended(&server, BO);
+    let epoch = ada.join("r")["epoch"].clone();
+    let since = json!({ "epoch": epoch, "offset": 0 });
+    for room in ["r", "load"] {
+        ada.emit(room, "e", &json!(1));
+    }
+    ada.settle();
+    eventually("it is too old", || {
+        let (joined, missed) = rejoin(&mut bo, "r", &since);
+        assert_eq!(joined["recovered"] == true, missed == [1], "{joined}");
+        missed.is_empty()
+    });
+    bo.join("load");
+    assert_eq!(bo.settle(), [Value::Null; 0], "nor the newest, if it is old");
+    let hub = server.engine().events();
+    assert!(server.block_on(hub.history(&"r".into())).is_empty());
+    ada.emit("r", "e", &json!(2));
+    ada.settle();
+    let since = json!({ "epoch": epoch, "offset": 1 });
+    assert_eq!(rejoin(&mut bo, "r", &since).1, [2], "what is new is told");
+}
+
+#[test]
+fn looking_for_old_events_takes_none_that_waits_for_its_reader() {
+    let mut config = config();
+    config.limits.message_rate_limit = 1_000_000;
+    config.limits.room_cleanup_interval = 1;
+    let server = Server::with_clock(config, Arc::default());
+    let mut ada = EventClient::extended(&server, ADA);
+    let epoch = ada.join("r")["epoch"].clone();
+    let mut bo = EventClient::of(&server, BO);
+    bo.join("r");
+    let hub = server.engine().events();
+    let reader = Filter { client_id: Some(bo.id.clone()), ..Filter::default() };
+    let waiting = || server.block_on(hub.find(&reader))[0].outbox.events();
+    let data = "x".repeat(60_000);
+    let mut said = 0;
+    // More than the kernel takes for who reads nothing.
+    while waiting() < 20 {
+        ada.emit("r", "e", &json!([said, data]));
+        ada.settle();
+        said += 1;
+    }
+    for _ in 0..5 {
+        server.forward(Duration::from_millis(1100));
+        ada.settle();
+    }
+    for number in 0..said {
+        assert_eq!(bo.event("e")["data"][0], number);
+    }
+    let missed = rejoin(&mut ada, "r", &json!({ "epoch": epoch, "offset": said - 20 })).1;
+    assert_eq!((missed.len(), &missed[19][0]), (20, &json!(said - 1)), "nor what is kept");
+}
+
+#[test]
+fn after_a_restart_nobody_takes_old_numbers_for_new_ones() {
+    let server = Server::start();
+    let mut ada = EventClient::extended(&server, ADA);
+    let before = ada.join("r");
+    let hear = |client: &mut EventClient, numbers: std::ops::RangeInclusive<u64>| {
+        for number in numbers {
+            client.emit("r", "e", &json!(number));
+            assert_eq!(client.event("e")["offset"], number);
+        }
+    };
+    hear(&mut ada, 1..=5);
+    let server = server.restart();
+    let mut ada = EventClient::extended(&server, ADA);
+    let now = ada.join("r");
+    assert_ne!(now["epoch"], before["epoch"], "another engine, another history");
+    assert_eq!(now["offset"], 0);
+    hear(&mut ada, 1..=5);
+    // The number says that nothing was missed; the history it counts in is gone.
+    let mut bo = EventClient::extended(&server, BO);
+    let since = json!({ "epoch": before["epoch"], "offset": 5 });
+    let (joined, missed) = rejoin(&mut bo, "r", &since);
+    assert_eq!((&joined["recovered"], missed.len()), (&json!(false), 5), "{joined}");
 }
 
 #[test]
@@ -282,10 +370,11 @@ fn the_legacy_broadcast_reaches_who_never_joined() {
     let mut nobody = EventClient::plain(&server);
     let mut ada = EventClient::of(&server, ADA);
     ada.join("collection:todos");
-    let todo = json!({ "id": 1 });
+    let todo = json!({ "id": 1, "author": { "password": "$2b$" } });
     server.engine().events().change("todos", Operation::Updated, vec![todo]).unwrap();
     for client in [&mut nobody, &mut ada] {
         let heard = client.next();
+        assert_eq!(heard["data"], json!({ "id": 1, "author": {} }));
         assert_eq!(
             (&heard["event"], &heard["room"]),
             (&json!("updated"), &json!("collection:todos"))

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Read, Write},
-    net::TcpStream,
+    io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     process::Command,
     sync::Arc,
 };
@@ -108,6 +108,24 @@ fn operators_services_and_admins_may_and_nobody_else() {
         let (status, body) = get(&server, "/_dashboard/api/metrics/realtime", headers);
         assert_eq!(status, 200, "{headers}: {body}");
     }
+    assert_eq!(get(&server, "/metrics", "").0, 401);
+}
+
+/// Without a token for operators whoever is on the machine is one; whom a proxy there brings is not.
+#[test]
+fn whoever_comes_through_a_proxy_is_no_operator() {
+    let server = Server::start();
+    let paths: Vec<String> =
+        description("openapi.json")["paths"].as_object().unwrap().keys().cloned().collect();
+    for path in paths.iter().map(String::as_str).chain(["/metrics"]) {
+        for name in ["X-Forwarded-For", "Forwarded", "X-Real-IP"] {
+            let headers = format!("{name}: 127.0.0.1\r\n");
+            assert_eq!(get(&server, path, &headers).0, 401, "{path} {headers}");
+            let json = format!("Content-Type: application/json\r\n{headers}");
+            let posted = post_as(&server, path, &json, "{}").0;
+            assert!([401, 405].contains(&posted), "{path} {headers}: {posted}");
+        }
+    }
 }
 
 #[test]
@@ -183,15 +201,47 @@ fn a_load_test_measures_round_trips_and_leaves_nothing() {
         json!({ "connections": 0 }),
         json!({ "connections": 1001 }),
         json!({ "messagesPerSecond": 0 }),
+        json!({ "messagesPerSecond": 10_001 }),
         json!({ "duration": 301 }),
         json!({ "duration": -1 }),
         json!({ "payloadBytes": 16385 }),
         json!({ "room": "" }),
         json!({ "host": "example.org" }),
+        json!({ "url": "ws://example.org/socket.io/" }),
+        json!({ "target": "example.org" }),
     ] {
         let (status, answer) = post(&server, path, &wrong);
         assert_eq!(status, 400, "{wrong}: {answer}");
     }
+}
+
+#[test]
+fn one_load_test_runs_at_a_time_and_goes_where_the_engine_listens() {
+    let server = Server::start();
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let stress = "/_admin/test/websocket/stress";
+    let plan = json!({ "connections": 5, "messagesPerSecond": 10, "duration": 30 }).to_string();
+    // Whatever the request calls this host.
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    write!(
+        stream,
+        "POST {stress} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{plan}",
+        elsewhere.local_addr().unwrap(),
+        plan.len()
+    )
+    .unwrap();
+    let metrics = server.engine().metrics();
+    eventually("its clients are in", || metrics.event_members.get() == 5);
+    assert_eq!(elsewhere.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    let (status, answer) = post(&server, stress, &json!({ "connections": 1, "duration": 1 }));
+    assert_eq!((status, &answer["error"]["code"]), (409, &json!("STRESS_REFUSED")));
+    // Who asked for it is gone: so is the test.
+    drop(stream);
+    eventually("it ends", || metrics.event_connections.get() == 0);
+    let plan = json!({ "connections": 1, "messagesPerSecond": 10, "duration": 0.1 });
+    assert_eq!(post(&server, stress, &plan).0, 200);
 }
 
 /// Whether a value has the kinds and members that a schema wants.
@@ -360,4 +410,18 @@ fn the_samples_of_go_deployds_documents_work_as_they_are() {
     eventually("the connection is counted", || {
         get(&server, "/metrics", "").1.contains("\nwebsocket_connections_per_pod 1\n")
     });
+    // curl -d says that it sends a form. The sample's own numbers take five minutes; they are looked at beside
+    // the plan.
+    let stress = "/_admin/test/websocket/stress";
+    let curl = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let sample = r#"{"connections": 1000, "messagesPerSecond": 100, "duration": 300}"#;
+    let shorter = sample.replace("1000", "3").replace("300", "0.1");
+    let (status, report) = post_as(&server, stress, curl, &shorter);
+    assert_eq!((status, &report["connections"]["opened"]), (200, &json!(3)), "{report}");
+    // A page of another origin can send a form, and says so.
+    for page in ["Origin: null\r\n", "Referer: http://a/\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        assert_eq!(post_as(&server, stress, &format!("{curl}{page}"), sample).0, 415, "{page}");
+    }
+    let emit = post_as(&server, "/api/v1/realtime/emit", curl, r#"{"event":"e"}"#);
+    assert_eq!(emit.0, 415, "only there");
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, thread};
 
 use civicpress_realtime::limits::OUTBOX_BYTES_MAX;
 use serde_json::{Value, json, value::to_raw_value};
+use tungstenite::Message;
 
 use crate::{
     events::quick,
@@ -120,14 +121,14 @@ fn who_does_not_read_is_cut_and_delays_nobody() {
     for client in &mut stuck {
         client.join("r");
     }
-    // One of them also sends nonsense while it reads nothing.
-    stuck[0].say_text("nonsense");
     let before = resident_bytes();
     let data = json!("x".repeat(60_000));
     let metrics = server.engine().metrics();
     let mut sent = 0;
     while metrics.closes.get("SLOW_CONSUMER") < 5 {
         assert!(sent < 2000, "never cut");
+        // One of them also sends nonsense all the time, before and after it is cut.
+        drop(stuck[0].socket.send(Message::Text("nonsense".into())));
         ada.emit("r", "e", &data);
         assert_eq!(bo.next()["event"], "e", "who reads hears each at once");
         sent += 1;

@@ -138,3 +138,10 @@ fn no_unbounded_queue_no_blocking_pool_no_std_mutex() {
         &["unbounded_channel", "spawn_blocking", "std::sync::Mutex", "mpsc::channel()"],
     );
 }
+
+#[test]
+fn nothing_is_installed_for_the_whole_process_that_a_second_engine_would_miss() {
+    never(&["src/"], &["install_default", "set_global_default", "set_global_recorder"]);
+    // One logger hands its lines to all engines there are.
+    only(&["src/binding/log_pump.rs"], &["set_boxed_logger", "set_logger"]);
+}

@@ -20,8 +20,11 @@ mod correlation;
 mod documents;
 mod drafts;
 mod events;
+mod events_checks;
 mod events_delivery;
+mod events_door;
 mod events_http;
+mod events_life;
 #[cfg(target_os = "linux")]
 mod events_load;
 mod events_rights;
@@ -39,7 +42,9 @@ mod logging;
 mod lossy;
 #[cfg(target_os = "linux")]
 mod memory;
+mod metric_names;
 mod operations;
+mod places;
 mod rechecks;
 mod records;
 mod sessions;

@@ -1,13 +1,20 @@
-//! Check 29: rooms that nobody uses give their memory back, and so do connections.
+//! Check 29: rooms that nobody uses give their memory back, and so do connections. What an idle one takes.
 //!
 //! `npm run soak` runs the same for longer, by `ROOM_ROUNDS` and `RECONNECTS`.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
 
 use civicpress_realtime::protocol::sync;
 use yrs::{Text, Transact};
 
 use crate::{
     awareness::state,
-    support::{Client, Server, eventually, resident_bytes, server::config},
+    support::{
+        Client, PATIENCE, Server, eventually, reserved_bytes, resident_bytes, server::config,
+    },
 };
 
 /// Rounds whose memory is compared; a longer run has longer rounds.
@@ -142,4 +149,51 @@ fn thousands_of_reconnects_leave_nothing_behind() {
     assert!(metrics.connections_opened.get() > (PEOPLE * RECONNECTS_PER_PERSON * longer) as u64);
     assert_eq!(metrics.rooms_failed.get(), 0);
     assert_flat(&after);
+}
+
+/// What one idle connection for events may take, its client here included: a `TcpStream` and no more.
+const IDLE_BYTES_MAX: u64 = 16 * 1024;
+const IDLE_CONNECTIONS: u64 = 2000;
+
+/// A client of events without a library, whose buffers would be most of what is measured: it has joined a room,
+/// and heard that it is in.
+fn idle_client(server: &Server, number: u64) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET /socket.io/ HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Authorization: Bearer editor:u{number}\r\n\r\n"
+    )
+    .unwrap();
+    let join = br#"{"type":"join","room":"r","ack":"in"}"#;
+    let mut frame = vec![0x81, 0x80 | u8::try_from(join.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend(join);
+    stream.write_all(&frame).unwrap();
+    let (mut heard, mut part) = (Vec::new(), [0; 2048]);
+    while !String::from_utf8_lossy(&heard).contains("\"ack\":\"in\"") {
+        let count = stream.read(&mut part).unwrap();
+        assert!(count > 0, "closed: {}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&part[..count]);
+    }
+    stream
+}
+
+#[test]
+fn an_idle_connection_for_events_takes_little_memory() {
+    let server = Server::start();
+    let metrics = server.engine().metrics();
+    // Threads, caches and arenas are there once some were.
+    let mut clients: Vec<_> = (0..200).map(|number| idle_client(&server, number)).collect();
+    let (resident, reserved) = (resident_bytes(), reserved_bytes());
+    clients.extend((200..200 + IDLE_CONNECTIONS).map(|number| idle_client(&server, number)));
+    assert_eq!(metrics.event_connections.get(), 200 + IDLE_CONNECTIONS);
+    let each = |before: u64, now: u64| now.saturating_sub(before) / IDLE_CONNECTIONS;
+    let (resident, reserved) = (each(resident, resident_bytes()), each(reserved, reserved_bytes()));
+    assert!(resident < IDLE_BYTES_MAX, "{resident} bytes for each");
+    // A large buffer that nobody filled yet is not resident: what is reserved for it counts, too.
+    assert!(reserved < 4 * IDLE_BYTES_MAX, "{reserved} bytes reserved for each");
+    drop(clients);
+    eventually("all are gone", || metrics.event_connections.get() == 0);
 }

@@ -87,20 +87,40 @@ fn the_tests_the_documents_name_exist() {
     assert!(tests_named_by("docs/civicpress.md", "| before |") > 25);
 }
 
+/// Where tests are looked for by their names.
+pub struct Sources {
+    rust: String,
+    node: String,
+}
+
+impl Sources {
+    pub fn read() -> Self {
+        let rust =
+            ["src", "tests"].into_iter().flat_map(files_below).map(|(_, code)| code).collect();
+        let folders = ["__test__", "__test__/clients", "__test__/host", "__test__/chaos", "e2e"];
+        let node = folders
+            .into_iter()
+            .flat_map(|folder| {
+                fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+            })
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "ts"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        Self { rust, node }
+    }
+
+    pub fn have_test(&self, name: &str) -> bool {
+        let called = ["it('", "test('"].map(|call| format!("{call}{name}'"));
+        self.rust.contains(&format!("fn {name}("))
+            || called.iter().any(|call| self.node.contains(call))
+    }
+}
+
 /// How many tests the last column of a document's tables names; all of them exist.
 fn tests_named_by(document: &str, header: &str) -> usize {
     let document = read(document);
-    let sources: String =
-        ["src", "tests"].into_iter().flat_map(files_below).map(|(_, code)| code).collect();
-    let node: String = ["__test__", "__test__/clients", "__test__/host", "__test__/chaos"]
-        .into_iter()
-        .flat_map(|folder| {
-            fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-        })
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "ts"))
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect();
+    let sources = Sources::read();
     let rows = document.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| -"));
     let mut count = 0;
     for row in rows.filter(|row| !row.starts_with(header)) {
@@ -109,9 +129,7 @@ fn tests_named_by(document: &str, header: &str) -> usize {
         let tests: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "no test: {row}");
         for test in tests {
-            let there =
-                sources.contains(&format!("fn {test}(")) || node.contains(&format!("it('{test}'"));
-            assert!(there, "no test {test}");
+            assert!(sources.have_test(test), "no test {test}");
             count += 1;
         }
     }

@@ -10,10 +10,11 @@ use civicpress_realtime::{
     store::sqlite::{SqliteOptions, SqliteStore},
     time::unix_ms,
 };
-use serde_json::Value;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Client, eventually, server};
+use crate::support::{Client, EventClient, eventually, server};
 
 struct Standalone {
     engine: Engine,
@@ -96,6 +97,69 @@ fn a_session_ends_with_its_jwt() {
     let mut back = Client::connect(&server.url("records/a"), &token);
     assert_eq!(back.until_closed(), (4001, r#"{"code":"AUTH_FAILED"}"#.into()));
     Client::join(&server.url("records/a"), &server.token("ada", 600));
+}
+
+#[test]
+fn only_a_sound_jwt_makes_a_connection_for_events_somebodys_and_while_it_holds() {
+    let folder = with_record();
+    let server = Standalone::start(folder.path(), "one secret");
+    let secret = server.config.auth.jwt.secret.clone().unwrap();
+    let now_s = unix_ms() / 1000;
+    let good = json!({ "sub": "ada", "role": "editor", "exp": now_s + 600 });
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        claims
+    };
+    let sign = |algorithm, secret: &str, claims: &Value| {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        encode(&Header::new(algorithm), claims, &key).unwrap()
+    };
+    let token = |claims: &Value| sign(Algorithm::HS256, &secret, claims);
+    let connect = |headers: &[(&'static str, &str)]| {
+        let mut client = EventClient::at(server.address(), "/socket.io/", headers).unwrap();
+        assert_eq!(client.next()["type"], "connect");
+        client
+    };
+    let show = |client: &mut EventClient, token: &str| {
+        client.say(&json!({ "type": "auth", "token": token }));
+        let answer = client.next();
+        if answer["type"] == "auth" { Ok(answer) } else { Err(answer["error"].clone()) }
+    };
+    // As large as tokens with many claims are.
+    let long = token(&with("groups", json!("g".repeat(1500))));
+    assert!(long.len() > 2048, "{}", long.len());
+    assert_eq!(show(&mut connect(&[]), &long).unwrap()["data"]["user_id"], "ada");
+    let bearer = format!("Bearer {long}");
+    assert_eq!(connect(&[("Authorization", &bearer)]).next()["data"]["user_id"], "ada");
+    let subprotocols = format!("civicpress.events.v1, auth.{long}");
+    let mut client = connect(&[("Sec-WebSocket-Protocol", &subprotocols)]);
+    assert_eq!(client.next()["data"]["user_id"], "ada");
+
+    let payload = long.split('.').nth(1).unwrap();
+    for (what, forged) in [
+        ("alg none", format!("eyJhbGciOiJub25lIn0.{payload}.")),
+        ("another secret", sign(Algorithm::HS256, &"another one".repeat(8), &good)),
+        ("an empty secret", sign(Algorithm::HS256, "", &good)),
+        ("over", token(&with("exp", json!(now_s - 1)))),
+        ("not yet", token(&with("nbf", json!(now_s + 600)))),
+        ("no end", token(&with("exp", Value::Null))),
+    ] {
+        let mut client = connect(&[]);
+        assert_eq!(
+            show(&mut client, &forged),
+            Err("Invalid authentication token".into()),
+            "{what}"
+        );
+        let refused = client.ask(json!({ "type": "join", "room": "chat" }));
+        assert_eq!(refused["error"], "Permission denied", "{what}");
+    }
+    let mut client = connect(&[]);
+    let soon = unix_ms() / 1000 + 5;
+    show(&mut client, &token(&with("exp", json!(soon)))).unwrap();
+    client.join("chat");
+    // What follows has a clock of its own elsewhere.
+    assert_eq!(client.next()["error"], "Authentication expired");
 }
 
 /// The key is read at the start: with another one nobody comes back who was in, and their edits are there for

@@ -1,4 +1,5 @@
 mod modes;
+mod secrets;
 mod sources;
 mod table;
 mod wrong;

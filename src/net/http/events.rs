@@ -256,14 +256,11 @@ fn only(methods: &'static str) -> Answer {
 
 /// The body as JSON of a form.
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answer> {
-    // go-deployd's documents send JSON as curl does without being told, that is as a form. A page of another
-    // origin can do the same without being asked for leave, but not without saying where it comes from.
-    let by_hand = !request.headers().contains_key(header::ORIGIN);
-    let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        kind == "application/json" || (by_hand && kind == "application/x-www-form-urlencoded")
-    });
+    // go-deployd's samples name no type, and curl then says that it is a form.
+    let is_json = has_type(&request, "application/json")
+        || (has_type(&request, "application/x-www-form-urlencoded") && !is_of_a_page(&request));
     if !is_json {
+        // A page of another origin can send anything but JSON without being asked for leave.
         let message = "the body must be application/json";
         return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message));
     }
@@ -278,4 +275,14 @@ async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Answ
     })?;
     serde_json::from_slice(&body.to_bytes())
         .map_err(|wrong| refused(&format!("the body does not fit: {wrong}")))
+}
+
+fn has_type(request: &Request<Incoming>, wanted: &str) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()) == Some(wanted)
+}
+
+/// Whether a browser may have sent it for a page: it says so in one of these at least.
+fn is_of_a_page(request: &Request<Incoming>) -> bool {
+    ["origin", "referer", "sec-fetch-site"].iter().any(|name| request.headers().contains_key(*name))
 }

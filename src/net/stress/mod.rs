@@ -260,6 +260,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bounds_are_exact_and_go_deployds_sample_is_within() {
+        let plan =
+            |text: &str| serde_json::from_str::<Plan>(text).is_ok_and(|plan| check(&plan).is_ok());
+        assert!(plan(r#"{"connections": 1000, "messagesPerSecond": 100, "duration": 300}"#));
+        assert!(plan(r#"{"messagesPerSecond": 10000, "payloadBytes": 16384, "duration": 0.1}"#));
+        for (most, more) in [
+            (r#"{"connections":1000}"#, r#"{"connections":1001}"#),
+            (r#"{"messagesPerSecond":10000}"#, r#"{"messagesPerSecond":10001}"#),
+            (r#"{"duration":300}"#, r#"{"duration":300.1}"#),
+            (r#"{"payloadBytes":16384}"#, r#"{"payloadBytes":16385}"#),
+        ] {
+            assert!(plan(most) && !plan(more), "{most}");
+        }
+    }
+
+    #[test]
     fn percentiles_are_of_what_was_measured() {
         let times = (1..=100).map(Duration::from_millis).collect();
         let json = |times| serde_json::json!(percentiles(times)).to_string();

@@ -1,9 +1,11 @@
 //! A client of events, frame by frame: what it does is what dpd.js does, or our own client.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket, client::IntoClientRequest, protocol::CloseFrame};
+use tungstenite::{
+    Error, HandshakeError, Message, WebSocket, client::IntoClientRequest, protocol::CloseFrame,
+};
 
 use super::{PATIENCE, Server};
 
@@ -52,15 +54,27 @@ impl EventClient {
     }
 
     pub fn with_headers(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Self {
-        let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
+        Self::at(server.address, path, headers).expect("upgraded")
+    }
+
+    /// Only the WebSocket handshake, if the server agrees; else its status.
+    pub fn at(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let stream = TcpStream::connect(server.address).unwrap();
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(request, stream).expect("upgraded");
-        Self { socket, id: String::new() }
+        match tungstenite::client(request, stream) {
+            Ok((socket, _)) => Ok(Self { socket, id: String::new() }),
+            Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     pub fn say(&mut self, message: &Value) {

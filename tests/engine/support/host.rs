@@ -120,7 +120,7 @@ impl FakeHost {
 
     async fn decide(&self, delay_ms: &AtomicU64) -> Result<(), HostError> {
         let deciding = Deciding::new(self);
-        tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+        wait(delay_ms).await;
         drop(deciding);
         if self.fail_auth.load(Ordering::Relaxed) {
             return Err(HostError::Failed("on purpose".into()));
@@ -156,6 +156,14 @@ impl<'a> Deciding<'a> {
 impl Drop for Deciding<'_> {
     fn drop(&mut self) {
         self.0.deciding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// No time is none at all, also on a clock that stands still.
+async fn wait(delay_ms: &AtomicU64) {
+    let delay_ms = delay_ms.load(Ordering::Relaxed);
+    if delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
     }
 }
 
@@ -215,8 +223,7 @@ impl Host for FakeHost {
     ) -> BoxFuture<'a, Result<Option<RecordText>, HostError>> {
         Box::pin(async move {
             self.loads.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(self.load_delay_ms.load(Ordering::Relaxed)))
-                .await;
+            wait(&self.load_delay_ms).await;
             if self.fail_loads.load(Ordering::Relaxed) {
                 return Err(HostError::Failed("on purpose".into()));
             }

@@ -36,7 +36,18 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// Resident memory of this process, server and clients together, in bytes.
 #[cfg(target_os = "linux")]
 pub fn resident_bytes() -> u64 {
+    bytes_of_status("VmRSS:")
+}
+
+/// Memory this process has asked for, used or not, in bytes.
+#[cfg(target_os = "linux")]
+pub fn reserved_bytes() -> u64 {
+    bytes_of_status("VmData:")
+}
+
+#[cfg(target_os = "linux")]
+fn bytes_of_status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }

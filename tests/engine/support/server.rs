@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -28,6 +28,8 @@ pub struct Server {
     runtime: Option<Arc<Runtime>>,
     /// Drives a runtime that has no threads of its own.
     driver: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// The clock stands still as long as this is not dropped.
+    frozen: Option<mpsc::SyncSender<()>>,
     pub host: Arc<FakeHost>,
     pub address: SocketAddr,
     folder: Arc<tempfile::TempDir>,
@@ -95,14 +97,43 @@ impl Server {
         Self::in_runtime(runtime, driver, folder, config, host, handlers)
     }
 
+    /// As [`Self::with_clock`], and the clock stands still but for [`Self::forward`], however slow the machine.
+    #[allow(clippy::disallowed_methods, reason = "one thread that only waits")]
+    pub fn with_frozen_clock(config: Config, host: Arc<FakeHost>) -> Self {
+        let mut server = Self::with_clock(config, host);
+        let (thaw, thawed) = mpsc::sync_channel(0);
+        let freeze = server.runtime.as_ref().unwrap().spawn(async move {
+            time::pause();
+            // A paused clock goes on by itself when nothing else is to do, unless a thread is at work.
+            drop(tokio::task::spawn_blocking(move || thawed.recv()));
+        });
+        server.block_on(freeze).unwrap();
+        server.frozen = Some(thaw);
+        server
+    }
+
     /// Puts the server's clock forward; what is due by then happens.
     pub fn forward(&self, by: Duration) {
+        let is_frozen = self.frozen.is_some();
         let put = self.runtime.as_ref().unwrap().spawn(async move {
-            time::pause();
+            if !is_frozen {
+                time::pause();
+            }
             time::advance(by).await;
-            time::resume();
+            if !is_frozen {
+                time::resume();
+            }
         });
         self.block_on(put).unwrap();
+    }
+
+    /// A server that ends has time-outs of its own.
+    fn thaw(&mut self) {
+        if let (Some(frozen), Some(runtime)) = (self.frozen.take(), &self.runtime) {
+            drop(frozen);
+            let resume = runtime.spawn(async { time::resume() });
+            runtime.block_on(resume).unwrap();
+        }
     }
 
     fn in_runtime(
@@ -120,7 +151,7 @@ impl Server {
         let engine = runtime.block_on(started).unwrap();
         let address = engine.address();
         let (engine, runtime) = (Some(engine), Some(runtime));
-        Self { engine, runtime, driver, host, address, folder, config }
+        Self { engine, runtime, driver, frozen: None, host, address, folder, config }
     }
 
     pub fn config(&self) -> &Config {
@@ -144,6 +175,7 @@ impl Server {
     }
 
     pub fn stop(&mut self) {
+        self.thaw();
         if let (Some(engine), Some(runtime)) = (self.engine.take(), self.runtime.take()) {
             runtime.block_on(engine.shutdown());
             drop(engine);
@@ -153,6 +185,7 @@ impl Server {
 
     /// Stops without any farewell, as a crash would.
     pub fn kill(&mut self) {
+        self.thaw();
         self.engine = None;
         if let Some(runtime) = self.runtime.take() {
             self.end(runtime);
