@@ -29,7 +29,7 @@ await build({
 });
 const load = (name) => import(pathToFileURL(join(scratch, `${name}.mjs`)).href);
 const { schema, safeHref } = await load('schema');
-const { parseToken } = await load('session');
+const { parseAnyToken, parseToken } = await load('session');
 const { relativeDate } = await load('relative-date');
 const { Delivery } = await load('realtime/delivery');
 const { ending, isRefusal } = await load('realtime/closes');
@@ -91,6 +91,10 @@ test('a token is found in a link or on its own', () => {
   assert.equal(parseToken('aaa.bbb.ccc'), 'aaa.bbb.ccc');
   assert.equal(parseToken('hello there'), null);
   assert.equal(parseToken('https://records.example/#nothing'), null);
+  // A host's tokens, and the operator's, have forms of their own.
+  assert.equal(parseAnyToken('https://records.example/#token=aaa.bbb.ccc'), 'aaa.bbb.ccc');
+  assert.equal(parseAnyToken(' 7|a#b! '), '7|a#b!');
+  for (const none of ['', 'two words', 'a\nb', 'é']) assert.equal(parseAnyToken(none), null);
 });
 
 test('saved means that the server has everything on disk', () => {
