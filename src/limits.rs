@@ -64,6 +64,10 @@ pub const EVENT_OVERHEAD_BYTES: usize = 160;
 pub const EVENT_SPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client whose token has expired may stay to bring a new one.
 pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);
+/// A stopping engine ends its connections for events over so long for each connection there is.
+pub const EVENT_FAREWELL: Duration = Duration::from_millis(1);
+/// And over no longer than this.
+pub const EVENT_FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// Largest event of the server, in bytes.
 pub const EVENT_HOST_BYTES_MAX: usize = 1024 * 1024;
 /// Connections for events that an operator is shown at once.

@@ -34,6 +34,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use crate::{
@@ -41,7 +42,10 @@ use crate::{
     events::{EventsContext, Hub},
     host::Host,
     ids::ConnectionId,
-    limits::{HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, HTTP_CONNECTIONS_MAX},
+    limits::{
+        EVENT_FAREWELL, EVENT_FAREWELL_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX,
+        HTTP_CONNECTIONS_MAX,
+    },
     net::{
         client_address::TrustedProxies, denials::Denials, handled::Handlers, places::Places,
         recheck::Rechecks, sessions::Sessions, tls::Certificate,
@@ -170,6 +174,13 @@ impl Shared {
     /// Upgraded connections whose task has not ended.
     pub fn open_connections(&self) -> usize {
         self.open_connections.load(Ordering::Acquire)
+    }
+
+    /// How long a connection for events goes on once the engine stops: not all are to come back at the same moment.
+    pub(crate) fn farewell(&self) -> Duration {
+        let connections = u32::try_from(self.open_connections()).unwrap_or(u32::MAX);
+        let over = EVENT_FAREWELL.saturating_mul(connections).min(EVENT_FAREWELL_MAX);
+        over.mul_f64(fastrand::f64())
     }
 
     /// What works, but not as an operator wants it, one sentence each; empty = all is well.

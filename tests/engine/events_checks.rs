@@ -1,10 +1,9 @@
 //! The acceptance checks of rooms of events, and the tests that hold each of them.
 //!
-//! Of what is due four parts are held otherwise than by a test of their words. 2: the original dpd.js is another
+//! Parts of what is due are held otherwise than by a test of their words. 2: the original dpd.js is another
 //! project's, so a client that does what it does, defects included, stands for it. 28: the commit is the host's,
-//! which tells of a change once it is done. 43, 25: what waits for a broker has a time to live, and subscriptions
-//! an end, once there are brokers. 46: connections are closed at the same moment; that not all come back at the
-//! same moment is up to their clients, of which ours do not.
+//! which tells of a change once it is done. 25, 43, 46: subscriptions end, what waits has a time to live, and
+//! nodes say goodbye, once there are brokers.
 
 use std::collections::BTreeSet;
 
@@ -299,8 +298,9 @@ const CHECKS: [Check; 52] = [
     later(45, "no update is lost between subscription and sync"),
     due(
         46,
-        "a stopping engine says why, says all it has to say, saves, and waits for nobody for ever",
+        "a stopping engine says why, says all it has to say, saves, spreads its closes, and waits for nobody for ever",
         &[
+            "a_stopping_engine_does_not_end_all_connections_at_the_same_moment",
             "a_stopping_engine_says_all_it_has_to_say_and_waits_for_nobody_for_ever",
             "what_was_emitted_before_the_end_arrives",
             "shutdown_tells_clients_to_come_back",

@@ -1,6 +1,7 @@
 //! How connections for events end: silent peers, a stopping engine, one of two engines in a process.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::TcpStream,
     sync::{Arc, atomic::Ordering},
@@ -8,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use civicpress_realtime::{events::speaker::Filter, limits::SHUTDOWN_PHASE};
+use civicpress_realtime::{
+    events::speaker::Filter,
+    limits::{EVENT_FAREWELL, SHUTDOWN_PHASE},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -161,6 +165,29 @@ fn a_stopping_engine_says_all_it_has_to_say_and_waits_for_nobody_for_ever() {
     eventually("it ends", || stopping.is_finished());
     drop((stuck, mute));
     stopping.join().unwrap();
+}
+
+#[test]
+fn a_stopping_engine_does_not_end_all_connections_at_the_same_moment() {
+    let server = Server::with_frozen_clock(config(), Arc::default());
+    let clients: Vec<_> = (0..100).map(|_| EventClient::plain(&server)).collect();
+    let metrics = server.engine().metrics();
+    let mut seen = BTreeSet::new();
+    thread::scope(|scope| {
+        let stopping = scope.spawn(|| server.block_on(server.engine().shutdown()));
+        eventually("all are closed", || {
+            server.forward(EVENT_FAREWELL * 5);
+            seen.insert(metrics.closes.get("SHUTTING_DOWN"));
+            seen.contains(&100)
+        });
+        drop(clients);
+        eventually("it ends", || {
+            server.forward(EVENT_FAREWELL * 5);
+            stopping.is_finished()
+        });
+    });
+    // Over a hundred times as long as one has; twenty looks at it.
+    assert!(seen.len() > 10, "{seen:?}");
 }
 
 #[test]

@@ -146,6 +146,8 @@ struct Connection<'a> {
     written: u64,
     /// When the client took something last, or had nothing to take.
     took_at: Instant,
+    /// When it ends because the engine stops.
+    ends_at: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
@@ -161,6 +163,7 @@ impl<'a> Connection<'a> {
             pulse: Pulse::new(now),
             written: 0,
             took_at: now,
+            ends_at: None,
         }
     }
 
@@ -248,7 +251,9 @@ impl<'a> Connection<'a> {
                     }
                     timer.as_mut().reset(self.next_deadline());
                 }
-                _ = &mut stop => return Some(CloseReason::ShuttingDown),
+                _ = &mut stop, if self.ends_at.is_none() => {
+                    self.ends_at = Some(Instant::now() + self.shared().farewell());
+                }
             }
         }
     }
@@ -283,13 +288,17 @@ impl<'a> Connection<'a> {
         let expiry = self.session.time_left().map(|left| Instant::now() + left);
         let patience = Duration::from_secs(config.limits.pong_timeout);
         let slow = (!self.socket.is_drained()).then(|| self.took_at + patience);
-        let soon = [expiry, slow, self.rates.next_deadline()].into_iter().flatten().min();
+        let soon = [expiry, slow, self.rates.next_deadline(), self.ends_at];
+        let soon = soon.into_iter().flatten().min();
         soon.map_or(life, |soon| soon.min(life)).max(Instant::now() + Duration::from_millis(1))
     }
 
     /// Does what is due because time has passed.
     fn tick(&mut self) -> Option<CloseReason> {
         let now = Instant::now();
+        if self.ends_at.is_some_and(|at| at <= now) {
+            return Some(CloseReason::ShuttingDown);
+        }
         if self.session.time_left().is_some_and(|left| left.is_zero()) {
             let step = self.session.expire();
             if let Err(reason) = self.take(step) {
