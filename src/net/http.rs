@@ -166,9 +166,9 @@ fn metrics(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> Answer
 /// With an admin token: whoever shows it. Without: loopback, unless a proxy speaks for somebody else.
 fn is_operator(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> bool {
     match &shared.config.admin.token {
-        Some(token) => bearer(request)
+        Some(_) => bearer(request)
             .or_else(|| master_key(request))
-            .is_some_and(|given| same_secret(given, token)),
+            .is_some_and(|given| shared.is_operators(given)),
         None => {
             peer.is_loopback()
                 && !["x-forwarded-for", "forwarded", "x-real-ip"]

@@ -194,6 +194,11 @@ impl Shared {
         [store, damage, host, tls, open].into_iter().flatten().collect()
     }
 
+    /// Whether a token is the operator's, `admin.token`.
+    pub(crate) fn is_operators(&self, token: &str) -> bool {
+        self.config.admin.token.as_deref().is_some_and(|known| http::same_secret(token, known))
+    }
+
     /// Whether a token is that of the engine's own clients.
     pub(crate) fn is_own(&self, token: &str) -> bool {
         !self.own_token.is_empty() && http::same_secret(token, &self.own_token)

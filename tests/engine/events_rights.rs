@@ -152,6 +152,33 @@ fn a_token_may_come_with_the_request() {
 }
 
 #[test]
+fn the_operators_token_is_an_admins_whatever_the_host_says() {
+    let mut config = config();
+    config.admin.token = Some("operators-own".into());
+    config.auth.recheck_seconds = 10;
+    let server = Server::with_clock(config, Arc::default());
+    let mut eve = EventClient::plain(&server);
+    eve.say(&json!({ "type": "auth", "token": "operators-ow" }));
+    eve.until(|message| message["error"] == "Invalid authentication token");
+    eve.say(&json!({ "type": "auth", "token": "operators-own" }));
+    let told = eve.until(|message| message["type"] == "auth");
+    assert_eq!(told["data"]["is_root"], true, "{told}");
+    eve.join("system:metrics");
+    let mut olive = EventClient::with_headers(
+        &server,
+        "/socket.io/?protocol=events",
+        &[("Authorization", "Bearer operators-own")],
+    );
+    olive.until(|message| message["type"] == "auth");
+    // A host that knows nobody ends no session that is none of its users'.
+    server.host.give_role("engine:operator", "gone");
+    server.forward(Duration::from_secs(31));
+    for client in [&mut eve, &mut olive] {
+        client.join("system:metrics");
+    }
+}
+
+#[test]
 fn a_cookie_counts_only_where_one_is_named() {
     for named in [false, true] {
         let mut config = config();

@@ -45,7 +45,7 @@ impl EventsRequest {
         let joining = shared.sessions.begin();
         let is_own = token.as_ref().is_ok_and(|token| shared.is_own(&token.token));
         let shown = match token {
-            Ok(token) if is_own => Some(Ok((own_identity(), token.token))),
+            Ok(token) if is_own => Some(Ok((admin("engine:stress", "Load test"), token.token))),
             Err(NoToken::Missing) => None,
             Err(_) => Some(Err(EventError::Token)),
             Ok(token) => {
@@ -100,19 +100,17 @@ impl EventsRequest {
         if shared.events.join(&everybody, member, None, None).await.is_err() {
             return Err(CloseReason::ShuttingDown);
         }
-        let told = shown.map(|shown| {
-            // The host knows nothing of the engine's own.
-            shown.map(|(identity, token)| entered.becomes(identity, token, !is_own))
-        });
+        let told =
+            shown.map(|shown| shown.map(|(identity, token)| entered.becomes(identity, token)));
         Ok((entered, told))
     }
 }
 
-/// Who the clients of a load test are.
-fn own_identity() -> Identity {
+/// Somebody the engine itself knows.
+fn admin(user_id: &str, name: &str) -> Identity {
     Identity {
-        user_id: "engine:stress".into(),
-        name: "Load test".into(),
+        user_id: user_id.into(),
+        name: name.into(),
         role: "admin".into(),
         expires_at_ms: None,
         room_patterns: Vec::new(),
@@ -127,8 +125,11 @@ pub(super) struct About<'a> {
     pub address: IpAddr,
 }
 
-/// Asks the host whose a token is.
+/// Asks the host whose a token is, unless it is the operator's, which opens the same here as over HTTP.
 pub(super) async fn authenticate(shared: &Shared, token: &str, about: &About<'_>) -> Shown {
+    if shared.is_operators(token) {
+        return Ok(admin("engine:operator", "Operator"));
+    }
     let room = RoomId::events();
     let About { session, correlation, address } = about;
     let refused = |why: &dyn std::fmt::Display, code: &str| {
@@ -174,7 +175,9 @@ pub(super) async fn authenticate(shared: &Shared, token: &str, about: &About<'_>
 
 impl Session {
     /// The session is somebody's from now on.
-    pub(super) fn becomes(&mut self, identity: Identity, token: String, watched: bool) {
+    pub(super) fn becomes(&mut self, identity: Identity, token: String) {
+        // The host knows nothing of the engine's own.
+        let watched = !self.shared.is_own(&token) && !self.shared.is_operators(&token);
         let standing = Standing::new(
             (self.info.session, self.correlation.clone()),
             Arc::clone(&self.outbox),
@@ -202,7 +205,7 @@ impl Session {
         token: String,
     ) -> Result<(), CloseReason> {
         joining.reassign(&self.admission, &identity.user_id)?;
-        self.becomes(identity, token, true);
+        self.becomes(identity, token);
         Ok(())
     }
 }
