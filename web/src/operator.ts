@@ -114,7 +114,11 @@ function show(now: Vitals): void {
       `${whole.format(now.eventConnections)} for events, ${whole.format(now.connectionsMax)} at most`,
     ],
     ['People', now.users, 'signed in'],
-    ['Event rooms', now.rooms, `${whole.format(now.roomMembers)} membership${now.roomMembers === 1 ? '' : 's'}`],
+    [
+      'Event rooms',
+      now.rooms,
+      `${whole.format(now.roomMembers)} membership${now.roomMembers === 1 ? '' : 's'}`,
+    ],
     ['Open records', now.documentRooms, 'document rooms'],
     ['Messages in', now.messagesPerSecond, 'per second'],
     ['Events', rate('eventsEmitted'), 'per second'],
