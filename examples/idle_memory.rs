@@ -91,27 +91,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The first in the code who asked, apart from those through whom everything is asked for.
+/// The line of ours that asked.
 fn place(backtrace: &str) -> String {
-    const EVERYBODY: [&str; 9] = [
-        "idle_memory",
-        "alloc::",
-        "alloc<",
-        "core::",
-        "std::",
-        "set<",
-        "with_capacity",
-        "hashbrown",
-        "backtrace",
-    ];
-    let names = backtrace.lines().filter_map(|line| {
-        let (number, name) = line.trim().split_once(": ")?;
-        number.parse::<usize>().ok().map(|_| name)
-    });
-    let mut names = names.filter(|name| {
-        !name.starts_with('{') && !EVERYBODY.iter().any(|other| name.contains(other))
-    });
-    names.next().unwrap_or("elsewhere").chars().take(100).collect()
+    let mut ours = backtrace.lines().filter_map(|line| line.trim().strip_prefix("at ./src/"));
+    let line = ours.next().unwrap_or("elsewhere");
+    line.rsplit_once(':').map_or(line, |(line, _column)| line).to_owned()
 }
 
 fn main() {
