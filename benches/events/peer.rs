@@ -1,6 +1,6 @@
 //! A client that costs as little as it can: it reads frames, and of an event the number.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     stream: TcpStream,
     buffer: Vec<u8>,
     at: usize,
+    /// What came before the answer to the handshake: a session that goes on begins with what it missed.
+    missed: VecDeque<Vec<u8>>,
     pub(crate) since: Since,
 }
 
@@ -81,8 +83,15 @@ impl Peer {
             format!(r#"{{"pid":"{history}","offset":"{last}"}}"#)
         };
         self.send(&format!("40{session}")).await;
-        let text = self.until("40{").await;
-        let entered: serde_json::Value = serde_json::from_str(&text[2..]).unwrap();
+        let mut missed = VecDeque::new();
+        let entered: serde_json::Value = loop {
+            let text = self.next().await.expect("not cut");
+            match text.strip_prefix(b"40") {
+                Some(entered) => break serde_json::from_slice(entered).unwrap(),
+                None => missed.push_back(text),
+            }
+        };
+        self.missed = missed;
         let pid = entered["pid"].as_str().unwrap_or_default();
         let goes_on = !session.is_empty() && pid == self.since.history;
         if !goes_on {
@@ -101,7 +110,8 @@ impl Peer {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut peer = Self { kind, stream, buffer: Vec::new(), at: 0, since: Since::default() };
+        let (missed, since) = (VecDeque::new(), Since::default());
+        let mut peer = Self { kind, stream, buffer: Vec::new(), at: 0, missed, since };
         let head = loop {
             if let Some(end) = peer.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
@@ -204,6 +214,9 @@ impl Peer {
 
     /// The next text; `None` = cut.
     async fn next(&mut self) -> Option<Vec<u8>> {
+        if let Some(text) = self.missed.pop_front() {
+            return Some(text);
+        }
         loop {
             let rest = &self.buffer[self.at..];
             let head = match rest {
