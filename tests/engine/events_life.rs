@@ -186,8 +186,8 @@ fn a_stopping_engine_does_not_end_all_connections_at_the_same_moment() {
             stopping.is_finished()
         });
     });
-    // Over a hundred times as long as one has; twenty looks at it.
-    assert!(seen.len() > 10, "{seen:?}");
+    // Over a hundred times as long as one has; twenty looks at it, of which a busy machine misses some.
+    assert!(seen.len() > 4, "{seen:?}");
 }
 
 #[test]
