@@ -220,21 +220,18 @@ impl<'a> Connection<'a> {
                 self.sent_at = Instant::now();
             }
             let read = self.may_read();
+            // What the room queued while the socket was full announced itself then; nobody will again.
+            let mut busy = self.socket.is_drained() && self.outbox.has_frames();
             if may_read && read {
                 match self.receive().await {
                     Ok(more) => may_read = more,
                     Err(end) => return end,
                 }
-                if may_read || !self.socket.is_drained() {
-                    // Others on this worker get their turn between two bursts of one client.
-                    tokio::task::yield_now().await;
-                    continue;
-                }
+                busy |= may_read || !self.socket.is_drained();
             }
-            // What the room queued while the socket was full announced itself then; nobody will again.
-            if self.socket.is_drained() && self.outbox.has_frames() {
+            if busy {
+                // Others on this worker get their turn between two bursts of one client.
                 tokio::task::yield_now().await;
-                continue;
             }
             if let Some(at) = self.soon()
                 && at < timer.deadline()
@@ -242,6 +239,8 @@ impl<'a> Connection<'a> {
                 timer.as_mut().reset(at);
             }
             tokio::select! {
+                // Looked at together with what is due, which a client that never pauses does not put off.
+                () = std::future::ready(()), if busy => {}
                 () = self.outbox.ready() => {}
                 ready = self.socket.ready(read) => match ready {
                     Ok(readable) => may_read |= readable,

@@ -219,3 +219,30 @@ fn two_engines_in_a_process_share_no_rooms_no_counters_and_no_end() {
     bo.emit("r", "e", &json!(2));
     assert_eq!(bo.event("e")["offset"], 2);
 }
+
+#[test]
+fn who_never_pauses_puts_off_neither_its_tokens_end_nor_the_engines() {
+    // Longer than it takes to get in.
+    for (token, forward) in [("editor:ada:3000", true), ("editor:ada", false)] {
+        let mut server = quick();
+        let mut ada = EventClient::extended(&server, token);
+        ada.join("r");
+        let stream = ada.socket.get_ref().try_clone().unwrap();
+        let flood = thread::spawn(move || {
+            let mut frame = vec![0x81, 0x80 | 15, 0, 0, 0, 0];
+            frame.extend_from_slice(br#"{"type":"ping"}"#);
+            let many = frame.repeat(1000);
+            while (&stream).write_all(&many).is_ok() {}
+        });
+        if forward {
+            ada.until(|message| message["code"] == "TOKEN_EXPIRED");
+        } else {
+            ada.until(|message| message["type"] == "pong");
+        }
+        let stopping = thread::spawn(move || server.stop());
+        ada.until_closed();
+        drop(ada);
+        flood.join().unwrap();
+        stopping.join().unwrap();
+    }
+}

@@ -209,20 +209,17 @@ impl<'a> Connection<'a> {
                 self.took_at = Instant::now();
             }
             let read = self.may_read();
+            let mut busy = self.socket.is_drained() && self.outbox.has_frames();
             if may_read && read {
                 match self.receive().await {
                     Ok(more) => may_read = more,
                     Err(end) => return end,
                 }
-                if may_read || !self.socket.is_drained() {
-                    // Others on this worker get their turn between two bursts of one client.
-                    tokio::task::yield_now().await;
-                    continue;
-                }
+                busy |= may_read || !self.socket.is_drained();
             }
-            if self.socket.is_drained() && self.outbox.has_frames() {
+            if busy {
+                // Others on this worker get their turn between two bursts of one client.
                 tokio::task::yield_now().await;
-                continue;
             }
             let next = self.next_deadline();
             if next < timer.deadline() {
@@ -230,6 +227,8 @@ impl<'a> Connection<'a> {
             }
             let asked = &mut self.asked;
             tokio::select! {
+                // Looked at together with what is due, which a client that never pauses does not put off.
+                () = std::future::ready(()), if busy => {}
                 () = self.outbox.ready() => {}
                 ready = self.socket.ready(read) => match ready {
                     Ok(readable) => may_read |= readable,

@@ -173,22 +173,20 @@ impl<'a> Connection<'a> {
             }
             let has_room = self.has_room();
             let read = has_room && self.rates.may_read() && !self.socket.is_answering();
+            let mut busy = self.socket.is_drained() && self.outbox.has_frames();
             if may_read && read {
                 match self.receive().await {
                     Ok(more) => may_read = more,
                     Err(end) => return end,
                 }
-                if may_read || !self.socket.is_drained() {
-                    tokio::task::yield_now().await;
-                    continue;
-                }
+                busy |= may_read || !self.socket.is_drained();
             }
-            if self.socket.is_drained() && self.outbox.has_frames() {
+            if busy {
                 tokio::task::yield_now().await;
-                continue;
             }
             timer.as_mut().reset(self.next_deadline());
             tokio::select! {
+                () = std::future::ready(()), if busy => {}
                 () = self.outbox.ready() => {}
                 () = self.joined.inbox.window().done(), if !has_room => {}
                 ready = self.socket.ready(read) => match ready {
