@@ -137,16 +137,25 @@ export class Person {
   async goTo(text: string, end: 'Home' | 'End'): Promise<void> {
     const block = this.editor.locator('p').filter({ hasText: text }).first();
     await block.click();
-    await block.evaluate((element, toStart) => {
-      const range = document.createRange();
-      range.selectNodeContents(element);
-      range.collapse(toStart);
-      const selection = getSelection();
-      selection?.removeAllRanges();
-      selection?.addRange(range);
-    }, end === 'Home');
-    // The editor learns of the selection from an event that comes later.
-    await this.page.waitForTimeout(100);
+    const put = (): Promise<boolean> =>
+      block.evaluate(async (element, toStart) => {
+        const range = document.createRange();
+        range.selectNodeContents(element);
+        range.collapse(toStart);
+        const selection = getSelection();
+        selection?.removeAllRanges();
+        selection?.addRange(range);
+        // The editor learns of the selection from an event that comes later, and may put its own back in place.
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const before = document.createRange();
+        before.selectNodeContents(element);
+        const after = before.cloneRange();
+        if (!selection?.focusNode || !element.contains(selection.focusNode)) return false;
+        before.setEnd(selection.focusNode, selection.focusOffset);
+        after.setStart(selection.focusNode, selection.focusOffset);
+        return before.toString().length < after.toString().length === toStart;
+      }, end === 'Home');
+    await expect.poll(put).toBe(true);
   }
 
   async type(text: string): Promise<void> {
