@@ -199,7 +199,7 @@ static TABLE: &[Key] = keys! {
 
     "network.tcp_no_delay": Bool, "true" => Built(|c, v| c.network.tcp_no_delay = v.bool()), "send small frames at once";
     "network.read_buffer_size": bytes(512, 1 << 20), "2048" => Built(|c, v| c.network.read_buffer_size = v.usize()), "read buffer of a connection, in bytes";
-    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later("this build's write buffers are fixed"), "write buffer of a connection, in bytes";
+    "network.write_buffer_size": bytes(512, 1 << 24), "16384" => Later("frames are written from where they lie, and no connection has a buffer"), "write buffer of a connection, in bytes";
     "network.compression_threshold": bytes(0, 1 << 30), "1024" => Later("this build has no compression"), "smallest frame that is compressed, in bytes";
 
     "auth.mode": one_of(&["host", "jwt", "api"]), "" => Built(|c, v| c.auth.mode = auth_mode(v.str(), c.auth.mode)), "who verifies tokens; default: host when embedded, else api with host_api.url, else jwt";

@@ -185,6 +185,8 @@ function line(name: string, value: number): SVGElement {
 
 /** How long the events of the last minute took in the server, as they fall into its classes. */
 function showTimes(times: Class[]): void {
+  // Another start of the server counts from nothing.
+  if (times.some(({ count }, index) => count < (told.at(-1)?.[index]?.count ?? 0))) told.length = 0;
   told.push(times);
   const first = told.length > SHOWN ? told.shift() : told[0];
   const counts = times.map(({ count }, index) => count - (first?.[index]?.count ?? 0));
