@@ -144,8 +144,11 @@ for (const version of VERSIONS) {
       for (let round = 0; round < 3; round += 1) {
         bo.provider.awareness.setLocalStateField('round', round);
         await until(sees);
+        // Not before Ada has seen it: who is gone for a moment only may be back before anybody looks.
+        bo.provider.shouldConnect = false;
         bo.drop();
         await until(() => !sees());
+        bo.provider.connect();
         await synced(bo);
         await until(sees);
         bo.provider.disconnect();

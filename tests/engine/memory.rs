@@ -76,7 +76,10 @@ fn ten_thousand_rooms_give_their_memory_back() {
         })
         .collect();
     let rooms = (ROUNDS * longer * THREADS * ROOMS_PER_THREAD) as u64;
-    assert_eq!(server.engine().metrics().rooms_evicted.get(), rooms);
+    // Without a grace period, a room may be gone again before its opener has come in, and is then opened anew.
+    let metrics = server.engine().metrics();
+    assert!(metrics.rooms_opened.get() >= rooms);
+    assert_eq!(metrics.rooms_evicted.get(), metrics.rooms_opened.get());
     assert_flat(&after);
 }
 

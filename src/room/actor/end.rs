@@ -22,10 +22,11 @@ impl Actor {
         self.stopping || (self.members.is_empty() && self.leaves_at.is_some_and(|due| due <= now))
     }
 
-    /// Everything is stored and nobody is here.
+    /// Everything is stored, nobody is here, and nobody waits to be let in.
     pub(super) fn may_leave_memory(&self) -> bool {
         let now = Instant::now();
         self.leaving(now)
+            && (self.stopping || self.mailbox.is_empty())
             && !self.snapshotting
             && self.write_back.is_over(self.hurry())
             && self.watch.committed_seq() >= self.last_seq

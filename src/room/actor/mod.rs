@@ -233,8 +233,8 @@ impl Actor {
                 return self.end_failed().await;
             }
             if self.may_leave_memory() {
-                self.leave_registry(JoinError::Retry).await;
                 self.context.metrics.rooms_evicted.inc();
+                self.leave_registry(JoinError::Retry).await;
                 for reply in self.closing.drain(..) {
                     // Whoever asked may have given up waiting.
                     let _ = reply.send(());
