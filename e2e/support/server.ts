@@ -20,6 +20,12 @@ export class Server {
   #port = 0;
   #process: ChildProcess | null = null;
   #ended: Promise<unknown> = Promise.resolve();
+  readonly #settings: Record<string, string>;
+
+  /** `settings` are variables of its environment. */
+  constructor(settings: Record<string, string> = {}) {
+    this.#settings = settings;
+  }
 
   /** Starts on a free port; later starts take the same port again. */
   async start(): Promise<void> {
@@ -105,6 +111,7 @@ export class Server {
       ...(LLVM_PROFILE_FILE === undefined ? {} : { LLVM_PROFILE_FILE }),
       CIVIC_DATA_DIR: this.#path('data'),
       CIVIC_SYSTEM_DATA_DIR: this.#path('system'),
+      ...this.#settings,
     };
   }
 

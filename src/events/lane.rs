@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{
     channel::{Channel, ClientInfo, Entry, Member, Reader},
+    gathered::Gathered,
     history::Said,
     hub::{EventsContext, Place},
     speaker::FactKind,
@@ -20,7 +21,7 @@ use crate::{
         FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX,
     },
     protocol::{
-        events::{self, Ack, Batch, Person},
+        events::{self, Ack, Person},
         ws_frame,
     },
     room::outbox::Outbox,
@@ -107,17 +108,6 @@ pub(super) struct Lane {
     deliveries: usize,
 }
 
-#[derive(Default)]
-struct Gathered {
-    room: Option<Room>,
-    plain: Vec<u8>,
-    extended: Vec<u8>,
-    batched: Batch,
-    events: usize,
-    /// Since when each is on its way.
-    begun: Vec<Instant>,
-}
-
 impl Lane {
     pub(super) fn new(context: EventsContext, commands: mpsc::Receiver<Command>) -> Self {
         Self {
@@ -138,13 +128,13 @@ impl Lane {
         let mut commands = Vec::with_capacity(EVENT_BATCH_MAX);
         loop {
             let received = self.commands.recv_many(&mut commands, EVENT_BATCH_MAX);
-            match timeout_at(sweep_at, received).await {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(_) => {
-                    self.sweep();
-                    sweep_at = Instant::now() + pause;
-                }
+            if timeout_at(sweep_at, received).await == Ok(0) {
+                return;
+            }
+            // Not only when there is a pause: under load there may be none.
+            if sweep_at <= Instant::now() {
+                self.sweep();
+                sweep_at = Instant::now() + pause;
             }
             for command in commands.drain(..) {
                 self.handle(command);
@@ -398,47 +388,4 @@ impl Lane {
 /// Who came or went, for the host.
 fn fact(room: &str, info: &ClientInfo) -> String {
     serde_json::json!({ "room": room, "person": info.person() }).to_string()
-}
-
-impl Gathered {
-    fn add(
-        &mut self,
-        channel: &Channel,
-        (offset, begun): (u64, Instant),
-        said: &Said,
-        context: &EventsContext,
-    ) {
-        context.metrics.events_emitted.inc();
-        if channel.members().is_empty() {
-            return;
-        }
-        if channel.latest {
-            *self = Self::default();
-        }
-        let encode = |extended| {
-            context.metrics.event_encodes.inc();
-            channel.text(offset, said, extended)
-        };
-        if channel.has(Reader::Plain) {
-            ws_frame::append_text(&mut self.plain, &encode(false));
-        }
-        let [extended, batched] =
-            [Reader::Extended, Reader::Batched].map(|reader| channel.has(reader));
-        if extended || batched {
-            let text = encode(true);
-            if extended {
-                ws_frame::append_text(&mut self.extended, &text);
-            }
-            if batched {
-                self.batched.push(&text);
-            }
-        }
-        self.events += 1;
-        self.begun.push(begun);
-        self.room = Some(Arc::clone(&channel.name));
-    }
-
-    fn bytes(&self) -> usize {
-        self.plain.len().max(self.extended.len()).max(self.batched.bytes())
-    }
 }

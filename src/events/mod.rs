@@ -6,6 +6,7 @@
 //! speak alike, and neighbouring frames lie in one buffer, so that a burst costs a member one push and one write.
 
 pub mod channel;
+mod gathered;
 mod history;
 pub mod hub;
 mod lane;

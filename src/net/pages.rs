@@ -20,10 +20,13 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const FILES_MAX: usize = 512;
 
 /// Where what `admin.pages` is about is served.
-const TOOLS: [&str; 3] = ["/operator", "/self-test", "/dpd.js"];
+const TOOLS: [&str; 3] = ["/operator", "/self-test", CLIENT];
+/// Where the client for pages of others is served.
+const CLIENT: &str = "/dpd.js";
 /// Where what pages are made of is served.
 const ASSETS: &str = "/assets/";
 
+const HTML: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
@@ -43,6 +46,38 @@ struct File {
 }
 
 impl File {
+    fn new(bytes: Bytes, content_type: &'static str, immutable: bool) -> Self {
+        let hash = Sha256::digest(&bytes);
+        let tag = hash.iter().take(8).fold(0_u64, |tag, byte| (tag << 8) | u64::from(*byte));
+        Self { bytes, content_type, tag: format!("\"{tag:016x}\""), immutable }
+    }
+
+    /// Pages and `/dpd.js` are built for the default paths; this writes the configured ones, whose characters
+    /// need no escaping, into them.
+    fn tell_paths(&mut self, served_at: &str, config: &Config) {
+        let defaults = Config::default();
+        let events = (&defaults.events.path, &config.events.path);
+        let meta = |name: &str, (built, path): (&String, &String)| {
+            let line = |path: &str| {
+                format!(r#"<meta name="{name}" content="{}">"#, path.trim_end_matches('/'))
+            };
+            (line(built), line(path))
+        };
+        let replacements = if served_at == CLIENT {
+            vec![(format!("\"{}/\"", events.0), format!("\"{}/\"", events.1))]
+        } else if self.content_type == HTML {
+            let documents = (&defaults.path, &config.path);
+            vec![meta("documents-path", documents), meta("events-path", events)]
+        } else {
+            return;
+        };
+        let Ok(text) = str::from_utf8(&self.bytes) else { return };
+        let told = replacements
+            .iter()
+            .fold(text.to_owned(), |text, (built, configured)| text.replace(built, configured));
+        *self = Self::new(told.into(), self.content_type, self.immutable);
+    }
+
     /// Whether the name of another file stands in this one, as pages, scripts and styles name what they need.
     fn mentions(&self, name: &str) -> bool {
         self.bytes.windows(name.len()).any(|bytes| bytes == name.as_bytes())
@@ -63,6 +98,9 @@ impl Pages {
                 Ok(built) => pages.files.extend(built.tools()),
                 Err(error) => log::debug!("the operators' pages are not served: {error}"),
             }
+        }
+        for (path, file) in &mut pages.files {
+            file.tell_paths(path, config);
         }
         Ok(pages)
     }
@@ -111,7 +149,7 @@ impl Pages {
     fn add(&mut self, path: &str, bytes: Vec<u8>) {
         let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
         let content_type = match ending {
-            "html" => "text/html; charset=utf-8",
+            "html" => HTML,
             "js" => "text/javascript; charset=utf-8",
             "css" => "text/css; charset=utf-8",
             "svg" => "image/svg+xml",
@@ -122,16 +160,12 @@ impl Pages {
             "txt" => "text/plain; charset=utf-8",
             _ => "application/octet-stream",
         };
-        let hash = Sha256::digest(&bytes);
-        let tag = hash.iter().take(8).fold(0_u64, |tag, byte| (tag << 8) | u64::from(*byte));
         let served_at = match path.strip_suffix(".html") {
             Some("/index") => "/".to_owned(),
             Some(page) => page.to_owned(),
             None => path.to_owned(),
         };
-        let immutable = path.starts_with(ASSETS);
-        let file =
-            File { bytes: bytes.into(), content_type, tag: format!("\"{tag:016x}\""), immutable };
+        let file = File::new(bytes.into(), content_type, path.starts_with(ASSETS));
         self.files.insert(served_at, file);
     }
 
@@ -184,6 +218,32 @@ mod tests {
         assert!(pages.get("/../Cargo.toml", None).is_none());
         let script = pages.get("/assets/app-1.js", None).unwrap();
         assert!(script.headers()[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    }
+
+    #[test]
+    fn pages_say_where_connections_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = |documents: &str, events: &str| {
+            format!(
+                r#"<meta name="documents-path" content="{documents}">
+                <meta name="events-path" content="{events}">"#
+            )
+        };
+        for name in ["edit.html", "note.txt"] {
+            fs::write(folder.path().join(name), page("/realtime", "/socket.io")).unwrap();
+        }
+        fs::write(folder.path().join("dpd.js"), r#"path??"/socket.io/";"#).unwrap();
+        let pages_dir = Some(folder.path().to_owned());
+        let mut config = Config { pages_dir, path: "/live/".into(), ..Config::default() };
+        config.events.path = "/hub".into();
+        let pages = Pages::of(&config).unwrap();
+        assert_eq!(pages.files["/edit"].bytes, page("/live", "/hub"));
+        assert_eq!(pages.files["/note.txt"].bytes, page("/realtime", "/socket.io"));
+        assert_eq!(pages.files["/dpd.js"].bytes, r#"path??"/hub/";"#);
+        config.path = "/".into();
+        let others = Pages::of(&config).unwrap();
+        assert_eq!(others.files["/edit"].bytes, page("", "/hub"));
+        assert_ne!(others.files["/edit"].tag, pages.files["/edit"].tag, "browsers look again");
     }
 
     #[test]

@@ -1,124 +1,12 @@
-//! Counters of one engine and their Prometheus text form.
-//!
-//! What is counted per update is a relaxed atomic; what is counted by reason sits behind a short lock and is
-//! never on the per-update path.
+//! All that one engine counts, under the names of its metrics.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::{
+    counter::{Counter, Labelled, Level, Sum},
+    exposition::Exposition,
+    histogram::Histogram,
 };
-
-use parking_lot::Mutex;
-
-use super::histogram::{CLASSES, Histogram};
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one.
-    pub fn inc(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Relaxed);
-    }
-
-    /// The present value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A number that grows and shrinks.
-#[derive(Debug, Default)]
-pub struct Level(AtomicU64);
-
-impl Level {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Relaxed);
-    }
-
-    /// Takes `n` away, which was added before.
-    pub fn sub(&self, n: u64) {
-        self.0.fetch_sub(n, Relaxed);
-    }
-
-    /// The present value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A sum over all rooms.
-#[derive(Clone, Debug, Default)]
-pub struct Sum(Arc<AtomicU64>);
-
-impl Sum {
-    /// The present value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
-    /// One room's part of it, nothing yet.
-    pub fn share(&self) -> Share {
-        Share { sum: self.clone(), mine: 0 }
-    }
-}
-
-/// A room's part of a sum, taken back with the room.
-#[derive(Debug)]
-pub struct Share {
-    sum: Sum,
-    mine: u64,
-}
-
-impl Share {
-    /// Replaces the part.
-    pub fn set(&mut self, value: u64) {
-        let before = std::mem::replace(&mut self.mine, value);
-        if value > before {
-            self.sum.0.fetch_add(value - before, Relaxed);
-        } else if value < before {
-            self.sum.0.fetch_sub(before - value, Relaxed);
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.set(0);
-    }
-}
-
-/// Counters told apart by one label. Labels are fixed strings of the code, so their number is bounded.
-#[derive(Debug, Default)]
-pub struct Labelled(Mutex<BTreeMap<&'static str, u64>>);
-
-impl Labelled {
-    /// Adds one to `label`.
-    pub fn inc(&self, label: &'static str) {
-        *self.0.lock().entry(label).or_default() += 1;
-    }
-
-    /// The present value of `label`.
-    pub fn get(&self, label: &str) -> u64 {
-        self.0.lock().get(label).copied().unwrap_or_default()
-    }
-
-    /// All labels with their present values.
-    pub fn all(&self) -> Vec<(&'static str, u64)> {
-        self.0.lock().iter().map(|(label, value)| (*label, *value)).collect()
-    }
-}
 
 /// All counters of one engine.
 #[derive(Debug, Default)]
@@ -416,62 +304,6 @@ impl Metrics {
     pub fn room_size(&self, rooms: usize) -> f64 {
         let size = self.room_members.get() as f64 / rooms.max(1) as f64;
         (size * 100.0).round() / 100.0
-    }
-}
-
-struct Exposition<'a>(&'a mut String);
-
-impl Exposition<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        self.value(name, "gauge", help, value);
-    }
-
-    /// A gauge under the name that somebody else's tools look for.
-    fn alias(&mut self, name: &str, value: u64) {
-        let _ = writeln!(self.0, "# TYPE {name} gauge\n{name} {value}");
-    }
-
-    fn value(&mut self, name: &str, kind: &str, help: &str, value: u64) {
-        self.head(name, kind, help);
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "civicpress_realtime_{name} {value}");
-    }
-
-    fn average(&mut self, name: &str, help: &str, value: f64) {
-        self.head(name, "gauge", help);
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.0, "civicpress_realtime_{name} {value}");
-    }
-
-    fn labelled(&mut self, name: &str, help: &str, label: &str, values: &Labelled) {
-        self.labels(name, help, label, &values.all());
-    }
-
-    fn labels(&mut self, name: &str, help: &str, label: &str, values: &[(&'static str, u64)]) {
-        self.head(name, "counter", help);
-        for (key, value) in values {
-            let _ = writeln!(self.0, "civicpress_realtime_{name}{{{label}=\"{key}\"}} {value}");
-        }
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "seconds of a sum, in 53 bits")]
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.head(name, "histogram", help);
-        let counts = histogram.counts();
-        let ends = CLASSES.iter().map(|(_, seconds)| *seconds).chain(["+Inf"]);
-        let mut all = 0;
-        for (end, count) in ends.zip(counts.of_classes) {
-            all += count;
-            let _ = writeln!(self.0, "civicpress_realtime_{name}_bucket{{le=\"{end}\"}} {all}");
-        }
-        let seconds = counts.micros as f64 / 1e6;
-        let _ = writeln!(self.0, "civicpress_realtime_{name}_sum {seconds}");
-        let _ = writeln!(self.0, "civicpress_realtime_{name}_count {all}");
-    }
-
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP civicpress_realtime_{name} {help}");
-        let _ = writeln!(self.0, "# TYPE civicpress_realtime_{name} {kind}");
     }
 }
 

@@ -1,5 +1,6 @@
 import { RealtimeClient } from '../../adapter/client';
 import { byId, h } from './dom';
+import { pathOf } from './paths';
 import { adoptTokenFromUrl, currentToken, forgetToken, parseAnyToken } from './session';
 import { askForToken } from './sign-in';
 
@@ -64,7 +65,7 @@ function tell(text: string, good: boolean): void {
 
 function connect(): void {
   client?.close();
-  const opened = new RealtimeClient(location.origin, { token: () => token });
+  const opened = new RealtimeClient(location.origin, { path: pathOf('events'), token: () => token });
   client = opened;
   opened.lifecycle
     .on('open', () => tell('Live', true))

@@ -1,5 +1,6 @@
 import { RealtimeClient } from '../../adapter/client';
 import { byId, h } from './dom';
+import { pathOf } from './paths';
 import { adoptTokenFromUrl, currentToken, parseAnyToken } from './session';
 
 /** Rows kept on the page. */
@@ -7,7 +8,7 @@ const ROWS_MAX = 200;
 
 adoptTokenFromUrl();
 let token = currentToken();
-const client = new RealtimeClient(location.origin, { token: () => token });
+const client = new RealtimeClient(location.origin, { path: pathOf('events'), token: () => token });
 
 const state = byId('state');
 const rows = byId('messages');

@@ -26,7 +26,7 @@ use crate::{
         HOST_API_ANSWER_BYTES_MAX, HOST_API_ATTEMPTS_MAX, HOST_API_IDLE_TIMEOUT,
         HOST_API_RETRY_WAIT, HOST_CALLS_MAX,
     },
-    telemetry::metrics::Labelled,
+    telemetry::counter::Labelled,
 };
 
 /// What is asked of the API. Every call may be made twice without harm.

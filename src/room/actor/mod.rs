@@ -48,7 +48,7 @@ use crate::{
         write_back::WriteBack,
     },
     store::{CommitWatch, StoreError},
-    telemetry::metrics::Share,
+    telemetry::counter::Share,
     time::unix_ms,
 };
 

@@ -1,5 +1,6 @@
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
+import { pathOf } from '../paths';
 import { ending, isRefusal, type Ending } from './closes';
 import { Delivery } from './delivery';
 import { countingSocket, type ControlMessage } from './socket';
@@ -40,7 +41,7 @@ export class Connection {
     });
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     this.provider = new WebsocketProvider(
-      `${scheme}//${location.host}/realtime/records`,
+      `${scheme}//${location.host}${pathOf('documents')}/records`,
       encodeURIComponent(recordId),
       this.doc,
       {
