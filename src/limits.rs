@@ -58,6 +58,8 @@ pub const EVENT_BATCH_MAX: usize = 256;
 pub const EVENT_DELIVERIES_PER_TURN_MAX: usize = 4096;
 /// Bytes of events kept for those who come back, in all.
 pub const EVENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Keys kept of a room whose events are not, against repetitions.
+pub const EVENT_KEYS_MAX: usize = 256;
 /// What an event that is kept, and a room, count beside their text.
 pub const EVENT_OVERHEAD_BYTES: usize = 160;
 /// Least time between two looks for rooms that are kept for what was said in them alone, when there are too many.
@@ -88,6 +90,8 @@ pub const STRESS_STEP: Duration = Duration::from_secs(10);
 pub const STRESS_SETTLE: Duration = Duration::from_millis(500);
 /// Documents of one change that are told one by one; of more only the ids are.
 pub const EVENT_BULK_MAX: usize = 100;
+/// Largest answer of which many may wait for a client; before it may ask again it takes each that is larger, in bytes.
+pub const EVENT_REPLY_BYTES_MAX: usize = 16 * 1024;
 /// A room with more members tells nobody who comes and goes.
 pub const EVENT_PRESENCE_MAX: usize = 1000;
 

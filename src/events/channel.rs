@@ -110,8 +110,12 @@ pub(super) struct Channel {
     /// The number of the last event.
     pub(super) offset: u64,
     pub(super) history: History,
+    /// How many events its task had seen when something was said here last.
+    pub(super) said_at: u64,
     /// Only the newest event counts.
     pub(super) latest: bool,
+    /// What is said of it may go to everybody instead, and is not in its history.
+    pub(super) has_gaps: bool,
     members: Vec<Member>,
     places: HashMap<SessionId, usize>,
     /// Members by what they understand.
@@ -130,13 +134,15 @@ pub(super) struct Entry {
 }
 
 impl Channel {
-    pub(super) fn new(name: Arc<str>, epoch: String, latest: bool) -> Self {
+    pub(super) fn new(name: Arc<str>, epoch: String) -> Self {
         Self {
             name,
             epoch,
             offset: 0,
             history: History::default(),
-            latest,
+            said_at: 0,
+            latest: false,
+            has_gaps: false,
             members: Vec::new(),
             places: HashMap::new(),
             plain: 0,
@@ -151,15 +157,23 @@ impl Channel {
     pub(super) fn join(&mut self, entry: Entry, now_ms: u64) -> Option<bool> {
         let Entry { member, since, ack } = entry;
         let session = member.info.session;
-        let newcomer = !self.places.contains_key(&session);
-        if newcomer {
+        let known = self.places.get(&session).copied();
+        let newcomer = known.is_none();
+        if let Some(place) = known
+            && let Some(here) = self.members.get_mut(place)
+        {
+            self.watching = self.watching + usize::from(member.watches) - usize::from(here.watches);
+            here.watches = member.watches;
+        } else {
             self.places.insert(session, self.members.len());
             *self.readers(member.reader) += 1;
             self.watching += usize::from(member.watches);
             self.members.push(member.clone());
         }
         let recovered = since.as_ref().map(|since| {
-            since.epoch == self.epoch && self.history.after(since.offset, self.offset).0
+            since.epoch == self.epoch
+                && !self.has_gaps
+                && self.history.after(since.offset, self.offset).0
         });
         if let Some(ack) = ack {
             let joined = Joined {
@@ -189,6 +203,7 @@ impl Channel {
     pub(super) fn leave(&mut self, session: SessionId) -> Option<Arc<ClientInfo>> {
         let place = self.places.remove(&session)?;
         let member = self.members.swap_remove(place);
+        member.outbox.drop_newest(&self.name);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.info.session, place);
         }
@@ -244,7 +259,11 @@ impl Channel {
             let text = self.text(number, said, member.reader.is_extended());
             ws_frame::append_text(&mut frames, &text);
         }
-        if !frames.is_empty() {
+        if frames.is_empty() {
+        } else if self.latest {
+            // What waits for it is older.
+            member.outbox.push_newest(&self.name, Bytes::from(frames));
+        } else {
             member.outbox.push_answer(Bytes::from(frames));
         }
     }

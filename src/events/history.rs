@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use crate::{limits::EVENT_OVERHEAD_BYTES, protocol::events::Author};
+use crate::{
+    limits::{EVENT_KEYS_MAX, EVENT_OVERHEAD_BYTES},
+    protocol::events::Author,
+};
 
 /// Something that was said.
 #[derive(Debug)]
@@ -40,8 +43,39 @@ impl Said {
 
     /// Whether `other` is this, sent a second time.
     fn is(&self, other: &Self) -> bool {
-        let who = |said: &Self| said.from.as_ref().map(|from| from.user_id.clone());
-        other.key.is_some() && self.key == other.key && who(self) == who(other)
+        other.key.is_some() && self.key == other.key && self.user() == other.user()
+    }
+
+    /// Who said it: `None` = the server, or nobody known.
+    fn user(&self) -> Option<Option<&str>> {
+        self.from.as_ref().map(|from| from.user_id.as_deref())
+    }
+}
+
+/// The key of an event that is not kept itself.
+#[derive(Debug)]
+struct Key {
+    offset: u64,
+    at_ms: u64,
+    key: Box<str>,
+    user: Option<Option<Box<str>>>,
+}
+
+impl Key {
+    fn of(offset: u64, said: &Said) -> Option<Self> {
+        let key = said.key.clone()?;
+        let user = said.user().map(|user| user.map(Into::into));
+        Some(Self { offset, at_ms: said.at_ms, key, user })
+    }
+
+    fn is_of(&self, said: &Said) -> bool {
+        let user = self.user.as_ref().map(Option::as_deref);
+        said.key.as_ref() == Some(&self.key) && user == said.user()
+    }
+
+    fn bytes(&self) -> usize {
+        let user = self.user.as_ref().and_then(Option::as_ref).map_or(0, |user| user.len());
+        size_of::<Self>() + self.key.len() + user
     }
 }
 
@@ -49,12 +83,23 @@ impl Said {
 #[derive(Debug, Default)]
 pub(super) struct History {
     events: VecDeque<(u64, Arc<Said>)>,
+    /// Of events that are not kept, or only until the next one.
+    keys: VecDeque<Key>,
     bytes: usize,
 }
 
 impl History {
     /// Keeps an event, and of all so many.
     pub(super) fn push(&mut self, offset: u64, said: Arc<Said>, size: usize) {
+        if size <= 1
+            && let Some(key) = Key::of(offset, &said)
+        {
+            self.bytes += key.bytes();
+            self.keys.push_back(key);
+            if self.keys.len() > EVENT_KEYS_MAX {
+                self.pop_key();
+            }
+        }
         if size == 0 {
             return;
         }
@@ -70,8 +115,14 @@ impl History {
         while self.events.front().is_some_and(|(_, said)| said.at_ms < before_ms) {
             self.pop();
         }
+        while self.keys.front().is_some_and(|key| key.at_ms < before_ms) {
+            self.pop_key();
+        }
         if self.events.is_empty() {
             self.events = VecDeque::new();
+        }
+        if self.keys.is_empty() {
+            self.keys = VecDeque::new();
         }
     }
 
@@ -79,6 +130,9 @@ impl History {
     pub(super) fn halve(&mut self) {
         for _ in 0..self.events.len().div_ceil(2) {
             self.pop();
+        }
+        for _ in 0..self.keys.len().div_ceil(2) {
+            self.pop_key();
         }
     }
 
@@ -97,7 +151,9 @@ impl History {
     /// The number of an event, if it was said before.
     pub(super) fn offset_of(&self, said: &Said) -> Option<u64> {
         said.key.as_ref()?;
-        self.events.iter().rev().find(|(_, known)| known.is(said)).map(|(offset, _)| *offset)
+        let kept = self.events.iter().rev().find(|(_, known)| known.is(said));
+        let known = || self.keys.iter().rev().find(|key| key.is_of(said));
+        kept.map(|(offset, _)| *offset).or_else(|| known().map(|key| key.offset))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -107,6 +163,12 @@ impl History {
     /// Memory it takes, about.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn pop_key(&mut self) {
+        if let Some(key) = self.keys.pop_front() {
+            self.bytes -= key.bytes();
+        }
     }
 
     fn pop(&mut self) {
@@ -159,6 +221,23 @@ mod tests {
         let from = Author { client_id: "c".into(), user_id: Some("7".into()) };
         let theirs = Said { from: Some(from), ..Arc::into_inner(said(5, Some("k"))).unwrap() };
         assert_eq!(history.offset_of(&theirs), None);
+    }
+
+    #[test]
+    fn a_key_is_known_though_its_event_is_not_kept() {
+        for size in [0, 1] {
+            let mut history = History::default();
+            for offset in 1..=EVENT_KEYS_MAX as u64 + 1 {
+                history.push(offset, said(offset, Some(&format!("k{offset}"))), size);
+            }
+            let of = |history: &History, key| history.offset_of(&said(0, Some(key)));
+            assert_eq!((of(&history, "k1"), of(&history, "k2")), (None, Some(2)));
+            history.expire(9);
+            assert_eq!((of(&history, "k8"), of(&history, "k9")), (None, Some(9)));
+            history.halve();
+            history.expire(u64::MAX);
+            assert_eq!((history.bytes(), history.keys.len()), (0, 0));
+        }
     }
 
     #[test]

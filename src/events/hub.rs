@@ -89,6 +89,10 @@ pub(super) struct RoomPlaces {
 pub(super) struct Place(Arc<AtomicUsize>);
 
 impl RoomPlaces {
+    pub(super) fn are_taken(&self) -> bool {
+        self.taken.load(Ordering::Acquire) >= self.max
+    }
+
     pub(super) fn take(&self) -> Option<Place> {
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {

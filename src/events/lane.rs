@@ -12,16 +12,16 @@ use super::{
     gathered::Gathered,
     history::Said,
     hub::{EventsContext, Place},
-    speaker::FactKind,
+    speaker::{FactKind, is_of_collection},
 };
 use crate::{
     ids::SessionId,
     limits::{
         EVENT_BATCH_MAX, EVENT_DELIVERIES_PER_TURN_MAX, EVENT_HISTORY_BYTES_MAX, EVENT_LANES,
-        FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX,
+        EVENT_SPARE_INTERVAL, FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX,
     },
     protocol::{
-        events::{self, Ack, Person},
+        events::{self, Ack, EventError, Person},
         ws_frame,
     },
     room::outbox::Outbox,
@@ -105,7 +105,11 @@ pub(super) struct Lane {
     gathered: Gathered,
     history_bytes: usize,
     made: u64,
+    /// Events so far.
+    said: u64,
     deliveries: usize,
+    /// When there was no room to be spared.
+    spared_in_vain_at: Option<Instant>,
 }
 
 impl Lane {
@@ -117,7 +121,9 @@ impl Lane {
             gathered: Gathered::default(),
             history_bytes: 0,
             made: 0,
+            said: 0,
             deliveries: 0,
+            spared_in_vain_at: None,
         }
     }
 
@@ -184,8 +190,7 @@ impl Lane {
                 drop(reply.send(self.history(&room)));
             }
             Command::Spare(reply) => {
-                self.channels.retain(|_, (channel, _)| !channel.members().is_empty());
-                self.forget(|_| {});
+                self.spare(1);
                 // Whoever wanted in may be gone.
                 let _ = reply.send(());
             }
@@ -195,7 +200,7 @@ impl Lane {
 
     fn join(&mut self, room: &Room, entry: Entry) -> Result<(), JoinRefused> {
         self.expire(room);
-        let channel = self.open(room).ok_or(JoinRefused)?;
+        let channel = self.open_by_force(room).ok_or(JoinRefused)?;
         let before = channel.members().len();
         let info = Arc::clone(&entry.member.info);
         let recovered = channel.join(entry, unix_ms());
@@ -220,7 +225,7 @@ impl Lane {
             self.context.observe(FactKind::Leave, || fact(room, &info));
         }
         if channel.members().is_empty() && channel.history.is_empty() {
-            self.channels.remove(room);
+            self.remove(room);
         }
     }
 
@@ -230,11 +235,26 @@ impl Lane {
             let place = if room.is_empty() { None } else { Some(self.context.places.take()?) };
             self.made += 1;
             let epoch = self.context.epoch(room, self.made);
-            let latest = self.context.config.events.rules.is_latest_only(room);
-            let channel = Channel::new(Arc::clone(room), epoch, latest);
+            let events = &self.context.config.events;
+            let mut channel = Channel::new(Arc::clone(room), epoch);
+            channel.latest = events.rules.is_latest_only(room);
+            channel.has_gaps = events.legacy_collection_broadcast && is_of_collection(room);
             self.channels.insert(Arc::clone(room), (channel, place));
         }
         self.channels.get_mut(room).map(|(channel, _)| channel)
+    }
+
+    /// The room, made at the cost of others here that are kept for what was said in them alone. Some go at once,
+    /// because this looks at all of them.
+    fn open_by_force(&mut self, room: &Room) -> Option<&mut Channel> {
+        if !self.channels.contains_key(room) && self.context.places.are_taken() {
+            let now = Instant::now();
+            let in_vain = |at: Instant| now.duration_since(at) < EVENT_SPARE_INTERVAL;
+            if !self.spared_in_vain_at.is_some_and(in_vain) && self.spare(8) == 0 {
+                self.spared_in_vain_at = Some(now);
+            }
+        }
+        self.open(room)
     }
 
     fn emit(&mut self, emit: Emit) {
@@ -247,8 +267,14 @@ impl Lane {
             self.flush();
         }
         let keeps = if room.is_empty() { 0 } else { self.context.config.events.history_size };
+        let is_server = said.from.is_none();
         let offset = if self.channels.contains_key(&room) || keeps > 0 {
-            self.say(&room, said, keeps, begun)
+            let offset = self.say(&room, said, keeps, begun);
+            if offset.is_none() {
+                self.is_lost(is_server, ack);
+                return;
+            }
+            offset
         } else {
             None
         };
@@ -262,9 +288,28 @@ impl Lane {
         }
     }
 
-    /// Gathers an event for its room; its number, that of the first time if it was said before.
+    /// An event for nobody, which cannot be kept either.
+    fn is_lost(&self, is_server: bool, ack: Option<(Arc<Outbox>, Ack)>) {
+        let metrics = &self.context.metrics;
+        if is_server {
+            metrics.events_dropped.inc();
+        } else {
+            metrics.event_refusals.inc(EventError::RoomsFull.code());
+        }
+        if let Some((outbox, ack)) = ack {
+            // Plain clients cannot ask for acknowledgements.
+            let text = events::error(&EventError::RoomsFull, true, Some(&ack), unix_ms());
+            outbox.push(ws_frame::text(&text));
+        }
+    }
+
+    /// Gathers an event for its room; its number, that of the first time if it was said before. `None` = there is no
+    /// place for a room.
     fn say(&mut self, room: &Room, said: Said, keeps: usize, begun: Instant) -> Option<u64> {
-        let channel = self.open(room)?;
+        self.said += 1;
+        let said_at = self.said;
+        let channel = self.open_by_force(room)?;
+        channel.said_at = said_at;
         if let Some(offset) = channel.history.offset_of(&said) {
             return Some(offset);
         }
@@ -348,6 +393,29 @@ impl Lane {
         all.map(|(offset, said)| channel.text(offset, said, true)).collect()
     }
 
+    /// One in so many of the rooms that are kept for what was said in them alone is given up, longest silent first;
+    /// how many were.
+    fn spare(&mut self, one_in: usize) -> usize {
+        let mut silent: Vec<(u64, Room)> = self
+            .channels
+            .values()
+            .filter(|(channel, _)| channel.members().is_empty())
+            .map(|(channel, _)| (channel.said_at, Arc::clone(&channel.name)))
+            .collect();
+        silent.sort_unstable();
+        let spared = silent.len().div_ceil(one_in);
+        for (_, room) in silent.into_iter().take(spared) {
+            self.remove(&room);
+        }
+        spared
+    }
+
+    fn remove(&mut self, room: &Room) {
+        if let Some((channel, _)) = self.channels.remove(room) {
+            self.history_bytes -= channel.history.bytes();
+        }
+    }
+
     /// Forgets what is too old, and rooms that nobody needs.
     fn sweep(&mut self) {
         let before_ms = self.kept_since_ms();
@@ -382,6 +450,9 @@ impl Lane {
         });
         self.history_bytes =
             self.channels.values().map(|(channel, _)| channel.history.bytes()).sum();
+        if self.channels.len() < self.channels.capacity() / 4 {
+            self.channels.shrink_to_fit();
+        }
     }
 }
 

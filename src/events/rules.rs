@@ -170,7 +170,10 @@ impl Rules {
 
     /// Whether only the newest event of a room counts.
     pub fn is_latest_only(&self, room: &str) -> bool {
-        self.of(room, None).is_some_and(|rule| rule.latest)
+        self.rules
+            .iter()
+            .find(|rule| fits_anybody(&rule.pattern, room))
+            .is_some_and(|rule| rule.latest)
     }
 
     /// Whether somebody (`None` = nobody is known) may do something in a room.
@@ -240,19 +243,34 @@ fn names(list: &Value) -> Option<Vec<String>> {
 
 /// Whether a pattern fits a room: its name, or its beginning and `*`; `{user}` is the id of who asks.
 fn fits(pattern: &str, room: &str, user: Option<&str>) -> bool {
-    let (stem, open) = match pattern.strip_suffix('*') {
-        Some(stem) => (stem, true),
-        None => (pattern, false),
-    };
-    let rest = match (stem.split_once(OWN_ID), user) {
-        (None, _) => room.strip_prefix(stem),
-        (Some(_), None) => None,
-        (Some((before, after)), Some(user)) => room
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_prefix(user))
-            .and_then(|rest| rest.strip_prefix(after)),
-    };
-    rest.is_some_and(|rest| open || rest.is_empty())
+    match (pattern.contains(OWN_ID), user) {
+        (false, _) => fits_text(pattern, room),
+        (true, None) => false,
+        (true, Some(user)) => {
+            let (before, after) = pattern.split_once(OWN_ID).unwrap_or_default();
+            let rest = room.strip_prefix(before).and_then(|rest| rest.strip_prefix(user));
+            rest.is_some_and(|rest| fits_text(after, rest))
+        }
+    }
+}
+
+/// Whether a pattern fits a room for any user at all.
+fn fits_anybody(pattern: &str, room: &str) -> bool {
+    let Some((before, after)) = pattern.split_once(OWN_ID) else { return fits_text(pattern, room) };
+    let Some(rest) = room.strip_prefix(before) else { return false };
+    // An id has a character at least.
+    rest.char_indices()
+        .skip(1)
+        .map(|(end, _)| end)
+        .chain([rest.len()])
+        .any(|end| end > 0 && rest.get(end..).is_some_and(|rest| fits_text(after, rest)))
+}
+
+fn fits_text(pattern: &str, text: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(stem) => text.starts_with(stem),
+        None => text == pattern,
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +295,24 @@ mod tests {
         let identity = somebody(user, &[]);
         let who = (!token.is_empty()).then_some(&identity);
         rules.judge(who, role, room, action) == Verdict::Allowed
+    }
+
+    #[test]
+    fn latest_holds_for_rooms_of_a_user() {
+        let rules = serde_json::json!([
+            { "rooms": "board:{user}:*", "latest": true },
+            { "rooms": "{user}", "latest": true },
+            { "rooms": "x:{user}:y", "latest": true },
+        ]);
+        let rules = Rules::parse(&rules).unwrap();
+        for room in ["board:7:load", "board:7:", "7", "ü", "x:a:y:y", "x::y:y"] {
+            assert!(rules.is_latest_only(room), "{room}");
+        }
+        let rules = Rules::parse(&serde_json::json!([{ "rooms": "x:{user}:y", "latest": true }]));
+        let rules = rules.unwrap();
+        for room in ["x::y", "x:y", "x:7:yy", "x:7", "y:x:7:y"] {
+            assert!(!rules.is_latest_only(room), "{room}");
+        }
     }
 
     #[test]

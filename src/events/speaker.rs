@@ -15,6 +15,13 @@ use crate::{
 
 /// The room of all changes of all collections.
 pub const COLLECTIONS: &str = "collections";
+/// Before a collection's name, its room.
+const COLLECTION: &str = "collection:";
+
+/// Whether a room is a collection's.
+pub(super) fn is_of_collection(room: &str) -> bool {
+    room.starts_with(COLLECTION)
+}
 
 /// Why something is not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,45 +97,45 @@ impl Hub {
     }
 
     /// Tells whoever is concerned that documents of a collection changed. Fields that nobody may see are taken
-    /// out. Each is an event of its own, as long as they are few; of many only the ids are told.
+    /// out. Each is an event of its own, as long as they are few; of many only the ids are told. If one is too large
+    /// none is told; if too much waits already, some may have been.
     pub fn change(
         &self,
         collection: &str,
         operation: Operation,
-        documents: Vec<Value>,
+        mut documents: Vec<Value>,
     ) -> Result<(), NotSaid> {
-        let room = format!("collection:{collection}");
+        let room = format!("{COLLECTION}{collection}");
         if !is_name(&room) {
             return self.unsaid(NotSaid::Name);
         }
-        if documents.len() > EVENT_BULK_MAX {
+        let redactions = &self.context.config.events.redactions;
+        for document in &mut documents {
+            redactions.take_out(collection, document);
+        }
+        let told = if documents.len() > EVENT_BULK_MAX {
             let ids: Vec<&Value> =
                 documents.iter().filter_map(|document| document.get("id")).collect();
             let data = json!({ "type": operation.name(), "count": documents.len(), "ids": ids });
-            return self.tell_collection(collection, &room, "changed", &data);
+            vec![Change::of(collection, "changed", &data)]
+        } else {
+            let name = operation.name();
+            documents.iter().map(|document| Change::of(collection, name, document)).collect()
+        };
+        if told.iter().any(|change| is_too_large(change.in_all.as_ref())) {
+            return self.unsaid(NotSaid::TooLarge);
         }
-        for mut document in documents {
-            self.context.config.events.redactions.take_out(collection, &mut document);
-            self.tell_collection(collection, &room, operation.name(), &document)?;
-        }
-        Ok(())
+        told.into_iter().try_for_each(|change| self.tell_collection(&room, change))
     }
 
-    fn tell_collection(
-        &self,
-        collection: &str,
-        room: &str,
-        event: &str,
-        data: &Value,
-    ) -> Result<(), NotSaid> {
-        let all = raw(&json!({ "collection": collection, "data": data }));
-        let data = raw(data);
+    fn tell_collection(&self, room: &str, change: Change) -> Result<(), NotSaid> {
+        let Change { event, data, in_all } = change;
         if self.context.config.events.legacy_collection_broadcast {
             self.put(EVERYBODY.into(), Some(room.into()), event, data)?;
         } else {
             self.put(room.into(), None, event, data)?;
         }
-        self.put(COLLECTIONS.into(), None, event, all)
+        self.put(COLLECTIONS.into(), None, event, in_all)
     }
 
     fn put(
@@ -138,7 +145,7 @@ impl Hub {
         event: &str,
         data: Option<Box<RawValue>>,
     ) -> Result<(), NotSaid> {
-        if data.as_ref().is_some_and(|data| data.get().len() > EVENT_HOST_BYTES_MAX) {
+        if is_too_large(data.as_ref()) {
             return self.unsaid(NotSaid::TooLarge);
         }
         let said = Said {
@@ -187,6 +194,26 @@ impl Hub {
         });
         members
     }
+}
+
+/// A change as it is told.
+struct Change {
+    event: &'static str,
+    /// In the collection's own room.
+    data: Option<Box<RawValue>>,
+    /// In the room of all collections.
+    in_all: Option<Box<RawValue>>,
+}
+
+impl Change {
+    fn of(collection: &str, event: &'static str, data: &Value) -> Self {
+        let in_all = raw(&json!({ "collection": collection, "data": data }));
+        Self { event, data: raw(data), in_all }
+    }
+}
+
+fn is_too_large(data: Option<&Box<RawValue>>) -> bool {
+    data.is_some_and(|data| data.get().len() > EVENT_HOST_BYTES_MAX)
 }
 
 fn raw(value: &Value) -> Option<Box<RawValue>> {

@@ -140,12 +140,17 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// Forgets the frame of this name, if nobody took it yet.
+    pub fn drop_newest(&self, name: &str) {
+        self.state.lock().newest.retain(|(known, _)| **known != *name);
+    }
+
     /// Events that nobody took yet.
     pub fn events(&self) -> usize {
         self.state.lock().events
     }
 
-    /// Queues the answer to a sync step 1, whatever its size.
+    /// Queues what its reader asked for, whatever its size.
     pub fn push_answer(&self, frame: Bytes) -> Pushed {
         let mut state = self.state.lock();
         if state.closing.is_some() {
@@ -156,6 +161,11 @@ impl Outbox {
         state.frames.push_back(frame);
         wake(state);
         Pushed::Queued
+    }
+
+    /// Whether an answer waits to be taken.
+    pub fn is_answering(&self) -> bool {
+        self.state.lock().answers > 0
     }
 
     /// Says that a sync step 1 is to be asked again in a while.

@@ -20,6 +20,9 @@ mod correlation;
 mod documents;
 mod drafts;
 mod events;
+#[cfg(target_os = "linux")]
+mod events_bounds;
+mod events_by_host;
 mod events_checks;
 mod events_delivery;
 mod events_door;
@@ -27,6 +30,7 @@ mod events_http;
 mod events_life;
 #[cfg(target_os = "linux")]
 mod events_load;
+
 mod events_rights;
 #[cfg(target_os = "linux")]
 mod flow;

@@ -15,6 +15,7 @@ use crate::{
     error::CloseReason,
     future::BoxFuture,
     ids::RoomId,
+    limits::EVENT_REPLY_BYTES_MAX,
     net::{
         OpenConnection, Shared,
         client::Client,
@@ -104,6 +105,15 @@ async fn close(socket: &mut Socket, outbox: &Outbox, reason: &CloseReason, exten
     socket.close(ws_frame::close(reason.close_code(), &reason.close_text())).await;
 }
 
+/// What the host answers, once it was asked something.
+async fn answer_of<T>(asked: &mut Option<BoxFuture<'static, T>>) -> T {
+    poll_fn(|context| match asked {
+        Some(asked) => asked.as_mut().poll(context),
+        None => Poll::Pending,
+    })
+    .await
+}
+
 impl Hearing for Connection<'_> {
     fn ears(&mut self) -> Ears<'_> {
         Ears { socket: self.socket, rates: &mut self.rates, pulse: &mut self.pulse }
@@ -191,6 +201,7 @@ impl<'a> Connection<'a> {
         let mut may_read = true;
         loop {
             self.session.heed_changes().await;
+            self.session.look_again();
             if self.socket.is_drained() {
                 let mut taken = self.outbox.take();
                 self.socket.queue_taken(&mut taken);
@@ -225,7 +236,7 @@ impl<'a> Connection<'a> {
             if next < timer.deadline() {
                 timer.as_mut().reset(next);
             }
-            let asked = &mut self.asked;
+            let (asked, looking) = (&mut self.asked, &mut self.session.by_host.looking);
             tokio::select! {
                 // Looked at together with what is due, which a client that never pauses does not put off.
                 () = std::future::ready(()), if busy => {}
@@ -234,10 +245,11 @@ impl<'a> Connection<'a> {
                     Ok(readable) => may_read |= readable,
                     Err(_) => return None,
                 },
-                settled = poll_fn(|context| match asked {
-                    Some(asked) => asked.as_mut().poll(context),
-                    None => Poll::Pending,
-                }) => {
+                answers = answer_of(looking) => {
+                    self.session.by_host.looking = None;
+                    self.session.heed_host(answers).await;
+                }
+                settled = answer_of(asked) => {
                     self.asked = None;
                     let came = self.session.settle(settled).await;
                     if let Err(end) = self.take(came) {
@@ -260,7 +272,10 @@ impl<'a> Connection<'a> {
     /// Whether the client may be heard: not while the host has yet to answer, it is ahead of its rate, or it
     /// has answers to read.
     fn may_read(&mut self) -> bool {
-        self.asked.is_none() && self.rates.may_read() && !self.socket.is_answering()
+        self.asked.is_none()
+            && self.rates.may_read()
+            && !self.socket.is_answering()
+            && !self.outbox.is_answering()
     }
 
     fn take(&mut self, step: Step) -> Result<(), CloseReason> {
@@ -274,11 +289,17 @@ impl<'a> Connection<'a> {
     }
 
     fn say(&mut self, text: &str) {
+        let frame = ws_frame::text(text);
+        if frame.len() > EVENT_REPLY_BYTES_MAX {
+            // Its client takes it before it may ask again.
+            self.outbox.push_answer(frame);
+            return;
+        }
         // What rooms answered to earlier messages goes first, unless the client is behind anyway.
         if self.socket.is_drained() {
             self.socket.queue_taken(&mut self.outbox.take());
         }
-        self.socket.queue(ws_frame::text(text));
+        self.socket.queue(frame);
     }
 
     fn next_deadline(&self) -> Instant {
@@ -287,7 +308,8 @@ impl<'a> Connection<'a> {
         let expiry = self.session.time_left().map(|left| Instant::now() + left);
         let patience = Duration::from_secs(config.limits.pong_timeout);
         let slow = (!self.socket.is_drained()).then(|| self.took_at + patience);
-        let soon = [expiry, slow, self.rates.next_deadline(), self.ends_at];
+        let look = self.session.by_host.look_at().filter(|_| self.session.expired_at.is_none());
+        let soon = [expiry, slow, look, self.rates.next_deadline(), self.ends_at];
         let soon = soon.into_iter().flatten().min();
         soon.map_or(life, |soon| soon.min(life)).max(Instant::now() + Duration::from_millis(1))
     }
@@ -318,7 +340,9 @@ impl<'a> Connection<'a> {
             // It cannot be heard because we do not listen.
             self.pulse.heard(now);
         }
-        match self.pulse.beat(&Beats::of_events(&config), now, None) {
+        // A client that takes what is written to it is alive, even if its own words are stuck behind it.
+        let alive_at = self.socket.is_answering().then_some(self.took_at);
+        match self.pulse.beat(&Beats::of_events(&config), now, alive_at) {
             Beat::Dead => return Some(CloseReason::Dead),
             Beat::Ping => self.socket.queue(ws_frame::ping()),
             Beat::Nothing => {}

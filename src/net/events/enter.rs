@@ -4,13 +4,18 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::session::{Known, Session};
+use super::{
+    rights::{Answer, ByHost},
+    session::{Known, Session},
+};
 use crate::{
     auth::token::{ExtractedToken, NoToken, TokenSource},
     error::CloseReason,
-    events::{ClientInfo, Member, Reader, Room, hub::EVERYBODY},
+    events::{ClientInfo, Reader, Room, hub::EVERYBODY},
+    future::BoxFuture,
     host::{HostError, Identity},
     ids::{ConnectionId, RoomId, SessionId},
+    limits::TOKEN_BYTES_MAX,
     net::{Shared, places::Place, recheck::Standing, sessions::Joining},
     protocol::events::EventError,
     room::outbox::Outbox,
@@ -85,19 +90,13 @@ impl EventsRequest {
             reader,
             admission,
             known: None,
-            decisions: Vec::new(),
+            by_host: ByHost::default(),
             expired_at: None,
             nobody_until: (patience > 0).then(|| Instant::now() + Duration::from_secs(patience)),
         };
         shared.metrics.event_connections.add(1);
         let everybody: Room = EVERYBODY.into();
-        let member = Member {
-            info: Arc::clone(&entered.info),
-            outbox: Arc::clone(outbox),
-            reader,
-            watches: false,
-        };
-        if shared.events.join(&everybody, member, None, None).await.is_err() {
+        if shared.events.join(&everybody, entered.member(false), None, None).await.is_err() {
             return Err(CloseReason::ShuttingDown);
         }
         let told =
@@ -143,8 +142,9 @@ pub(super) async fn authenticate(shared: &Shared, token: &str, about: &About<'_>
         shared.security.report(Violation::AuthFailed, *address, None, correlation);
         EventError::Token
     };
-    if token.is_empty() || shared.denials.get(token, &room).is_some() {
-        refused(&"it was refused a moment ago, or is empty", "AUTH_FAILED");
+    let length = 1..=TOKEN_BYTES_MAX;
+    if !length.contains(&token.len()) || shared.denials.get(token, &room).is_some() {
+        refused(&"it was refused a moment ago, is empty, or is too long", "AUTH_FAILED");
         return Err(failed());
     }
     let time = Duration::from_millis(shared.config.auth.timeout_ms);
@@ -194,18 +194,23 @@ impl Session {
         self.info.belongs_to(Some((&identity.user_id, &identity.name)));
         self.known = Some(Box::new(Known { identity, watched, role_changes: 0 }));
         self.expired_at = None;
-        self.decisions.clear();
+        self.by_host.forget_decisions();
     }
 
-    /// Another token, perhaps another user's, on the live connection; `None` = the connection has ended.
-    pub(super) fn takes_over(
+    /// Another token, perhaps another user's, on the live connection; an error = the connection has ended. The host may
+    /// have something to say of its rooms.
+    pub(super) async fn takes_over(
         &mut self,
         joining: Joining,
         identity: Identity,
         token: String,
-    ) -> Result<(), CloseReason> {
+    ) -> Result<Option<BoxFuture<'static, Vec<Answer>>>, CloseReason> {
         joining.reassign(&self.admission, &identity.user_id)?;
+        let role = self.role();
+        let another = self.known.as_ref().is_none_or(|known| {
+            !known.identity.may_the_same_as(&identity) || *role != *identity.role
+        });
         self.becomes(identity, token);
-        Ok(())
+        Ok(self.moves(another).await)
     }
 }

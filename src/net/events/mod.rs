@@ -3,6 +3,7 @@
 
 mod connection;
 mod enter;
+mod rights;
 mod session;
 
 pub(super) use self::{connection::run, enter::EventsRequest};

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::enter::{About, Shown, authenticate};
+use super::{
+    enter::{About, Shown, authenticate},
+    rights::{Answer, ByHost},
+};
 use crate::{
     error::CloseReason,
     events::{
@@ -39,8 +42,8 @@ pub(super) struct Session {
     /// Its place in the table of connections.
     pub(super) admission: Admission,
     pub(super) known: Option<Box<Known>>,
-    /// What the host said of late.
-    pub(super) decisions: Vec<Decision>,
+    /// What the host said of late, and where it is by the host's word.
+    pub(super) by_host: ByHost,
     /// When its token's time was over.
     pub(super) expired_at: Option<Instant>,
     /// How long it may be nobody's.
@@ -53,14 +56,6 @@ pub(super) struct Known {
     pub(super) watched: Watched,
     /// Changes of the role that its rooms know of.
     pub(super) role_changes: u64,
-}
-
-/// The host's word on one room.
-pub(super) struct Decision {
-    room: Box<str>,
-    action: Action,
-    allowed: bool,
-    at: Instant,
 }
 
 /// What a message comes to.
@@ -77,9 +72,27 @@ pub(super) enum Step {
 
 /// What the host answered.
 pub(super) enum Settled {
-    Shown { joining: Joining, token: String, ack: Option<Ack>, shown: Shown },
-    Decided { message: ClientMessage, ack: Option<Ack>, allowed: Result<bool, HostError> },
+    Shown {
+        joining: Joining,
+        token: String,
+        ack: Option<Ack>,
+        shown: Shown,
+    },
+    /// Of what a message needs, so much is known by now.
+    Decided {
+        message: ClientMessage,
+        ack: Option<Ack>,
+        told: Result<Told, HostError>,
+    },
+    /// Another's token; what of its rooms the new one may hear.
+    Moved {
+        ack: Option<Ack>,
+        answers: Vec<Answer>,
+    },
 }
+
+/// What the host allows of what a message needs.
+pub(super) type Told = Vec<(Action, bool)>;
 
 impl Session {
     /// Who it is, for log lines and reports.
@@ -101,7 +114,7 @@ impl Session {
     /// Does what a message says.
     pub(super) async fn message(&mut self, bytes: &[u8]) -> Step {
         match events::read(bytes) {
-            (ack, Ok(message)) => self.obey(message, ack, None).await,
+            (ack, Ok(message)) => self.obey(message, ack, Told::new()).await,
             (ack, Err(error)) => self.refuse(&error, ack.as_deref()),
         }
     }
@@ -109,20 +122,30 @@ impl Session {
     /// Goes on once the host has answered.
     pub(super) async fn settle(&mut self, settled: Settled) -> Step {
         match settled {
-            Settled::Shown { joining, token, ack, shown } => match shown {
-                Ok(identity) => match self.takes_over(joining, identity, token) {
-                    Ok(()) => {
-                        self.leave_what_is_not_for_it().await;
-                        Step::Say(self.authenticated(ack.as_deref()))
-                    }
-                    Err(reason) => Step::End(reason),
-                },
-                Err(error) => self.refuse(&error, ack.as_deref()),
-            },
-            Settled::Decided { message, ack, allowed } => match allowed {
-                Ok(allowed) => self.obey(message, ack, Some(allowed)).await,
+            Settled::Shown { joining, token, ack, shown } => {
+                match shown {
+                    Ok(identity) => match self.takes_over(joining, identity, token).await {
+                        Ok(None) => Step::Say(self.authenticated(ack.as_deref())),
+                        Ok(Some(asked)) => Step::Ask(Box::pin(async move {
+                            Settled::Moved { ack, answers: asked.await }
+                        })),
+                        Err(reason) => Step::End(reason),
+                    },
+                    Err(error) => self.refuse(&error, ack.as_deref()),
+                }
+            }
+            // The host spoke of whom it is no more.
+            Settled::Decided { ack, .. } if self.expired_at.is_some() => {
+                self.refuse(&EventError::Denied, ack.as_deref())
+            }
+            Settled::Decided { message, ack, told } => match told {
+                Ok(told) => self.obey(message, ack, told).await,
                 Err(_) => self.refuse(&EventError::AuthUnavailable, ack.as_deref()),
             },
+            Settled::Moved { ack, answers } => {
+                self.heed_host(answers).await;
+                Step::Say(self.authenticated(ack.as_deref()))
+            }
         }
     }
 
@@ -153,33 +176,70 @@ impl Session {
         Step::Say(events::error(error, extended, ack, unix_ms()))
     }
 
-    async fn obey(
-        &mut self,
-        message: ClientMessage,
-        ack: Option<Ack>,
-        by_host: Option<bool>,
-    ) -> Step {
-        let (room, action) = match &message {
+    /// Does what a message says, if it may. The host is asked for one right after the other; what it `told` of
+    /// this message holds for it.
+    async fn obey(&mut self, mut message: ClientMessage, ack: Option<Ack>, told: Told) -> Step {
+        let room = match &message {
             ClientMessage::Auth { .. } | ClientMessage::Ping | ClientMessage::Leave { .. } => {
                 return self.without_a_right(message, ack).await;
             }
-            ClientMessage::Join { room, .. } => (room, Action::Join),
-            ClientMessage::Presence { room } => (room, Action::Presence),
             ClientMessage::Emit { room: None, .. } => {
                 if !self.shared.config.events.rules.may_broadcast(self.identity(), &self.role()) {
                     return self.refuse(&EventError::Denied, ack.as_deref());
                 }
                 return self.perform(message, ack).await;
             }
-            ClientMessage::Emit { room: Some(room), .. } => (room, Action::Emit),
+            ClientMessage::Join { room, .. }
+            | ClientMessage::Presence { room }
+            | ClientMessage::Emit { room: Some(room), .. } => room.clone(),
         };
-        if let Some(allowed) = by_host {
-            self.remember(room, action, allowed);
+        if let ClientMessage::Emit { event, .. } = &message {
+            let user = self.identity().map(|identity| identity.user_id.as_str());
+            if !self.shared.config.events.rules.takes_event(user, &room, event) {
+                return self.refuse(&EventError::Denied, ack.as_deref());
+            }
         }
-        match self.judge(room, action) {
-            Verdict::Allowed => self.perform(message, ack).await,
-            Verdict::Denied => self.refuse(&EventError::Denied, ack.as_deref()),
-            Verdict::AskHost => self.ask(message, action, ack),
+        if let Some((action, allowed)) = told.last() {
+            self.remember(&room, *action, *allowed);
+        }
+        for action in self.rights_of(&message) {
+            let verdict = match told.iter().find(|(known, _)| *known == action) {
+                Some((_, true)) => Verdict::Allowed,
+                Some((_, false)) => Verdict::Denied,
+                None => self.judge(&room, action),
+            };
+            match (verdict, &mut message) {
+                (Verdict::Allowed, _) => {}
+                (Verdict::AskHost, _) => return self.ask(message, action, ack, told),
+                // It comes in all the same, and is told of nobody.
+                (Verdict::Denied, ClientMessage::Join { presence, .. })
+                    if action == Action::Presence =>
+                {
+                    *presence = false;
+                }
+                (Verdict::Denied, _) => return self.refuse(&EventError::Denied, ack.as_deref()),
+            }
+        }
+        self.perform(message, ack).await
+    }
+
+    /// What a message needs to be allowed. Whoever speaks in a room or looks into it is in it, or may be.
+    fn rights_of(&self, message: &ClientMessage) -> Vec<Action> {
+        let from_inside = |action: Action, room: &str| {
+            if self.info.rooms.lock().contains(room) {
+                vec![action]
+            } else {
+                vec![action, Action::Join]
+            }
+        };
+        match message {
+            ClientMessage::Join { presence: true, .. } if self.reader.is_extended() => {
+                vec![Action::Join, Action::Presence]
+            }
+            ClientMessage::Join { .. } => vec![Action::Join],
+            ClientMessage::Emit { room: Some(room), .. } => from_inside(Action::Emit, room),
+            ClientMessage::Presence { room } => from_inside(Action::Presence, room),
+            _ => Vec::new(),
         }
     }
 
@@ -199,6 +259,7 @@ impl Session {
             ClientMessage::Leave { room } => {
                 let room: Room = room.into();
                 self.info.rooms.lock().remove(&room);
+                self.by_host.forget(&room);
                 let ack = ack.map(|ack| (Arc::clone(&self.outbox), ack));
                 self.shared.events.leave(&room, self.info.session, ack).await;
             }
@@ -220,32 +281,20 @@ impl Session {
                 if full {
                     return self.refuse(&EventError::RoomLimit, ack.as_deref());
                 }
-                let extended = self.reader.is_extended();
-                let member = Member {
-                    info: Arc::clone(&self.info),
-                    outbox: Arc::clone(&self.outbox),
-                    reader: self.reader,
-                    watches: presence
-                        && extended
-                        && self.judge(&room, Action::Presence) == Verdict::Allowed,
-                };
+                let watches = presence && self.reader.is_extended();
                 let room: Room = room.into();
                 let wanted = ack.clone();
-                match self.shared.events.join(&room, member, since, ack).await {
-                    Ok(()) => drop(self.info.rooms.lock().insert(room)),
+                match self.shared.events.join(&room, self.member(watches), since, ack).await {
+                    Ok(()) => {
+                        self.info.rooms.lock().insert(Arc::clone(&room));
+                        self.hold(&room, watches);
+                    }
                     Err(JoinRefused) => {
                         return self.refuse(&EventError::RoomsFull, wanted.as_deref());
                     }
                 }
             }
             ClientMessage::Emit { event, data, room, echo, key } => {
-                if let Some(room) = &room {
-                    let rules = &self.shared.config.events.rules;
-                    let user = self.identity().map(|identity| identity.user_id.as_str());
-                    if !rules.takes_event(user, room, &event) || !self.may_be_in(room) {
-                        return self.refuse(&EventError::Denied, ack.as_deref());
-                    }
-                }
                 let emit = Emit {
                     room: room.unwrap_or_default().into(),
                     said: Said {
@@ -264,9 +313,6 @@ impl Session {
                 self.shared.events.emit(emit).await;
             }
             ClientMessage::Presence { room } => {
-                if !self.may_be_in(&room) {
-                    return self.refuse(&EventError::Denied, ack.as_deref());
-                }
                 let people = self.shared.events.people(&room.as_str().into()).await;
                 return Step::Say(events::people(&room, &people, ack.as_deref(), unix_ms()));
             }
@@ -275,92 +321,13 @@ impl Session {
         Step::Done
     }
 
-    /// Whether it is in a room, or may go in without the host being asked.
-    fn may_be_in(&self, room: &str) -> bool {
-        self.info.rooms.lock().contains(room) || self.judge(room, Action::Join) == Verdict::Allowed
-    }
-
-    fn role(&self) -> Box<str> {
-        self.known.as_ref().map(|known| known.watched.standing().role()).unwrap_or_default()
-    }
-
-    fn judge(&self, room: &str, action: Action) -> Verdict {
-        let rules = &self.shared.config.events.rules;
-        match rules.judge(self.identity(), &self.role(), room, action) {
-            Verdict::AskHost => {
-                let known = self
-                    .decisions
-                    .iter()
-                    .find(|known| *known.room == *room && known.action == action)
-                    .filter(|known| known.at.elapsed() < self.decision_life());
-                match known {
-                    Some(known) if known.allowed => Verdict::Allowed,
-                    Some(_) => Verdict::Denied,
-                    None => Verdict::AskHost,
-                }
-            }
-            verdict => verdict,
-        }
-    }
-
-    fn ask(&self, message: ClientMessage, action: Action, ack: Option<Ack>) -> Step {
-        let shared = Arc::clone(&self.shared);
-        let identity = self.identity().cloned();
-        let time = Duration::from_millis(self.shared.config.auth.timeout_ms);
-        Step::Ask(Box::pin(async move {
-            let room = match &message {
-                ClientMessage::Join { room, .. }
-                | ClientMessage::Presence { room }
-                | ClientMessage::Emit { room: Some(room), .. } => room.as_str(),
-                _ => "",
-            };
-            let asked = shared.host.authorize_event(identity.as_ref(), room, action.name());
-            let allowed = timeout(time, asked).await.unwrap_or(Err(HostError::Timeout));
-            Settled::Decided { message, ack, allowed }
-        }))
-    }
-
-    /// The host is asked again when it would be asked about the session itself.
-    fn decision_life(&self) -> Duration {
-        Duration::from_secs(self.shared.config.auth.recheck_seconds)
-    }
-
-    fn remember(&mut self, room: &str, action: Action, allowed: bool) {
-        let life = self.decision_life();
-        self.decisions.retain(|known| {
-            known.at.elapsed() < life && !(*known.room == *room && known.action == action)
-        });
-        // As many as there may be rooms, for each of the three.
-        if self.decisions.len() >= self.shared.config.limits.max_rooms_per_client.saturating_mul(3)
-        {
-            self.decisions.remove(0);
-        }
-        self.decisions.push(Decision { room: room.into(), action, allowed, at: Instant::now() });
-    }
-
-    /// Leaves what a changed role no longer may hear.
-    pub(super) async fn heed_changes(&mut self) {
-        let Some(known) = &mut self.known else { return };
-        let changes = known.watched.standing().role_changes();
-        if std::mem::replace(&mut known.role_changes, changes) != changes {
-            self.leave_what_is_not_for_it().await;
-        }
-    }
-
-    /// Leaves the rooms that whoever the session is now may not hear. What the host said of another is not
-    /// known to hold.
-    pub(super) async fn leave_what_is_not_for_it(&mut self) {
-        let rooms: Vec<Room> = self.info.rooms.lock().iter().cloned().collect();
-        for room in rooms {
-            if self.judge(&room, Action::Join) != Verdict::Denied {
-                continue;
-            }
-            self.info.rooms.lock().remove(&room);
-            self.shared.events.leave(&room, self.info.session, None).await;
-            if self.reader.is_extended() {
-                let text = events::left(&room, None, unix_ms());
-                self.outbox.push(crate::protocol::ws_frame::text(&text));
-            }
+    /// It, as a room knows it.
+    pub(super) fn member(&self, watches: bool) -> Member {
+        Member {
+            info: Arc::clone(&self.info),
+            outbox: Arc::clone(&self.outbox),
+            reader: self.reader,
+            watches,
         }
     }
 
@@ -384,7 +351,8 @@ impl Session {
             return Step::End(CloseReason::AuthFailed);
         }
         self.known = None;
-        self.decisions.clear();
+        self.info.belongs_to(None);
+        self.by_host.forget_decisions();
         self.expired_at = Some(Instant::now());
         self.refuse(&EventError::Expired, None)
     }

@@ -198,7 +198,11 @@ fn message(wire: Wire<'_>) -> Result<ClientMessage, EventError> {
                 }
                 _ => None,
             };
-            let key = wire.key.filter(|key| is_name(key));
+            // Left out, it would not protect from a repetition that its sender thinks it protects from.
+            if wire.key.as_ref().is_some_and(|key| !is_name(key)) {
+                return Err(EventError::Format);
+            }
+            let key = wire.key;
             let data = wire.data.map(ToOwned::to_owned);
             Ok(ClientMessage::Emit { event, data, room, echo: wire.echo.unwrap_or(true), key })
         }
