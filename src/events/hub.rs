@@ -351,5 +351,24 @@ fn lane_of(room: &str) -> usize {
     let hash = room.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    usize::try_from(hash >> 32).unwrap_or_default() % EVENT_LANES
+    // FNV-1a leaves the upper half of short and similar names alike; this folds it in (MurmurHash3's finalizer).
+    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    usize::try_from(mixed >> 33).unwrap_or_default() % EVENT_LANES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similar_names_are_shared_out_to_all_lanes() {
+        for prefix in ["r", "room-", "user:", "collection:records/", "ä"] {
+            let mut rooms = [0; EVENT_LANES];
+            for number in 0..1000 {
+                rooms[lane_of(&format!("{prefix}{number}"))] += 1;
+            }
+            let fair = 1000 / EVENT_LANES;
+            assert!(rooms.iter().all(|rooms| (fair / 2..fair * 2).contains(rooms)), "{rooms:?}");
+        }
+    }
 }

@@ -193,7 +193,7 @@ fn what_finds_no_place_is_refused_or_counted() {
     assert_eq!(hub.rooms_open(), 1);
 }
 
-/// Rooms give way to others, the one that is silent longest first, and not all at once.
+/// Those that are silent longest go first, and not all at once.
 #[test]
 fn who_speaks_in_many_rooms_takes_their_places_from_the_silent() {
     let mut config = config();
@@ -208,8 +208,8 @@ fn who_speaks_in_many_rooms_takes_their_places_from_the_silent() {
         let room: Room = format!("r{number}").into();
         !server.block_on(hub.history(&room)).is_empty()
     };
-    assert!((0..50).all(|number| !kept(number)), "the first are gone");
-    let kept = (200..300).filter(|number| kept(*number)).count();
-    assert!(kept > 50, "{kept} of the last are there");
+    // Each task gives up its own rooms, so not exactly the first ones.
+    let [first, last] = [0..100, 200..300].map(|all| all.filter(|number| kept(*number)).count());
+    assert!(first * 2 < last && last > 50, "{first} of the first, {last} of the last");
     assert!(hub.rooms_open() <= 100);
 }
