@@ -1,0 +1,288 @@
+/** Findings of a review: each test fails as long as its defect is there. */
+
+import { expect, test } from 'vitest';
+import WebSocket from 'ws';
+
+import type * as Client from '../client.js';
+import type { RealtimeHost } from '../index.js';
+import { afterwards, makeServer, memoryHost, until } from './support.js';
+
+const { RealtimeClient } = (await import(
+  new URL('../dist/adapter/client/index.js', import.meta.url).href
+)) as typeof Client;
+
+function cuttable() {
+  const sockets: WebSocket[] = [];
+  class Cuttable extends WebSocket {
+    constructor(url: string, protocols: string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  return { WebSocket: Cuttable, sockets, cut: () => sockets.at(-1)!.terminate() };
+}
+
+async function start(config: Record<string, unknown> = {}, host: RealtimeHost = memoryHost().host) {
+  const server = makeServer({ host, config });
+  const { port } = await server.initialize();
+  return { server, url: `http://127.0.0.1:${port}` };
+}
+
+function connect(url: string, options: Client.ClientOptions = {}): Client.RealtimeClient {
+  const client = new RealtimeClient(url, { WebSocket, backoff: 20, ...options });
+  afterwards(() => client.close());
+  return client;
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('whoever joins a room of the newest hears the newest', async () => {
+  const rules = [{ rooms: 'load:*', join: 'users', latest: true }];
+  const { server, url } = await start({ events: { rules } });
+  server.events.emitToRoom('load:a', 'load', 7);
+  const ada = connect(url, { token: 'editor' });
+  const heard: unknown[] = [];
+  ada.room('load:a').on('load', (data) => heard.push(data));
+  await ada.join('load:a');
+  await ada.presence('load:a');
+  expect(heard).toEqual([7]);
+});
+
+test('a record that redact hides is not told', async () => {
+  const handlers = new Map<string, (data: unknown) => void>();
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    registerHook: (name, handler) => handlers.set(name, handler),
+    removeHook: (name) => handlers.delete(name),
+  };
+  const { server, url } = await start({}, host);
+  server.events.redact('records', (record) => (record['status'] === 'draft' ? null : record));
+  const ada = connect(url, { token: 'editor' });
+  const heard: unknown[] = [];
+  ada.collection('records').on('created', (record) => heard.push(record));
+  await ada.join('collection:records');
+  handlers.get('record:created')!({ record: { id: 'secret', title: 'Secret', status: 'draft' } });
+  server.events.emitToRoom('collection:records', 'created', 'last');
+  await until(() => heard.includes('last'));
+  expect(heard).toEqual(['last']);
+});
+
+test('a token that cannot be had once costs no rooms and no messages', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  let fails = 0;
+  const token = async () => {
+    if (fails-- > 0) throw new Error('fetch failed');
+    return 'editor';
+  };
+  const ada = connect(url, { token, ...options });
+  const heard: unknown[] = [];
+  ada.room('r').on('e', (data) => heard.push(data));
+  await ada.join('r');
+  fails = 1;
+  cut();
+  await until(() => !ada.isOpen);
+  const said = ada.emit('mine', 1, 'r');
+  await until(() => ada.isOpen);
+  // The next time there is a token, and a connection like any other.
+  await pause(300);
+  cut();
+  await until(() => !ada.isOpen);
+  await until(() => ada.isOpen);
+  server.events.emitToRoom('r', 'e', 1);
+  await expect(said).resolves.toMatchObject({ offset: 1 });
+  await until(() => heard.length === 1);
+});
+
+test('a host that does not answer once costs no rooms', async () => {
+  let down = false;
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    authenticate: async (token) => {
+      if (down) throw new Error('database is down');
+      return { id: token, name: token, role: token };
+    },
+  };
+  const { url, server } = await start({}, host);
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  await ada.join('r');
+  down = true;
+  cut();
+  await until(() => !ada.isOpen);
+  await pause(500);
+  down = false;
+  cut();
+  await until(() => !ada.isOpen);
+  await until(() => ada.isOpen);
+  await pause(300);
+  expect(await server.events.presence('r')).toHaveLength(1);
+});
+
+test('a token that cannot be had when one expires is no unhandled rejection', async () => {
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    authenticate: async () => ({ id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + 300 }),
+  };
+  const { url } = await start({}, host);
+  const unhandled: unknown[] = [];
+  const listeners = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection');
+  process.on('unhandledRejection', (error) => unhandled.push(error));
+  afterwards(() => {
+    process.removeAllListeners('unhandledRejection');
+    for (const listener of listeners) process.on('unhandledRejection', listener);
+  });
+  let asked = 0;
+  const token = async () => {
+    if ((asked += 1) > 1) throw new Error('fetch failed');
+    return 't';
+  };
+  const ada = connect(url, { token });
+  await ada.join('r');
+  await until(() => asked === 2);
+  await pause(100);
+  expect(unhandled).toEqual([]);
+});
+
+test('what is said while a token is renewed is heard', async () => {
+  const lives = [300, 60_000];
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    authenticate: async (token) => {
+      const life = Number(token.split(':')[1]);
+      return { id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + life };
+    },
+  };
+  const { url } = await start({}, host);
+  let asked = 0;
+  const token = async () => {
+    const life = lives[asked++];
+    if (asked > 1) await pause(200);
+    return `t:${life}`;
+  };
+  const ada = connect(url, { token });
+  await ada.join('r');
+  await until(() => asked === 2);
+  await expect(ada.emit('e', 1, 'r')).resolves.toMatchObject({ offset: 1 });
+});
+
+test('closing between two connections ends what waits', async () => {
+  const { url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options, backoff: 60_000, backoffMax: 60_000 });
+  await ada.join('r');
+  cut();
+  await until(() => !ada.isOpen);
+  const said = ada.emit('e', 1, 'r').then(
+    () => 'said',
+    (error: Error & { code: string }) => error.code,
+  );
+  ada.close();
+  const late = ada.emit('e', 2, 'r').then(
+    () => 'said',
+    (error: Error & { code: string }) => error.code,
+  );
+  const waits = pause(500).then(() => 'waits for ever');
+  expect(await Promise.all([Promise.race([said, waits]), Promise.race([late, waits])])).toEqual([
+    'CLOSED',
+    'CLOSED',
+  ]);
+});
+
+test('who is let in and closed each time comes back later each time', async () => {
+  // A server that greets and closes at once, as one does whose host ends the connection.
+  const { WebSocketServer } = await import('ws');
+  const greeter = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  afterwards(() => greeter.close());
+  greeter.on('connection', (socket) => {
+    socket.send(JSON.stringify({ type: 'connect', data: {}, meta: { timestamp: 0 } }));
+    setTimeout(() => socket.close(4508, 'SLOW_CONSUMER'), 5);
+  });
+  await new Promise((resolve) => greeter.once('listening', resolve));
+  const { port } = greeter.address() as { port: number };
+  const ada = connect(`http://127.0.0.1:${port}`, { backoff: 10, backoffMax: 10_000 });
+  const pauses: number[] = [];
+  ada.lifecycle.on('close', ({ again }) => pauses.push(again));
+  await until(() => pauses.length === 6);
+  expect(Math.max(...pauses), String(pauses)).toBeGreaterThan(40);
+});
+
+test('without echo the author does not hear it, after a cut neither', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  const heard: unknown[] = [];
+  ada.room('r').on('e', (data) => heard.push(data));
+  await ada.join('r');
+  await ada.emit('e', 'mine', 'r', { echo: false });
+  await ada.presence('r');
+  expect(heard).toEqual([]);
+  cut();
+  await until(() => !ada.isOpen);
+  await until(() => ada.isOpen);
+  server.events.emitToRoom('r', 'e', 'last');
+  await until(() => heard.includes('last'));
+  expect(heard).toEqual(['last']);
+});
+
+test('what is said to everybody is heard once, also after a cut', async () => {
+  const { url } = await start({ events: { rules: [{ broadcast: 'users' }] } });
+  const sockets: WebSocket[] = [];
+  /** Its first socket loses the answer. */
+  class Losing extends WebSocket {
+    readonly #first = sockets.length === 0;
+    constructor(at: string, protocols: string[]) {
+      super(at, protocols);
+      sockets.push(this);
+    }
+    override emit(name: string | symbol, ...args: unknown[]): boolean {
+      if (this.#first && name === 'message' && String(args[0]).includes('"type":"ack"')) return true;
+      return super.emit(name, ...args);
+    }
+  }
+  const bo = connect(url, { token: 'viewer' });
+  const heard: unknown[] = [];
+  bo.on('e', (data) => heard.push(data));
+  await bo.join('r');
+  const ada = connect(url, { token: 'editor', WebSocket: Losing });
+  await ada.join('r');
+  const said = ada.emit('e', 1);
+  await until(() => heard.length === 1);
+  sockets[0]!.terminate();
+  await said;
+  await bo.presence('r');
+  await pause(100);
+  expect(heard).toEqual([1]);
+});
+
+test('a listener that is to hear once can be taken off', async () => {
+  const { server, url } = await start();
+  const ada = connect(url, { token: 'editor' });
+  const heard: unknown[] = [];
+  const listener = (data: unknown) => heard.push(data);
+  ada.once('e', listener);
+  ada.off('e', listener);
+  await ada.join('r');
+  server.events.emitToRoom('r', 'e', 1);
+  await ada.presence('r');
+  expect(heard).toEqual([]);
+});
+
+test('a token that comes after its socket is gone opens nothing twice', async () => {
+  const { url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  let asked = 0;
+  const token = async () => {
+    if ((asked += 1) === 1) await pause(400);
+    return 'editor';
+  };
+  const ada = connect(url, { token, ...options });
+  let opened = 0;
+  ada.lifecycle.on('open', () => (opened += 1));
+  await until(() => asked === 1);
+  cut();
+  await until(() => ada.isOpen);
+  await pause(600);
+  expect([sockets.length, opened]).toEqual([2, 1]);
+});
