@@ -213,6 +213,28 @@ test("hooks of the host's records are changes of a collection", async () => {
   expect(bo.heard.some(({ event }) => event === 'created')).toBe(false);
 });
 
+test('a record that redact hides is not told', async () => {
+  const handlers = new Map<string, (data: unknown) => void>();
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    registerHook: (name, handler) => handlers.set(name, handler),
+    removeHook: (name) => handlers.delete(name),
+  };
+  const { server, port } = await start(host);
+  const ada = await Client.open(port, 'editor');
+  await ada.join('collection:records');
+  const created = handlers.get('record:created')!;
+  server.events.redact('records', (record) => (record['status'] === 'draft' ? null : { id: record['id'] }));
+  created({ record: { id: 'secret', title: 'Secret', status: 'draft' } });
+  created({ record: { id: 'budget', title: 'Budget', status: 'published' } });
+  server.events.redact('records', () => undefined);
+  created({ record: { id: 'hidden' } });
+  server.events.emitToRoom('collection:records', 'last');
+  await ada.event('last');
+  const told = ada.heard.filter(({ event }) => event === 'created').map(({ data }) => data as unknown);
+  expect(told).toEqual([{ id: 'budget' }]);
+});
+
 test('who listens hears of joins, leaves and messages', async () => {
   const { server, port } = await start();
   const facts: [keyof EventFact, Message][] = [];

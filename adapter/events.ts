@@ -57,14 +57,10 @@ export class Events implements Public.RealtimeEvents {
 
   emitCollectionChange(collection: string, operation: EventOperation, documents: object | object[]): boolean {
     return this.#quietly(() => {
-      const redaction = this.#redactions.get(collection);
       const all = Array.isArray(documents) ? documents : [documents];
-      const told = all.flatMap((document) => {
-        // What is told is what it is now: the caller may change it later.
-        const copy = JSON.parse(JSON.stringify(document)) as Record<string, unknown>;
-        const shown = redaction === undefined ? copy : redaction(copy);
-        return shown === null || shown === undefined ? [] : [shown];
-      });
+      const told = all
+        .map((document) => this.#shown(collection, document))
+        .filter((one) => one !== undefined);
       if (told.length === 0) return true;
       return this.#engine.emitCollectionChange(collection, operation, JSON.stringify(told));
     });
@@ -126,10 +122,19 @@ export class Events implements Public.RealtimeEvents {
       const { record, recordId, id } = (data ?? {}) as Record<string, unknown>;
       const all = { id: recordId ?? id, ...(record as object | undefined) } as Record<string, unknown>;
       if (all['id'] === undefined) return false;
-      const shown = Object.fromEntries(RECORD_FIELDS.map((field) => [field, all[field]]));
-      const told = this.#redactions.get('records')?.(shown) ?? shown;
+      const fields = Object.fromEntries(RECORD_FIELDS.map((field) => [field, all[field]]));
+      const told = this.#shown('records', fields);
+      if (told === undefined) return true;
       return this.#engine.emitRecordChange(operation, JSON.stringify(told));
     });
+  }
+
+  /** What may be told of a document; nothing, if its collection's redaction gives nothing. */
+  #shown(collection: string, document: object): unknown {
+    // What is told is what it is now: the caller may change it later.
+    const copy = JSON.parse(JSON.stringify(document)) as Record<string, unknown>;
+    const redaction = this.#redactions.get(collection);
+    return redaction === undefined ? copy : (redaction(copy) ?? undefined);
   }
 
   /** Tells the engine what is listened to: what nobody wants is not even made. */
