@@ -192,6 +192,19 @@ test('it comes back when that is of use, and not otherwise', async () => {
   });
 });
 
+test('a listener that is to hear once can be taken off', async () => {
+  const { server, url } = await start();
+  const ada = connect(url, { token: 'editor' });
+  const heard: unknown[] = [];
+  const listener = (data: unknown) => heard.push(data);
+  ada.once('e', listener);
+  ada.off('e', listener);
+  await ada.join('r');
+  server.events.emitToRoom('r', 'e', 1);
+  await ada.presence('r');
+  expect(heard).toEqual([]);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();

@@ -2,7 +2,7 @@
 
 // Whoever listens knows what it is told.
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Listener = (...args: any[]) => void;
+type Listener = ((...args: any[]) => void) & { once?: Listener };
 
 export class Emitter {
   readonly #listeners = new Map<string, Set<Listener>>();
@@ -15,16 +15,19 @@ export class Emitter {
   }
 
   once(name: string, listener: Listener): this {
-    const first = (...args: unknown[]): void => {
+    const first: Listener = (...args: unknown[]) => {
       this.off(name, first);
       listener(...args);
     };
+    // Whoever takes it off knows it by the listener's own name.
+    first.once = listener;
     return this.on(name, first);
   }
 
   off(name: string, listener?: Listener): this {
+    const known = this.#listeners.get(name);
     if (listener === undefined) this.#listeners.delete(name);
-    else this.#listeners.get(name)?.delete(listener);
+    else known?.forEach((one) => (one === listener || one.once === listener) && known.delete(one));
     return this;
   }
 
