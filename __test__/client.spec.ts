@@ -205,6 +205,29 @@ test('a listener that is to hear once can be taken off', async () => {
   expect(heard).toEqual([]);
 });
 
+test('closing between two connections ends what waits', async () => {
+  const { url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options, backoff: 60_000, backoffMax: 60_000 });
+  await ada.join('r');
+  cut();
+  await until(() => !ada.isOpen);
+  const said = ada.emit('e', 1, 'r').then(
+    () => 'said',
+    (error: Error & { code: string }) => error.code,
+  );
+  const closes: unknown[] = [];
+  ada.lifecycle.on('close', ({ again }) => closes.push(again));
+  ada.close();
+  ada.close();
+  const late = ada.emit('e', 2, 'r').then(
+    () => 'said',
+    (error: Error & { code: string }) => error.code,
+  );
+  expect(await Promise.all([said, late])).toEqual(['CLOSED', 'CLOSED']);
+  expect(closes).toEqual([null]);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();

@@ -148,29 +148,6 @@ test('what is said while a token is renewed is heard', async () => {
   await expect(ada.emit('e', 1, 'r')).resolves.toMatchObject({ offset: 1 });
 });
 
-test('closing between two connections ends what waits', async () => {
-  const { url } = await start();
-  const { cut, sockets, ...options } = cuttable();
-  const ada = connect(url, { token: 'editor', ...options, backoff: 60_000, backoffMax: 60_000 });
-  await ada.join('r');
-  cut();
-  await until(() => !ada.isOpen);
-  const said = ada.emit('e', 1, 'r').then(
-    () => 'said',
-    (error: Error & { code: string }) => error.code,
-  );
-  const closes: unknown[] = [];
-  ada.lifecycle.on('close', ({ again }) => closes.push(again));
-  ada.close();
-  ada.close();
-  const late = ada.emit('e', 2, 'r').then(
-    () => 'said',
-    (error: Error & { code: string }) => error.code,
-  );
-  expect(await Promise.all([said, late])).toEqual(['CLOSED', 'CLOSED']);
-  expect(closes).toEqual([null]);
-});
-
 test('who is let in and closed each time comes back later each time', async () => {
   // A server that greets and closes at once, as one does whose host ends the connection.
   const { WebSocketServer } = await import('ws');

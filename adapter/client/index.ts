@@ -138,7 +138,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   close(): void {
-    this.#link.close();
+    if (!this.#ended) this.#link.close();
   }
 
   async #opened(): Promise<void> {

@@ -79,11 +79,11 @@ export class Link {
     this.#socket?.send(JSON.stringify(message));
   }
 
-  /** For good. */
+  /** For good; told between two sockets, too. */
   close(): void {
     const socket = this.#socket;
     clearTimeout(this.#timer);
-    if (socket) this.#lost(socket, 1000, '');
+    this.#end(1000, '');
     socket?.close(1000);
   }
 
@@ -103,7 +103,10 @@ export class Link {
   }
 
   #lost(socket: Socket, code: number, reason: string): void {
-    if (socket !== this.#socket) return;
+    if (socket === this.#socket) this.#end(code, reason);
+  }
+
+  #end(code: number, reason: string): void {
     this.#socket = undefined;
     clearTimeout(this.#pulse);
     const again = this.#pause(code, reason);
