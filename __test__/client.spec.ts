@@ -6,8 +6,8 @@ import vm from 'node:vm';
 import { gzipSync } from 'node:zlib';
 
 import { build } from 'esbuild';
-import { expect, test } from 'vitest';
-import WebSocket from 'ws';
+import { expect, test, vi } from 'vitest';
+import WebSocket, { WebSocketServer } from 'ws';
 
 import type * as Client from '../client.js';
 import type { RealtimeHost } from '../index.js';
@@ -226,6 +226,32 @@ test('closing between two connections ends what waits', async () => {
   );
   expect(await Promise.all([said, late])).toEqual(['CLOSED', 'CLOSED']);
   expect(closes).toEqual([null]);
+});
+
+test('who is let in and closed each time comes back later each time', async () => {
+  // A server that greets and closes at once, as one does whose host ends the connection.
+  const greeter = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  afterwards(() => greeter.close());
+  greeter.on('connection', (socket) => {
+    socket.send(JSON.stringify({ type: 'connect', data: {}, meta: { timestamp: 0 } }));
+    setTimeout(() => socket.close(4508, 'SLOW_CONSUMER'), 5);
+  });
+  await new Promise((resolve) => greeter.once('listening', resolve));
+  const { port } = greeter.address() as { port: number };
+  const ada = connect(`http://127.0.0.1:${port}`, { backoff: 10, backoffMax: 10_000 });
+  const pauses: number[] = [];
+  ada.lifecycle.on('close', ({ again }) => pauses.push(again));
+  await until(() => pauses.length === 6);
+  expect(Math.max(...pauses), String(pauses)).toBeGreaterThan(40);
+  // One that lasted is a first one again.
+  const now = Date.now;
+  let passed = 0;
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + passed);
+  afterwards(() => vi.restoreAllMocks());
+  const before = pauses.length;
+  ada.lifecycle.on('open', () => (passed += 60_000));
+  await until(() => pauses.length === before + 1);
+  expect(pauses.at(-1)).toBeLessThanOrEqual(10);
 });
 
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {

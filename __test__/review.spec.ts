@@ -148,24 +148,6 @@ test('what is said while a token is renewed is heard', async () => {
   await expect(ada.emit('e', 1, 'r')).resolves.toMatchObject({ offset: 1 });
 });
 
-test('who is let in and closed each time comes back later each time', async () => {
-  // A server that greets and closes at once, as one does whose host ends the connection.
-  const { WebSocketServer } = await import('ws');
-  const greeter = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  afterwards(() => greeter.close());
-  greeter.on('connection', (socket) => {
-    socket.send(JSON.stringify({ type: 'connect', data: {}, meta: { timestamp: 0 } }));
-    setTimeout(() => socket.close(4508, 'SLOW_CONSUMER'), 5);
-  });
-  await new Promise((resolve) => greeter.once('listening', resolve));
-  const { port } = greeter.address() as { port: number };
-  const ada = connect(`http://127.0.0.1:${port}`, { backoff: 10, backoffMax: 10_000 });
-  const pauses: number[] = [];
-  ada.lifecycle.on('close', ({ again }) => pauses.push(again));
-  await until(() => pauses.length === 6);
-  expect(Math.max(...pauses), String(pauses)).toBeGreaterThan(40);
-});
-
 test('without echo the author does not hear it, after a cut neither', async () => {
   const { server, url } = await start();
   const { cut, sockets, ...options } = cuttable();

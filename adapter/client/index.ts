@@ -146,6 +146,7 @@ export class RealtimeClient implements Public.RealtimeClient {
     await this.#authenticate().catch(() => {});
     if (!this.#link.isOpen) return;
     this.#ready = true;
+    this.#link.served();
     for (const [room, place] of this.#places) this.#enter(room, place);
     for (const { message, lasts } of this.#waiting.values()) if (lasts) this.#link.send(message);
     this.lifecycle.fire('open');

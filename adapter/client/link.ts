@@ -30,6 +30,8 @@ export interface LinkEvents {
 const FINAL = [1002, 1007, 1009, 4003, 4004, 4403, 4413];
 /** Codes of a server that is full, stopping, or was sent too much. */
 const LATER = [1008, 4029, 4503];
+/** A connection of use that lasted so long makes the next attempt a first one. */
+const STEADY_MS = 5000;
 const OPEN = 1;
 
 export class Link {
@@ -40,6 +42,8 @@ export class Link {
   #timer: Timer | undefined;
   #pulse: Timer | undefined;
   #attempt = 0;
+  /** Since when the connection has been of use. */
+  #useful: number | undefined;
 
   constructor(url: string, options: ClientOptions, events: LinkEvents) {
     const path = options.path ?? '/socket.io/';
@@ -60,7 +64,6 @@ export class Link {
     this.#socket = socket;
     socket.onopen = () => this.#events.opened();
     socket.onmessage = ({ data }) => {
-      this.#attempt = 0;
       this.#watch();
       // Several messages at once are an array.
       const messages = [JSON.parse(String(data)) as Message | Message[]].flat();
@@ -77,6 +80,11 @@ export class Link {
 
   send(message: object): void {
     this.#socket?.send(JSON.stringify(message));
+  }
+
+  /** Says that the connection is of use: a server that greets and closes is left alone longer each time. */
+  served(): void {
+    this.#useful ??= Date.now();
   }
 
   /** For good; told between two sockets, too. */
@@ -109,6 +117,8 @@ export class Link {
   #end(code: number, reason: string): void {
     this.#socket = undefined;
     clearTimeout(this.#pulse);
+    if (Date.now() - (this.#useful ?? Infinity) > STEADY_MS) this.#attempt = 0;
+    this.#useful = undefined;
     const again = this.#pause(code, reason);
     if (again !== null) this.#timer = setTimeout(() => this.open(), again);
     this.#events.closed(code, reason, again);
