@@ -254,6 +254,26 @@ test('who is let in and closed each time comes back later each time', async () =
   expect(pauses.at(-1)).toBeLessThanOrEqual(10);
 });
 
+test('a token that comes after its socket is gone opens nothing twice', async () => {
+  const { url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const wanted: ((token: string) => void)[] = [];
+  const token = () => new Promise<string>((give) => wanted.push(give));
+  const ada = connect(url, { token, ...options });
+  let opened = 0;
+  ada.lifecycle.on('open', () => (opened += 1));
+  await until(() => wanted.length === 1);
+  cut();
+  await until(() => wanted.length === 2);
+  // Nobody asks for it any more.
+  wanted[0]!('viewer');
+  wanted[1]!('editor');
+  await until(() => ada.isOpen);
+  await ada.join('r');
+  expect(await ada.presence('r')).toMatchObject([{ user_id: 'editor' }]);
+  expect([sockets.length, opened]).toEqual([2, 1]);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();

@@ -195,21 +195,3 @@ test('what is said to everybody is heard once, also after a cut', async () => {
   await pause(100);
   expect(heard).toEqual([1]);
 });
-
-test('a token that comes after its socket is gone opens nothing twice', async () => {
-  const { url } = await start();
-  const { cut, sockets, ...options } = cuttable();
-  let asked = 0;
-  const token = async () => {
-    if ((asked += 1) === 1) await pause(400);
-    return 'editor';
-  };
-  const ada = connect(url, { token, ...options });
-  let opened = 0;
-  ada.lifecycle.on('open', () => (opened += 1));
-  await until(() => asked === 1);
-  cut();
-  await until(() => ada.isOpen);
-  await pause(600);
-  expect([sockets.length, opened]).toEqual([2, 1]);
-});

@@ -48,6 +48,8 @@ export class RealtimeClient implements Public.RealtimeClient {
   readonly #places = new Map<string, Place>();
   readonly #waiting = new Map<string, Waiting>();
   #count = 0;
+  /** Grows with each socket and its end: a token that comes late is another's. */
+  #turn = 0;
   /** The server knows who this is, and everything may be said. */
   #ready = false;
   /** It is closed for good, and why. */
@@ -141,10 +143,12 @@ export class RealtimeClient implements Public.RealtimeClient {
     if (!this.#ended) this.#link.close();
   }
 
+  /** Shows a token, and then says all that waited for that. */
   async #opened(): Promise<void> {
+    const turn = (this.#turn += 1);
     // A token that does not hold leaves nobody, who may hear public rooms.
     await this.#authenticate().catch(() => {});
-    if (!this.#link.isOpen) return;
+    if (turn !== this.#turn) return;
     this.#ready = true;
     this.#link.served();
     for (const [room, place] of this.#places) this.#enter(room, place);
@@ -154,9 +158,11 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   /** A token is asked for each time: the last one may have expired. */
   async #authenticate(): Promise<void> {
+    const turn = this.#turn;
     const { token } = this.#options;
     const shown = typeof token === 'function' ? await token() : token;
-    if (shown) await this.#ask({ type: 'auth', token: shown }).catch(this.#tell);
+    if (!shown || turn !== this.#turn) return;
+    await this.#ask({ type: 'auth', token: shown }).catch(this.#tell);
   }
 
   #enter(room: string, place: Place): void {
@@ -232,6 +238,7 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   #closed(code: number, reason: string, again: number | null): void {
     this.#ready = false;
+    this.#turn += 1;
     const error = new RealtimeClientError('CLOSED', reason || `the connection was closed (${code})`);
     for (const [ack, { lasts, failed }] of this.#waiting) {
       if (lasts && again !== null) continue;

@@ -8,7 +8,7 @@ import type { ClientOptions } from '../../client.js';
 /** What is used of a WebSocket, a browser's or the package `ws`'s. */
 export interface Socket {
   readonly readyState: number;
-  onopen: (() => void) | null;
+  onopen: (() => unknown) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   onerror: (() => void) | null;
@@ -62,12 +62,14 @@ export class Link {
       'civicpress.events.v1',
     ]);
     this.#socket = socket;
-    socket.onopen = () => this.#events.opened();
+    // One that was given up may have more to say.
+    const isHeard = (): boolean => socket === this.#socket;
+    socket.onopen = () => isHeard() && this.#events.opened();
     socket.onmessage = ({ data }) => {
-      this.#watch();
+      if (isHeard()) this.#watch();
       // Several messages at once are an array.
       const messages = [JSON.parse(String(data)) as Message | Message[]].flat();
-      messages.forEach((message) => this.#events.message(message));
+      messages.forEach((message) => isHeard() && this.#events.message(message));
     };
     // A close follows each error.
     socket.onerror = () => {};
