@@ -274,6 +274,74 @@ test('a token that comes after its socket is gone opens nothing twice', async ()
   expect([sockets.length, opened]).toEqual([2, 1]);
 });
 
+test('a token that cannot be had once costs no rooms and no messages', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  let fails = 0;
+  const token = async () => {
+    if (fails-- > 0) throw new Error('fetch failed');
+    return 'editor';
+  };
+  const ada = connect(url, { token, ...options });
+  const heard: unknown[] = [];
+  const errors: unknown[] = [];
+  ada.lifecycle.on('error', (error) => errors.push(error));
+  ada.room('r').on('e', (data) => heard.push(data));
+  await ada.join('r');
+  fails = 2;
+  cut();
+  await until(() => !ada.isOpen);
+  await expect(ada.emit('mine', 1, 'r')).resolves.toMatchObject({ offset: 1 });
+  server.events.emitToRoom('r', 'e', 1);
+  await until(() => heard.length === 1);
+  expect(sockets).toHaveLength(4);
+  expect(errors.map(String)).toEqual(['Error: fetch failed', 'Error: fetch failed']);
+});
+
+test('a host that does not answer once costs no rooms', async () => {
+  let down = false;
+  let asked = 0;
+  const host: RealtimeHost = {
+    ...memoryHost().host,
+    authenticate: async (token) => {
+      asked += 1;
+      if (down) throw new Error('database is down');
+      return { id: token, name: token, role: token };
+    },
+    authorizeEvent: async () => {
+      if (down) throw new Error('database is down');
+      return true;
+    },
+  };
+  const rules = [{ rooms: 'desk:*', join: 'host' }];
+  const { url, server } = await start({ events: { rules } }, host);
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  const members = async () => (await server.events.rooms()).map(({ room }) => room).sort();
+  await ada.join('r');
+  down = true;
+  cut();
+  await until(() => asked === 3);
+  expect(await members()).toEqual([]);
+  down = false;
+  await until(async () => (await members()).length === 1);
+
+  // Without a token nobody is asked who it is, but the host is who may be in.
+  const bo = connect(url, { ...options });
+  const errors: unknown[] = [];
+  bo.lifecycle.on('error', ({ code }) => errors.push(code));
+  await bo.join('desk:1');
+  down = true;
+  await expect(bo.join('desk:2')).rejects.toMatchObject({ code: 'AUTH_UNAVAILABLE' });
+  cut();
+  await until(() => errors.length === 2);
+  down = false;
+  cut();
+  await until(async () => (await members()).length === 2);
+  expect(await members()).toEqual(['desk:1', 'r']);
+  expect(errors).toEqual(['AUTH_UNAVAILABLE', 'AUTH_UNAVAILABLE']);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();

@@ -48,58 +48,6 @@ test('whoever joins a room of the newest hears the newest', async () => {
   expect(heard).toEqual([7]);
 });
 
-test('a token that cannot be had once costs no rooms and no messages', async () => {
-  const { server, url } = await start();
-  const { cut, sockets, ...options } = cuttable();
-  let fails = 0;
-  const token = async () => {
-    if (fails-- > 0) throw new Error('fetch failed');
-    return 'editor';
-  };
-  const ada = connect(url, { token, ...options });
-  const heard: unknown[] = [];
-  ada.room('r').on('e', (data) => heard.push(data));
-  await ada.join('r');
-  fails = 1;
-  cut();
-  await until(() => !ada.isOpen);
-  const said = ada.emit('mine', 1, 'r');
-  await until(() => ada.isOpen);
-  // The next time there is a token, and a connection like any other.
-  await pause(300);
-  cut();
-  await until(() => !ada.isOpen);
-  await until(() => ada.isOpen);
-  server.events.emitToRoom('r', 'e', 1);
-  await expect(said).resolves.toMatchObject({ offset: 1 });
-  await until(() => heard.length === 1);
-});
-
-test('a host that does not answer once costs no rooms', async () => {
-  let down = false;
-  const host: RealtimeHost = {
-    ...memoryHost().host,
-    authenticate: async (token) => {
-      if (down) throw new Error('database is down');
-      return { id: token, name: token, role: token };
-    },
-  };
-  const { url, server } = await start({}, host);
-  const { cut, sockets, ...options } = cuttable();
-  const ada = connect(url, { token: 'editor', ...options });
-  await ada.join('r');
-  down = true;
-  cut();
-  await until(() => !ada.isOpen);
-  await pause(500);
-  down = false;
-  cut();
-  await until(() => !ada.isOpen);
-  await until(() => ada.isOpen);
-  await pause(300);
-  expect(await server.events.presence('r')).toHaveLength(1);
-});
-
 test('a token that cannot be had when one expires is no unhandled rejection', async () => {
   const host: RealtimeHost = {
     ...memoryHost().host,

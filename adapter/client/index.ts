@@ -9,9 +9,14 @@ export { Deployd } from './dpd.js';
 type Message = Record<string, unknown>;
 type Failed = (error: Error) => void;
 
+/** What the server says no to now, and perhaps not later. */
+const PASSING = ['AUTH_UNAVAILABLE', 'ROOM_LIMIT_REACHED'];
+
 /** A room it is in, or wants to be in. */
 interface Place {
   presence: boolean;
+  /** This socket has asked for it, and was not refused. */
+  asked: boolean;
   /** What was heard last, and of which history. */
   since?: { epoch: string; offset: number };
   joined: Promise<Public.Joined>;
@@ -48,7 +53,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   readonly #places = new Map<string, Place>();
   readonly #waiting = new Map<string, Waiting>();
   #count = 0;
-  /** Grows with each socket and its end: a token that comes late is another's. */
+  /** Grows with each socket, and its end: a token that comes late is of no use. */
   #turn = 0;
   /** The server knows who this is, and everything may be said. */
   #ready = false;
@@ -58,7 +63,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   constructor(url: string, options: Public.ClientOptions = {}) {
     this.#options = { ...options };
     this.#link = new Link(url, this.#options, {
-      opened: () => void this.#opened(),
+      opened: () => void this.#introduce().catch(() => {}),
       message: (message) => this.#hear(message),
       closed: (code, reason, again) => this.#closed(code, reason, again),
     });
@@ -71,15 +76,20 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   async auth(token: Public.ClientOptions['token']): Promise<void> {
     this.#options.token = token;
-    if (this.#ready) await this.#authenticate();
+    if (this.#ready) await this.#authenticate(this.#turn);
   }
 
   join(room: string, { presence = false } = {}): Promise<Public.Joined> {
     const known = this.#places.get(room);
-    if (known && (known.presence || !presence)) return known.joined;
+    if (known && (known.presence || !presence)) {
+      // It was not let in again: now it may be.
+      if (this.#ready && !known.asked) this.#enter(room, known);
+      return known.joined;
+    }
     const place = { presence } as Place;
     if (known?.since) place.since = known.since;
     place.joined = new Promise((done, failed) => Object.assign(place, { done, failed }));
+    if (known) place.joined.then(known.done, known.failed);
     this.#places.set(room, place);
     if (this.#ready || this.#ended) this.#enter(room, place);
     return place.joined;
@@ -143,11 +153,18 @@ export class RealtimeClient implements Public.RealtimeClient {
     if (!this.#ended) this.#link.close();
   }
 
-  /** Shows a token, and then says all that waited for that. */
-  async #opened(): Promise<void> {
+  /** Shows a token, and then says all that waited for that. Fails if there is none to be had. */
+  async #introduce(): Promise<void> {
     const turn = (this.#turn += 1);
-    // A token that does not hold leaves nobody, who may hear public rooms.
-    await this.#authenticate().catch(() => {});
+    try {
+      await this.#authenticate(turn);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#tell(error);
+      // It may be known the next time; as nobody it would lose its rooms and what waits.
+      this.#link.drop();
+      throw error;
+    }
     if (turn !== this.#turn) return;
     this.#ready = true;
     this.#link.served();
@@ -157,12 +174,15 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   /** A token is asked for each time: the last one may have expired. */
-  async #authenticate(): Promise<void> {
-    const turn = this.#turn;
+  async #authenticate(turn: number): Promise<void> {
     const { token } = this.#options;
     const shown = typeof token === 'function' ? await token() : token;
     if (!shown || turn !== this.#turn) return;
-    await this.#ask({ type: 'auth', token: shown }).catch(this.#tell);
+    await this.#ask({ type: 'auth', token: shown }).catch((error: RealtimeClientError) => {
+      if (error.code !== 'AUTH_FAILED') throw error;
+      // A token that does not hold leaves nobody, who may hear public rooms.
+      this.#tell(error);
+    });
   }
 
   #enter(room: string, place: Place): void {
@@ -178,10 +198,15 @@ export class RealtimeClient implements Public.RealtimeClient {
       if (recovered === false) this.lifecycle.fire('gap', { room });
       place.done(answer as unknown as Public.Joined);
     };
+    place.asked = true;
     this.#say({ type: 'join', room, presence, since }, false, done, (error) => {
+      const { code } = error as RealtimeClientError;
       // Another socket tries again.
-      if ((error as RealtimeClientError).code === 'CLOSED' && !this.#ended) return;
-      this.#places.delete(room);
+      if (code === 'CLOSED' && !this.#ended) return;
+      place.asked = false;
+      // Where it was in it comes back once the server can.
+      const stays = since && PASSING.includes(code);
+      if (!stays && this.#places.get(room) === place) this.#places.delete(room);
       this.#tell(error);
       place.failed(error);
     });
@@ -218,7 +243,7 @@ export class RealtimeClient implements Public.RealtimeClient {
       this.#places.delete(room!);
       this.lifecycle.fire('left', { room });
     } else if (type === 'error') {
-      if (code === 'TOKEN_EXPIRED') void this.#authenticate();
+      if (code === 'TOKEN_EXPIRED') void this.#authenticate(this.#turn);
       this.#tell(new RealtimeClientError(code!, error!));
     }
   }
@@ -239,6 +264,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   #closed(code: number, reason: string, again: number | null): void {
     this.#ready = false;
     this.#turn += 1;
+    for (const place of this.#places.values()) place.asked = false;
     const error = new RealtimeClientError('CLOSED', reason || `the connection was closed (${code})`);
     for (const [ack, { lasts, failed }] of this.#waiting) {
       if (lasts && again !== null) continue;

@@ -84,6 +84,13 @@ export class Link {
     this.#socket?.send(JSON.stringify(message));
   }
 
+  /** Gives the socket up for another one, later. */
+  drop(): void {
+    const socket = this.#socket;
+    if (socket) this.#lost(socket, 1006, '');
+    socket?.close();
+  }
+
   /** Says that the connection is of use: a server that greets and closes is left alone longer each time. */
   served(): void {
     this.#useful ??= Date.now();
@@ -105,9 +112,7 @@ export class Link {
     this.#pulse = setTimeout(() => {
       this.send({ type: 'ping' });
       this.#pulse = setTimeout(() => {
-        if (!socket || socket !== this.#socket) return;
-        this.#lost(socket, 1006, '');
-        socket.close();
+        if (socket === this.#socket) this.drop();
       }, silence / 2);
     }, silence);
   }
