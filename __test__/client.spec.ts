@@ -41,6 +41,38 @@ function connect(url: string, options: Client.ClientOptions = {}): Client.Realti
   return client;
 }
 
+/** A server that says what a test has it say. */
+async function scripted(
+  hear: (message: Record<string, unknown>, say: (message: object) => void) => void,
+  greet: (socket: WebSocket) => void = () => {},
+) {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  afterwards(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  server.on('connection', (socket) => {
+    const say = (message: object) => socket.send(JSON.stringify({ ...message, meta: { timestamp: 0 } }));
+    say({ type: 'connect', data: { client_id: `client_${server.clients.size}` } });
+    socket.on('message', (text) => hear(JSON.parse(String(text)) as Record<string, unknown>, say));
+    greet(socket);
+  });
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  return { url: `http://127.0.0.1:${port}` };
+}
+
+/** A host whose tokens say how long they hold, in milliseconds. */
+function hostOfLives(): RealtimeHost {
+  return {
+    ...memoryHost().host,
+    authenticate: async (token) => {
+      const life = Number(token.split(':')[1]);
+      return { id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + life };
+    },
+  };
+}
+
 test('joins, hears, speaks and is told what is refused', async () => {
   const { server, url } = await start();
   const ada = connect(url, { token: async () => 'editor' });
@@ -152,14 +184,7 @@ test('what is said without a connection is heard once, and no more than so much 
 });
 
 test('a token that expires is renewed on the live connection', async () => {
-  const host: RealtimeHost = {
-    ...memoryHost().host,
-    authenticate: async (token) => {
-      const life = Number(token.split(':')[1]);
-      return { id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + life };
-    },
-  };
-  const { url } = await start({}, host);
+  const { url } = await start({}, hostOfLives());
   const lives = [300, 60_000];
   let asked = 0;
   const { sockets, cut, ...options } = cuttable();
@@ -229,16 +254,12 @@ test('closing between two connections ends what waits', async () => {
 });
 
 test('who is let in and closed each time comes back later each time', async () => {
-  // A server that greets and closes at once, as one does whose host ends the connection.
-  const greeter = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  afterwards(() => greeter.close());
-  greeter.on('connection', (socket) => {
-    socket.send(JSON.stringify({ type: 'connect', data: {}, meta: { timestamp: 0 } }));
-    setTimeout(() => socket.close(4508, 'SLOW_CONSUMER'), 5);
-  });
-  await new Promise((resolve) => greeter.once('listening', resolve));
-  const { port } = greeter.address() as { port: number };
-  const ada = connect(`http://127.0.0.1:${port}`, { backoff: 10, backoffMax: 10_000 });
+  // As one does whose host ends the connection.
+  const { url } = await scripted(
+    () => {},
+    (socket) => setTimeout(() => socket.close(4508, 'SLOW_CONSUMER'), 5),
+  );
+  const ada = connect(url, { backoff: 10, backoffMax: 10_000 });
   const pauses: number[] = [];
   ada.lifecycle.on('close', ({ again }) => pauses.push(again));
   await until(() => pauses.length === 6);
@@ -340,6 +361,97 @@ test('a host that does not answer once costs no rooms', async () => {
   await until(async () => (await members()).length === 2);
   expect(await members()).toEqual(['desk:1', 'r']);
   expect(errors).toEqual(['AUTH_UNAVAILABLE', 'AUTH_UNAVAILABLE']);
+});
+
+test('a token that cannot be had when one expires is told, and had on the next connection', async () => {
+  const { url, server } = await start({}, hostOfLives());
+  const unhandled: unknown[] = [];
+  const listeners = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection');
+  process.on('unhandledRejection', (error) => unhandled.push(error));
+  afterwards(() => {
+    process.removeAllListeners('unhandledRejection');
+    for (const listener of listeners) process.on('unhandledRejection', listener);
+  });
+  let asked = 0;
+  const token = async () => {
+    asked += 1;
+    if (asked === 2) throw new Error('fetch failed');
+    return asked === 1 ? 't:300' : 't:60000';
+  };
+  const { sockets, cut, ...options } = cuttable();
+  const ada = connect(url, { token, ...options });
+  const errors: string[] = [];
+  ada.lifecycle.on('error', (error) => errors.push(String(error)));
+  await ada.join('r');
+  await until(() => sockets.length === 2 && ada.isOpen);
+  expect(await server.events.presence('r')).toHaveLength(1);
+  expect(errors).toEqual(['RealtimeClientError: Authentication expired', 'Error: fetch failed']);
+  expect(unhandled).toEqual([]);
+});
+
+test('what is said, joined and left while a token is renewed is done then', async () => {
+  const { url, server } = await start({}, hostOfLives());
+  const wanted: ((token: string) => void)[] = [];
+  const token = () => new Promise<string>((give) => wanted.push(give));
+  const { sockets, cut, ...options } = cuttable();
+  const ada = connect(url, { token, ...options });
+  let opened = 0;
+  ada.lifecycle.on('open', () => (opened += 1));
+  await until(() => wanted.length === 1);
+  wanted[0]!('t:300');
+  await ada.join('r');
+  await ada.join('left');
+  await until(() => wanted.length === 2);
+  expect(ada.isOpen).toBe(false);
+  const said = [1, 2].map((n) => ada.emit('e', n, 'r'));
+  const joined = ada.join('later');
+  await ada.leave('left');
+  wanted[1]!('t:60000');
+  expect(await Promise.all(said)).toMatchObject([{ offset: 1 }, { offset: 2 }]);
+  expect(await joined).toMatchObject({ members: 1 });
+  const rooms = (await server.events.rooms()).map(({ room }) => room).sort();
+  expect([sockets.length, opened, rooms]).toEqual([1, 1, ['later', 'r']]);
+});
+
+test('what reached the server too late for a token is said again with the next one', async () => {
+  const heard: string[] = [];
+  let isKnown = false;
+  let lasts = true;
+  const { url } = await scripted(({ type, ack, token, event, room }, say) => {
+    heard.push(`${type} ${token ?? event ?? room}`);
+    if (type === 'auth') isKnown = true;
+    if (type === 'emit' && lasts) {
+      lasts = isKnown = false;
+      say({ type: 'error', error: 'Authentication expired', code: 'TOKEN_EXPIRED' });
+    }
+    if (isKnown) say({ type: 'answer', ack, offset: 1, epoch: 'e', members: 1 });
+    else say({ type: 'error', error: 'Permission denied', code: 'PERMISSION_DENIED', ack });
+  });
+  let asked = 0;
+  const ada = connect(url, { token: () => `t${(asked += 1)}` });
+  await ada.join('r');
+  const said = ada.emit('late', 1, 'r');
+  const joined = ada.join('s');
+  await Promise.all([said, joined]);
+  expect(heard).toEqual([
+    ...['auth t1', 'join r', 'emit late', 'join s'],
+    ...['auth t2', 'join s', 'emit late'],
+  ]);
+});
+
+test('another token takes the place of one that is yet to come', async () => {
+  const { server, url } = await start();
+  const wanted: ((token: string) => void)[] = [];
+  const ada = connect(url, { token: () => new Promise<string>((give) => wanted.push(give)) });
+  let opened = 0;
+  ada.lifecycle.on('open', () => (opened += 1));
+  await until(() => wanted.length === 1);
+  await ada.auth('editor');
+  wanted[0]!('viewer');
+  await ada.join('r');
+  expect(await server.events.presence('r')).toMatchObject([{ user_id: 'editor' }]);
+  expect(opened).toBe(1);
 });
 
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {

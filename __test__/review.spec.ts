@@ -48,54 +48,6 @@ test('whoever joins a room of the newest hears the newest', async () => {
   expect(heard).toEqual([7]);
 });
 
-test('a token that cannot be had when one expires is no unhandled rejection', async () => {
-  const host: RealtimeHost = {
-    ...memoryHost().host,
-    authenticate: async () => ({ id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + 300 }),
-  };
-  const { url } = await start({}, host);
-  const unhandled: unknown[] = [];
-  const listeners = process.listeners('unhandledRejection');
-  process.removeAllListeners('unhandledRejection');
-  process.on('unhandledRejection', (error) => unhandled.push(error));
-  afterwards(() => {
-    process.removeAllListeners('unhandledRejection');
-    for (const listener of listeners) process.on('unhandledRejection', listener);
-  });
-  let asked = 0;
-  const token = async () => {
-    if ((asked += 1) > 1) throw new Error('fetch failed');
-    return 't';
-  };
-  const ada = connect(url, { token });
-  await ada.join('r');
-  await until(() => asked === 2);
-  await pause(100);
-  expect(unhandled).toEqual([]);
-});
-
-test('what is said while a token is renewed is heard', async () => {
-  const lives = [300, 60_000];
-  const host: RealtimeHost = {
-    ...memoryHost().host,
-    authenticate: async (token) => {
-      const life = Number(token.split(':')[1]);
-      return { id: 'ada', name: 'Ada', role: 'editor', expiresAt: Date.now() + life };
-    },
-  };
-  const { url } = await start({}, host);
-  let asked = 0;
-  const token = async () => {
-    const life = lives[asked++];
-    if (asked > 1) await pause(200);
-    return `t:${life}`;
-  };
-  const ada = connect(url, { token });
-  await ada.join('r');
-  await until(() => asked === 2);
-  await expect(ada.emit('e', 1, 'r')).resolves.toMatchObject({ offset: 1 });
-});
-
 test('without echo the author does not hear it, after a cut neither', async () => {
   const { server, url } = await start();
   const { cut, sockets, ...options } = cuttable();

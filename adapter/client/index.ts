@@ -28,6 +28,8 @@ interface Waiting {
   message: Message;
   /** It is said again on the next socket. */
   lasts: boolean;
+  /** It was said on this one. */
+  said: boolean;
   done: (answer: Message) => void;
   failed: Failed;
 }
@@ -57,13 +59,17 @@ export class RealtimeClient implements Public.RealtimeClient {
   #turn = 0;
   /** The server knows who this is, and everything may be said. */
   #ready = false;
+  /** That it is open was not told. */
+  #fresh = false;
+  /** The last token's time is over, and another one is on the way. */
+  #expired = false;
   /** It is closed for good, and why. */
   #ended: RealtimeClientError | undefined;
 
   constructor(url: string, options: Public.ClientOptions = {}) {
     this.#options = { ...options };
     this.#link = new Link(url, this.#options, {
-      opened: () => void this.#introduce().catch(() => {}),
+      opened: () => this.#opened(),
       message: (message) => this.#hear(message),
       closed: (code, reason, again) => this.#closed(code, reason, again),
     });
@@ -76,7 +82,7 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   async auth(token: Public.ClientOptions['token']): Promise<void> {
     this.#options.token = token;
-    if (this.#ready) await this.#authenticate(this.#turn);
+    if (this.#link.isOpen) await this.#introduce();
   }
 
   join(room: string, { presence = false } = {}): Promise<Public.Joined> {
@@ -99,7 +105,7 @@ export class RealtimeClient implements Public.RealtimeClient {
     const place = this.#places.get(room);
     this.#places.delete(room);
     place?.failed(new RealtimeClientError('LEFT', `${room} was left`));
-    if (this.#ready) await this.#ask({ type: 'leave', room });
+    if (place?.asked) await this.#ask({ type: 'leave', room });
   }
 
   async emit(
@@ -153,9 +159,21 @@ export class RealtimeClient implements Public.RealtimeClient {
     if (!this.#ended) this.#link.close();
   }
 
+  #opened(): void {
+    this.#fresh = true;
+    // Why there is no token was told.
+    this.#introduce().catch(() => {});
+  }
+
+  #expire(): void {
+    this.#expired = true;
+    this.#introduce().catch(() => {});
+  }
+
   /** Shows a token, and then says all that waited for that. Fails if there is none to be had. */
   async #introduce(): Promise<void> {
     const turn = (this.#turn += 1);
+    this.#ready = false;
     try {
       await this.#authenticate(turn);
     } catch (error) {
@@ -167,10 +185,12 @@ export class RealtimeClient implements Public.RealtimeClient {
     }
     if (turn !== this.#turn) return;
     this.#ready = true;
+    this.#expired = false;
     this.#link.served();
-    for (const [room, place] of this.#places) this.#enter(room, place);
-    for (const { message, lasts } of this.#waiting.values()) if (lasts) this.#link.send(message);
-    this.lifecycle.fire('open');
+    for (const [room, place] of this.#places) if (!place.asked) this.#enter(room, place);
+    for (const waiting of this.#waiting.values()) if (!waiting.said) this.#send(waiting);
+    if (this.#fresh) this.lifecycle.fire('open');
+    this.#fresh = false;
   }
 
   /** A token is asked for each time: the last one may have expired. */
@@ -204,6 +224,7 @@ export class RealtimeClient implements Public.RealtimeClient {
       // Another socket tries again.
       if (code === 'CLOSED' && !this.#ended) return;
       place.asked = false;
+      if (this.#wasNobody(code)) return;
       // Where it was in it comes back once the server can.
       const stays = since && PASSING.includes(code);
       if (!stays && this.#places.get(room) === place) this.#places.delete(room);
@@ -223,15 +244,23 @@ export class RealtimeClient implements Public.RealtimeClient {
       return failed(new RealtimeClientError('QUEUE_FULL', 'too much waits for the server'));
     }
     const ack = String((this.#count += 1));
-    const numbered = { ...message, ack };
-    this.#waiting.set(ack, { message: numbered, lasts, done, failed });
-    if (this.#ready || !lasts) this.#link.send(numbered);
+    const waiting = { message: { ...message, ack }, lasts, said: false, done, failed };
+    this.#waiting.set(ack, waiting);
+    if (this.#ready || !lasts) this.#send(waiting);
+  }
+
+  #send(waiting: Waiting): void {
+    waiting.said = true;
+    this.#link.send(waiting.message);
   }
 
   #hear(message: Message): void {
     const { type, ack, event, room, code, error } = message as Record<string, string>;
     const waiting = this.#waiting.get(ack!);
     if (waiting) {
+      waiting.said = !(waiting.lasts && this.#wasNobody(code));
+      // What reached the server too late for the old token is said again with the new one.
+      if (!waiting.said) return;
       this.#waiting.delete(ack!);
       if (type === 'error') waiting.failed(new RealtimeClientError(code!, error!));
       else waiting.done(message);
@@ -243,9 +272,14 @@ export class RealtimeClient implements Public.RealtimeClient {
       this.#places.delete(room!);
       this.lifecycle.fire('left', { room });
     } else if (type === 'error') {
-      if (code === 'TOKEN_EXPIRED') void this.#authenticate(this.#turn);
       this.#tell(new RealtimeClientError(code!, error!));
+      if (code === 'TOKEN_EXPIRED') this.#expire();
     }
+  }
+
+  /** Whether it was refused because the token's time was over, and another one is on the way. */
+  #wasNobody(code: string | undefined): boolean {
+    return this.#expired && code === 'PERMISSION_DENIED';
   }
 
   #event(message: Message): void {
@@ -262,14 +296,15 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   #closed(code: number, reason: string, again: number | null): void {
-    this.#ready = false;
+    this.#ready = this.#expired = false;
     this.#turn += 1;
     for (const place of this.#places.values()) place.asked = false;
     const error = new RealtimeClientError('CLOSED', reason || `the connection was closed (${code})`);
-    for (const [ack, { lasts, failed }] of this.#waiting) {
-      if (lasts && again !== null) continue;
+    for (const [ack, waiting] of this.#waiting) {
+      waiting.said = false;
+      if (waiting.lasts && again !== null) continue;
       this.#waiting.delete(ack);
-      failed(error);
+      waiting.failed(error);
     }
     if (again === null) {
       this.#ended = error;
