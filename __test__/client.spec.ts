@@ -454,6 +454,26 @@ test('another token takes the place of one that is yet to come', async () => {
   expect(opened).toBe(1);
 });
 
+test('whoever joins a room of the newest hears the newest, once', async () => {
+  const rules = [{ rooms: 'load:*', join: 'users', latest: true }];
+  const { server, url } = await start({ events: { rules } });
+  for (const load of [6, 7]) server.events.emitToRoom('load:a', 'load', load);
+  server.events.emitToRoom('r', 'load', 'before');
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  const heard: unknown[] = [];
+  ada.on('load', (data) => heard.push(data));
+  await ada.join('load:a');
+  await ada.join('r');
+  await ada.presence('r');
+  expect(heard).toEqual([7]);
+  cut();
+  await until(() => sockets.length === 2 && ada.isOpen);
+  server.events.emitToRoom('load:a', 'load', 8);
+  await until(() => heard.includes(8));
+  expect(heard).toEqual([7, 8]);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();

@@ -36,18 +36,6 @@ function connect(url: string, options: Client.ClientOptions = {}): Client.Realti
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test('whoever joins a room of the newest hears the newest', async () => {
-  const rules = [{ rooms: 'load:*', join: 'users', latest: true }];
-  const { server, url } = await start({ events: { rules } });
-  server.events.emitToRoom('load:a', 'load', 7);
-  const ada = connect(url, { token: 'editor' });
-  const heard: unknown[] = [];
-  ada.room('load:a').on('load', (data) => heard.push(data));
-  await ada.join('load:a');
-  await ada.presence('load:a');
-  expect(heard).toEqual([7]);
-});
-
 test('without echo the author does not hear it, after a cut neither', async () => {
   const { server, url } = await start();
   const { cut, sockets, ...options } = cuttable();

@@ -19,6 +19,8 @@ interface Place {
   asked: boolean;
   /** What was heard last, and of which history. */
   since?: { epoch: string; offset: number };
+  /** The event of that number may still come: of a room where only the newest counts, right after the first join. */
+  newest: boolean;
   joined: Promise<Public.Joined>;
   done: (answer: Public.Joined) => void;
   failed: Failed;
@@ -213,7 +215,7 @@ export class RealtimeClient implements Public.RealtimeClient {
         offset: number;
       };
       // What is replayed comes after this answer.
-      if (!since) place.since = { epoch, offset };
+      if (!since) Object.assign(place, { since: { epoch, offset }, newest: true });
       else if (since.epoch !== epoch) place.since = { epoch, offset: 0 };
       if (recovered === false) this.lifecycle.fire('gap', { room });
       place.done(answer as unknown as Public.Joined);
@@ -284,15 +286,21 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   #event(message: Message): void {
     const { event, data, room, offset, from } = message as unknown as Public.About & { data: unknown };
-    const since = this.#places.get(room!)?.since;
-    if (since && offset !== undefined) {
-      if (offset <= since.offset) return;
-      since.offset = offset;
-    }
+    const place = this.#places.get(room!);
+    if (place && offset !== undefined && !this.#isNew(place, offset)) return;
     this.#every?.(message);
     const about = { event, room, offset, from };
     this.#rooms.get(room!)?.fire(event, data, about);
     this.#all.fire(event, data, about);
+  }
+
+  #isNew(place: Place, offset: number): boolean {
+    const { since, newest } = place;
+    if (!since) return true;
+    if (offset < since.offset || (offset === since.offset && !newest)) return false;
+    since.offset = offset;
+    place.newest = false;
+    return true;
   }
 
   #closed(code: number, reason: string, again: number | null): void {
