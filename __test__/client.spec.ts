@@ -17,13 +17,18 @@ const { RealtimeClient, Deployd } = (await import(
   new URL('../dist/adapter/client/index.js', import.meta.url).href
 )) as typeof Client;
 
-/** Sockets as the client makes them, to be cut. */
+/** Sockets as the client makes them, to be cut; one that is `deaf` loses what it is answered to what it says. */
 function cuttable() {
-  const sockets: WebSocket[] = [];
+  const sockets: Cuttable[] = [];
   class Cuttable extends WebSocket {
+    deaf = false;
     constructor(url: string, protocols: string[]) {
       super(url, protocols);
       sockets.push(this);
+    }
+    override emit(name: string | symbol, ...args: unknown[]): boolean {
+      const isLost = this.deaf && name === 'message' && String(args[0]).includes('"type":"ack"');
+      return isLost || super.emit(name, ...args);
     }
   }
   return { WebSocket: Cuttable, sockets, cut: () => sockets.at(-1)!.terminate() };
@@ -472,6 +477,34 @@ test('whoever joins a room of the newest hears the newest, once', async () => {
   server.events.emitToRoom('load:a', 'load', 8);
   await until(() => heard.includes(8));
   expect(heard).toEqual([7, 8]);
+});
+
+test('without echo the author does not hear it, after a cut neither', async () => {
+  const { server, url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  const heard: unknown[] = [];
+  ada.room('r').on('e', (data) => heard.push(data));
+  await ada.join('r');
+  await ada.emit('e', 'mine', 'r', { echo: false });
+  await ada.presence('r');
+  expect(heard).toEqual([]);
+  cut();
+  await until(() => sockets.length === 2 && ada.isOpen);
+  // Cut before the answer: it is said again, and the replay has it already.
+  sockets[1]!.deaf = true;
+  const said = ada.emit('e', { also: 'mine' }, 'r', { echo: false });
+  await until(async () => (await server.events.history('r')).length === 2);
+  cut();
+  await said;
+  server.events.emitToRoom('r', 'e', { also: 'mine' });
+  await until(() => heard.length > 0);
+  expect(heard).toEqual([{ also: 'mine' }]);
+  expect(await server.events.history('r')).toHaveLength(3);
+  await ada.emit('e', 'mine', 'r', { echo: false });
+  await ada.emit('e', 'heard', 'r');
+  await until(() => heard.length > 1);
+  expect(heard.slice(1)).toEqual(['heard']);
 });
 
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {

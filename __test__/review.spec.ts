@@ -36,24 +36,6 @@ function connect(url: string, options: Client.ClientOptions = {}): Client.Realti
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test('without echo the author does not hear it, after a cut neither', async () => {
-  const { server, url } = await start();
-  const { cut, sockets, ...options } = cuttable();
-  const ada = connect(url, { token: 'editor', ...options });
-  const heard: unknown[] = [];
-  ada.room('r').on('e', (data) => heard.push(data));
-  await ada.join('r');
-  await ada.emit('e', 'mine', 'r', { echo: false });
-  await ada.presence('r');
-  expect(heard).toEqual([]);
-  cut();
-  await until(() => !ada.isOpen);
-  await until(() => ada.isOpen);
-  server.events.emitToRoom('r', 'e', 'last');
-  await until(() => heard.includes('last'));
-  expect(heard).toEqual(['last']);
-});
-
 test('what is said to everybody is heard once, also after a cut', async () => {
   const { url } = await start({ events: { rules: [{ broadcast: 'users' }] } });
   const sockets: WebSocket[] = [];

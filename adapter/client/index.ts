@@ -12,6 +12,10 @@ type Failed = (error: Error) => void;
 /** What the server says no to now, and perhaps not later. */
 const PASSING = ['AUTH_UNAVAILABLE', 'ROOM_LIMIT_REACHED'];
 
+/** Numbers that are kept of a room, and names of earlier sockets. */
+const QUIET_MAX = 1000;
+const IDS_MAX = 100;
+
 /** A room it is in, or wants to be in. */
 interface Place {
   presence: boolean;
@@ -21,6 +25,8 @@ interface Place {
   since?: { epoch: string; offset: number };
   /** The event of that number may still come: of a room where only the newest counts, right after the first join. */
   newest: boolean;
+  /** Numbers of what it said here without hearing it itself, as long as a replay may bring them. */
+  quiet: Set<number>;
   joined: Promise<Public.Joined>;
   done: (answer: Public.Joined) => void;
   failed: Failed;
@@ -56,6 +62,8 @@ export class RealtimeClient implements Public.RealtimeClient {
   readonly #rooms = new Map<string, Emitter>();
   readonly #places = new Map<string, Place>();
   readonly #waiting = new Map<string, Waiting>();
+  /** Who it is to others, and was on earlier sockets: the last first. */
+  #ids: string[] = [];
   #count = 0;
   /** Grows with each socket, and its end: a token that comes late is of no use. */
   #turn = 0;
@@ -94,8 +102,8 @@ export class RealtimeClient implements Public.RealtimeClient {
       if (this.#ready && !known.asked) this.#enter(room, known);
       return known.joined;
     }
-    const place = { presence } as Place;
-    if (known?.since) place.since = known.since;
+    const place = { quiet: new Set(), presence } as unknown as Place;
+    if (known?.since) Object.assign(place, { since: known.since, quiet: known.quiet });
     place.joined = new Promise((done, failed) => Object.assign(place, { done, failed }));
     if (known) place.joined.then(known.done, known.failed);
     this.#places.set(room, place);
@@ -117,7 +125,10 @@ export class RealtimeClient implements Public.RealtimeClient {
     { echo = true, key = Math.random().toString(36).slice(2) + Date.now() } = {},
   ): Promise<{ offset?: number }> {
     const message = { type: 'emit', event, data, room, key, ...(echo ? {} : { echo }) };
-    return (await this.#ask(message, true)) as { offset?: number };
+    const answer = (await this.#ask(message, true)) as { offset?: number };
+    const place = this.#places.get(room!);
+    if (!echo && place) this.#keepQuiet(place, answer.offset!);
+    return answer;
   }
 
   async presence(room: string): Promise<Public.Person[]> {
@@ -216,7 +227,10 @@ export class RealtimeClient implements Public.RealtimeClient {
       };
       // What is replayed comes after this answer.
       if (!since) Object.assign(place, { since: { epoch, offset }, newest: true });
-      else if (since.epoch !== epoch) place.since = { epoch, offset: 0 };
+      else if (since.epoch !== epoch) {
+        place.since = { epoch, offset: 0 };
+        place.quiet.clear();
+      }
       if (recovered === false) this.lifecycle.fire('gap', { room });
       place.done(answer as unknown as Public.Joined);
     };
@@ -268,6 +282,9 @@ export class RealtimeClient implements Public.RealtimeClient {
       else waiting.done(message);
     } else if (type === 'emit') {
       this.#event(message);
+    } else if (type === 'connect') {
+      const { client_id: id } = message['data'] as Public.Person;
+      this.#ids = [id, ...this.#ids].slice(0, IDS_MAX);
     } else if (type === 'presence') {
       this.#rooms.get(room!)?.fire(`presence:${event}`, message['person']);
     } else if (type === 'left') {
@@ -288,6 +305,7 @@ export class RealtimeClient implements Public.RealtimeClient {
     const { event, data, room, offset, from } = message as unknown as Public.About & { data: unknown };
     const place = this.#places.get(room!);
     if (place && offset !== undefined && !this.#isNew(place, offset)) return;
+    if (this.#isOwnQuiet(message)) return;
     this.#every?.(message);
     const about = { event, room, offset, from };
     this.#rooms.get(room!)?.fire(event, data, about);
@@ -295,12 +313,41 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   #isNew(place: Place, offset: number): boolean {
-    const { since, newest } = place;
+    const { since, newest, quiet } = place;
     if (!since) return true;
     if (offset < since.offset || (offset === since.offset && !newest)) return false;
-    since.offset = offset;
     place.newest = false;
-    return true;
+    const isNew = !quiet.has(offset);
+    since.offset = offset;
+    this.#pass(place);
+    return isNew;
+  }
+
+  /** Notes what a replay is not to say to its author, or takes it for heard if that is all that came meanwhile. */
+  #keepQuiet(place: Place, offset: number): void {
+    if (!place.since || !(offset > place.since.offset)) return;
+    place.quiet.add(offset);
+    this.#pass(place);
+  }
+
+  /** Goes on over what it does not hear. */
+  #pass({ since, quiet }: Place): void {
+    for (const offset of quiet) if (offset <= since!.offset || quiet.size > QUIET_MAX) quiet.delete(offset);
+    while (quiet.delete(since!.offset + 1)) since!.offset += 1;
+  }
+
+  /** Whether it said this itself on an earlier socket, not to hear it, and has no answer yet. */
+  #isOwnQuiet({ event, data, room, from }: Message): boolean {
+    if (this.#ids.indexOf((from as Public.Person | undefined)?.client_id ?? '') < 1) return false;
+    const same = (one: unknown, other: unknown): boolean =>
+      JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+    return [...this.#waiting.values()].some(
+      ({ message: said }) =>
+        said['echo'] === false &&
+        said['event'] === event &&
+        same(said['room'], room) &&
+        same(said['data'], data),
+    );
   }
 
   #closed(code: number, reason: string, again: number | null): void {
