@@ -507,6 +507,25 @@ test('without echo the author does not hear it, after a cut neither', async () =
   expect(heard.slice(1)).toEqual(['heard']);
 });
 
+test('what is said to everybody is heard once, also after a cut', async () => {
+  const { url } = await start({ events: { rules: [{ broadcast: 'users' }] } });
+  const bo = connect(url, { token: 'viewer' });
+  const heard: unknown[] = [];
+  bo.on('e', (data) => heard.push(data));
+  await bo.join('r');
+  const { cut, sockets, ...options } = cuttable();
+  const ada = connect(url, { token: 'editor', ...options });
+  await ada.join('r');
+  sockets[0]!.deaf = true;
+  const said = ada.emit('e', 1);
+  await until(() => heard.length === 1);
+  cut();
+  await said;
+  await ada.emit('e', 'last');
+  await until(() => heard.includes('last'));
+  expect(heard).toEqual([1, 'last']);
+});
+
 test('the face of dpd.js joins every collection that is listened to, before and after a cut', async () => {
   const { server, url } = await start();
   const { sockets, cut, ...options } = cuttable();
