@@ -1,14 +1,42 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { CLI, connect, node, outcome, temporaryFolder, until, version, type Child } from './support.js';
+import {
+  afterwards,
+  CLI,
+  connect,
+  node,
+  outcome,
+  temporaryFolder,
+  until,
+  version,
+  type Child,
+} from './support.js';
 
 function cli(args: string[], options: { cwd?: string; env?: Record<string, string> } = {}): Child {
   const cwd = options.cwd ?? temporaryFolder();
   const env = { PATH: process.env['PATH'] ?? '', ...options.env };
   return node([CLI, ...args], { cwd, env });
+}
+
+/** A peer that takes connections, answers as often as it has `answers`, and never ends one. */
+async function silent(answers: string[]) {
+  const left = [...answers];
+  const heard: Buffer[] = [];
+  const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
+    afterwards(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      heard.push(bytes);
+      socket.write(left.shift() ?? '');
+    });
+  });
+  afterwards(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { heard, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 async function run(args: string[], options?: Parameters<typeof cli>[1]) {
@@ -45,6 +73,18 @@ describe('events of a running server', () => {
     });
     expect(stdout).toMatch(/round trips +p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms/);
     expect((await run(['tail', 'chat', '--url', url])).stderr).toContain('chat: Permission denied');
+  });
+
+  it('end on SIGINT whatever the peer does: silent from the start, and silent at the end', async () => {
+    const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    for (const answers of [[], [upgrade]]) {
+      const { url, heard } = await silent(answers);
+      const tail = cli(['tail', 'public:news', '--url', url]);
+      // Upgraded, it says that it joins.
+      await until(() => heard.length === answers.length + 1);
+      tail.process.kill('SIGINT');
+      expect(await tail.ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
+    }
   });
 
   it.each([

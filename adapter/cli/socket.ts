@@ -1,10 +1,12 @@
 /** A WebSocket for this command where Node has none of its own (below 22): as much as the client uses. */
 
 import { randomBytes } from 'node:crypto';
-import { request as plain, type IncomingMessage } from 'node:http';
+import { request as plain, type ClientRequest, type IncomingMessage } from 'node:http';
 import { request as encrypted } from 'node:https';
 import type { Duplex } from 'node:stream';
 
+/** How long a peer may take to say goodbye. */
+const FAREWELL_MS = 1000;
 const OPEN = 1;
 const CLOSED = 3;
 const TEXT = 0x1;
@@ -18,6 +20,7 @@ export class NodeSocket {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror: (() => void) | null = null;
+  readonly #request: ClientRequest;
   #stream: Duplex | undefined;
   #received = Buffer.alloc(0);
 
@@ -40,9 +43,14 @@ export class NodeSocket {
       stream.on('close', () => this.#ended(1006, ''));
       if (head.length > 0) this.#take(head);
     });
-    request.on('response', ({ statusCode }) => this.#ended(1006, `the server answered ${statusCode}`));
+    request.on('response', ({ statusCode }) => {
+      this.#ended(1006, `the server answered ${statusCode}`);
+      // Nobody reads the answer to its end.
+      request.destroy();
+    });
     request.on('error', ({ message }) => this.#ended(1006, message));
     request.end();
+    this.#request = request;
   }
 
   send(text: string): void {
@@ -53,7 +61,15 @@ export class NodeSocket {
     const reason = Buffer.alloc(2);
     reason.writeUInt16BE(code);
     this.#write(CLOSE, reason);
-    this.#stream?.end();
+    this.#leave();
+  }
+
+  /** Keeps no process alive for a peer that does not answer. */
+  #leave(): void {
+    const stream = this.#stream;
+    if (!stream) return void this.#request.destroy();
+    stream.end();
+    setTimeout(() => stream.destroy(), FAREWELL_MS).unref();
   }
 
   #write(opcode: number, payload: Buffer): void {
@@ -90,7 +106,7 @@ export class NodeSocket {
       else if (opcode === PING) this.#write(PONG, payload);
       else if (opcode === CLOSE) {
         this.#ended(length < 2 ? 1005 : payload.readUInt16BE(0), payload.subarray(2).toString());
-        this.#stream?.end();
+        this.#leave();
       }
     }
   }
