@@ -1,8 +1,10 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 
 import {
   afterwards,
@@ -85,6 +87,34 @@ describe('events of a running server', () => {
       tail.process.kill('SIGINT');
       expect(await tail.ended).toMatchObject({ code: 0, stdout: '', stderr: '' });
     }
+  });
+
+  it('print nothing that a terminal obeys', async () => {
+    const http = createServer((_, response) => {
+      response.writeHead(400, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify({ error: { code: 'BAD', message: '\x1b[2J\x9b2J' } }));
+    });
+    const server = new WebSocketServer({ server: http });
+    afterwards(() => {
+      for (const socket of server.clients) socket.terminate();
+      http.close();
+    });
+    server.on('connection', (socket) => {
+      const say = (message: object) => socket.send(JSON.stringify(message));
+      socket.on('message', (text) => {
+        const { ack } = JSON.parse(String(text)) as { ack: string };
+        say({ type: 'emit', event: 'e', data: '\x1b[2J\x7f\x80\x9b2J\x9fé' });
+        say({ type: 'error', code: 'NO', error: '\x9b2J no', ack });
+      });
+    });
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    const tail = await run(['tail', 'public:news', '--url', url]);
+    expect(tail.stdout).toBe(
+      '{"type":"emit","event":"e","data":"\\u001b[2J\\u007f\\u0080\\u009b2J\\u009fé"}\n',
+    );
+    expect(tail.stderr).toBe('public:news: \\u009b2J no\n');
+    expect((await run(['emit', 'e', '--url', url])).stderr).toBe('BAD: \\u001b[2J\\u009b2J\n');
   });
 
   it.each([

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 
 import { RealtimeClient } from '../client/index.js';
-import { CommandFailed, out, UsageError } from './output.js';
+import { CommandFailed, harmless, out, UsageError } from './output.js';
 import { NodeSocket } from './socket.js';
 
 const SERVER = {
@@ -38,7 +38,8 @@ async function post(
   }
   const said = (await answer.json().catch(() => ({}))) as Record<string, any>;
   if (answer.ok) return said;
-  throw new CommandFailed(`${said['error']?.code ?? answer.status}: ${said['error']?.message ?? 'refused'}`);
+  const { code = answer.status, message = 'refused' } = said['error'] ?? {};
+  throw new CommandFailed(harmless(`${code}: ${message}`));
 }
 
 export async function emit(args: string[]): Promise<void> {
@@ -68,12 +69,12 @@ export async function tail(args: string[]): Promise<void> {
     process.once('SIGINT', stop).once('SIGTERM', stop);
     for (const room of rooms) {
       const join = client.join(room);
-      join.catch((error: Error) => done(new CommandFailed(`${room}: ${error.message}`)));
+      join.catch((error: Error) => done(new CommandFailed(harmless(`${room}: ${error.message}`))));
     }
     client.lifecycle.on('close', ({ reason, code, again }) => {
-      if (again === null) done(new CommandFailed(reason || `the connection was closed (${code})`));
+      if (again === null) done(new CommandFailed(harmless(reason) || `the connection was closed (${code})`));
     });
-    client.heard((message) => out(JSON.stringify(message)));
+    client.heard((message) => out(harmless(JSON.stringify(message))));
   });
   client.close();
   if (failed) throw failed;
@@ -106,12 +107,13 @@ export async function stress(args: string[]): Promise<void> {
     '/_admin/test/websocket/stress',
     plan,
   );
-  out(`connections   ${connections.opened} of ${connections.requested}`);
-  out(
+  const tell = (line: string): void => out(harmless(line));
+  tell(`connections   ${connections.opened} of ${connections.requested}`);
+  tell(
     `messages      ${messages.sent} said, ${messages.deliveries} of ${messages.expectedDeliveries} deliveries`,
   );
-  out(`throughput    ${messages.deliveriesPerSecond} deliveries per second`);
-  out(`round trips   p50 ${roundTripMs.p50} ms, p95 ${roundTripMs.p95} ms, p99 ${roundTripMs.p99} ms`);
-  for (const error of errors as string[]) out(`error         ${error}`);
+  tell(`throughput    ${messages.deliveriesPerSecond} deliveries per second`);
+  tell(`round trips   p50 ${roundTripMs.p50} ms, p95 ${roundTripMs.p95} ms, p99 ${roundTripMs.p99} ms`);
+  for (const error of errors as string[]) tell(`error         ${error}`);
   if (messages.deliveryRatio !== 1 || errors.length > 0) throw new CommandFailed('not all of it arrived');
 }

@@ -42,6 +42,14 @@ export function fail(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** What others said, without what a terminal obeys: the controls below U+0020 and from U+007F to U+009F. */
+export function harmless(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, (control) => {
+    return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
 type Style = 'bold' | 'dim' | 'yellow' | 'red';
 const CODES: Record<Style, [number, number]> = {
   bold: [1, 22],
