@@ -192,8 +192,9 @@ export class RealtimeClient implements Public.RealtimeClient {
     } catch (error) {
       if (turn !== this.#turn) return;
       this.#tell(error);
-      // It may be known the next time; as nobody it would lose its rooms and what waits.
-      this.#link.drop();
+      // It may be had the next time; as nobody the client would lose its rooms and what waits. Who was told may
+      // have given another.
+      if (turn === this.#turn) this.#link.drop();
       throw error;
     }
     if (turn !== this.#turn) return;
@@ -291,8 +292,8 @@ export class RealtimeClient implements Public.RealtimeClient {
       this.#places.delete(room!);
       this.lifecycle.fire('left', { room });
     } else if (type === 'error') {
-      this.#tell(new RealtimeClientError(code!, error!));
       if (code === 'TOKEN_EXPIRED') this.#expire();
+      this.#tell(new RealtimeClientError(code!, error!));
     }
   }
 
