@@ -3,7 +3,10 @@
  */
 
 export interface ClientOptions {
-  /** Who it is: a token, or what gives one, asked at each connection and when the last one has expired. */
+  /**
+   * Who it is: a token, or what gives one, asked at each connection and when the last one has expired. If it throws,
+   * the client comes back later and asks again.
+   */
   token?: string | null | (() => string | null | undefined | Promise<string | null | undefined>) | undefined;
   /** Path of the server's connections for events; `/socket.io/` if missing. */
   path?: string;
@@ -11,7 +14,10 @@ export interface ClientOptions {
   WebSocket?: unknown;
   /** Messages that may wait for the server, said or unsaid; 1000 if missing. */
   queueMax?: number;
-  /** First and longest pause before it comes back, in milliseconds; 500 and 30,000 if missing. */
+  /**
+   * First and longest pause before it comes back, in milliseconds; 500 and 30,000 if missing. It is the first again
+   * after a connection that was of use for five seconds.
+   */
   backoff?: number;
   backoffMax?: number;
   /** Silence after which it asks for a sign of life, in milliseconds; 25,000 if missing. */
@@ -47,7 +53,7 @@ export type Listener = (data: any, about: About) => void;
 export interface Emitter<L = Listener> {
   on(name: string, listener: L): this;
   once(name: string, listener: L): this;
-  /** Without a listener: all of this name. */
+  /** Takes off what `on` or `once` put on; without a listener all of this name. */
   off(name: string, listener?: L): this;
 }
 
@@ -58,8 +64,8 @@ export type Collection = Emitter;
 
 /**
  * What happens to the connection: `open`; `close` (`{code, reason, again}`, `again`: milliseconds until it comes back,
- * `null` = never); `gap` (`{room}`: some events are lost); `left` (`{room}`: the right to it was lost); `error` (an
- * {@link RealtimeClientError}). A peer's event of such a name is not among them.
+ * `null` = never); `gap` (`{room}`: some events are lost); `left` (`{room}`: the right to it was lost); `error` (a
+ * {@link RealtimeClientError}, or what `token` threw). A peer's event of such a name is not among them.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export interface Lifecycle extends Emitter<(...about: any[]) => void> {
@@ -79,16 +85,17 @@ export declare class RealtimeClient {
   /** `url`: `http:`, `https:`, `ws:` or `wss:`, and the host. */
   constructor(url: string, options?: ClientOptions);
   readonly lifecycle: Lifecycle;
-  /** Whether the server hears. */
+  /** Whether the server hears; not while a token is asked for. */
   readonly isOpen: boolean;
-  /** Another token, from now on. */
+  /** Another token, from now on. Fails if there is none to be had; then it is asked for on the next connection. */
   auth(token: ClientOptions['token']): Promise<void>;
   /** Joins, again after each reconnect, and then hears what it missed. */
   join(room: string, options?: { presence?: boolean }): Promise<Joined>;
   leave(room: string): Promise<void>;
   /**
    * Says something to a room, or without one to everybody; resolves once the server has it. Without a connection it
-   * waits, and what may have been lost is said again under the same `key`, which the room hears once.
+   * or while a token is renewed it waits, and what may have been lost is said again under the same `key`, which the
+   * room hears once. With `echo: false` the author does not hear it, after a reconnect neither.
    */
   emit(
     event: string,
@@ -106,7 +113,7 @@ export declare class RealtimeClient {
   on(event: string, listener: Listener): this;
   once(event: string, listener: Listener): this;
   off(event: string, listener?: Listener): this;
-  /** For good. */
+  /** For good: what waits fails. */
   close(): void;
 }
 
