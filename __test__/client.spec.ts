@@ -445,6 +445,16 @@ test('what reached the server too late for a token is said again with the next o
   ]);
 });
 
+test('who is told that a token cannot be had may give another at once', async () => {
+  const { url } = await start();
+  const { cut, sockets, ...options } = cuttable();
+  const token = () => Promise.reject(new Error('signed out'));
+  const ada = connect(url, { token, ...options });
+  ada.lifecycle.once('error', () => void ada.auth('editor'));
+  await ada.join('r');
+  expect(sockets).toHaveLength(1);
+});
+
 test('another token takes the place of one that is yet to come', async () => {
   const { server, url } = await start();
   const wanted: ((token: string) => void)[] = [];
