@@ -260,7 +260,10 @@ export interface RealtimeEvents {
    * told, by one event `changed`.
    */
   emitCollectionChange(collection: string, operation: EventOperation, documents: object | object[]): boolean;
-  /** Says what is shown of a collection's documents; nothing (`null`) hides one. */
+  /**
+   * Says what is shown of a collection's documents that this program or a hook of its host tells of; nothing
+   * (`null`) hides one. What is told over HTTP, and standalone of files, knows `events.redacted_fields` alone.
+   */
   redact(collection: string, redaction: ((document: Record<string, unknown>) => unknown) | null): void;
   /** Ends connections with close code 4403 once they heard all that was said before; resolves with how many. */
   disconnect(filter: EventFilter, reason?: string): Promise<number>;
