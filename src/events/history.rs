@@ -43,39 +43,39 @@ impl Said {
 
     /// Whether `other` is this, sent a second time.
     fn is(&self, other: &Self) -> bool {
-        other.key.is_some() && self.key == other.key && self.user() == other.user()
+        other.key.is_some() && self.key == other.key && self.who() == other.who()
     }
 
-    /// Who said it: `None` = the server, or nobody known.
-    fn user(&self) -> Option<Option<&str>> {
-        self.from.as_ref().map(|from| from.user_id.as_deref())
+    /// Whether a client said it, and whose.
+    fn who(&self) -> (bool, Option<&str>) {
+        let user = self.from.as_ref().and_then(|from| from.user_id.as_deref());
+        (self.from.is_some(), user)
     }
 }
 
 /// The key of an event that is not kept itself.
 #[derive(Debug)]
-struct Key {
+struct Keyed {
     offset: u64,
     at_ms: u64,
     key: Box<str>,
-    user: Option<Option<Box<str>>>,
+    by_client: bool,
+    user: Option<Box<str>>,
 }
 
-impl Key {
+impl Keyed {
     fn of(offset: u64, said: &Said) -> Option<Self> {
         let key = said.key.clone()?;
-        let user = said.user().map(|user| user.map(Into::into));
-        Some(Self { offset, at_ms: said.at_ms, key, user })
+        let (by_client, user) = said.who();
+        Some(Self { offset, at_ms: said.at_ms, key, by_client, user: user.map(Into::into) })
     }
 
     fn is_of(&self, said: &Said) -> bool {
-        let user = self.user.as_ref().map(Option::as_deref);
-        said.key.as_ref() == Some(&self.key) && user == said.user()
+        said.key.as_ref() == Some(&self.key) && said.who() == (self.by_client, self.user.as_deref())
     }
 
     fn bytes(&self) -> usize {
-        let user = self.user.as_ref().and_then(Option::as_ref).map_or(0, |user| user.len());
-        size_of::<Self>() + self.key.len() + user
+        size_of::<Self>() + self.key.len() + self.user.as_ref().map_or(0, |user| user.len())
     }
 }
 
@@ -84,7 +84,7 @@ impl Key {
 pub(super) struct History {
     events: VecDeque<(u64, Arc<Said>)>,
     /// Of events that are not kept, or only until the next one.
-    keys: VecDeque<Key>,
+    keys: VecDeque<Keyed>,
     bytes: usize,
 }
 
@@ -92,7 +92,7 @@ impl History {
     /// Keeps an event, and of all so many.
     pub(super) fn push(&mut self, offset: u64, said: Arc<Said>, size: usize) {
         if size <= 1
-            && let Some(key) = Key::of(offset, &said)
+            && let Some(key) = Keyed::of(offset, &said)
         {
             self.bytes += key.bytes();
             self.keys.push_back(key);

@@ -122,7 +122,7 @@ impl Hub {
             let name = operation.name();
             documents.iter().map(|document| Change::of(collection, name, document)).collect()
         };
-        if told.iter().any(|change| is_too_large(change.in_all.as_ref())) {
+        if told.iter().any(|change| is_too_large(change.in_all.as_deref())) {
             return self.unsaid(NotSaid::TooLarge);
         }
         told.into_iter().try_for_each(|change| self.tell_collection(&room, change))
@@ -145,7 +145,7 @@ impl Hub {
         event: &str,
         data: Option<Box<RawValue>>,
     ) -> Result<(), NotSaid> {
-        if is_too_large(data.as_ref()) {
+        if is_too_large(data.as_deref()) {
             return self.unsaid(NotSaid::TooLarge);
         }
         let said = Said {
@@ -212,7 +212,7 @@ impl Change {
     }
 }
 
-fn is_too_large(data: Option<&Box<RawValue>>) -> bool {
+fn is_too_large(data: Option<&RawValue>) -> bool {
     data.is_some_and(|data| data.get().len() > EVENT_HOST_BYTES_MAX)
 }
 
