@@ -62,7 +62,9 @@ pub const EVENT_HISTORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const EVENT_KEYS_MAX: usize = 256;
 /// What an event that is kept, and a room, count beside their text.
 pub const EVENT_OVERHEAD_BYTES: usize = 160;
-/// Least time between two looks for rooms that are kept for what was said in them alone, when there are too many.
+/// Rooms looked at for each that gives its place to another; beyond it the next look is a while off.
+pub const EVENT_SPARE_LOOKS_MAX: usize = 64;
+/// That while.
 pub const EVENT_SPARE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a client whose token has expired may stay to bring a new one.
 pub const EVENT_EXPIRY_GRACE: Duration = Duration::from_secs(25);

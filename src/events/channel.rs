@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -31,6 +34,8 @@ pub struct ClientInfo {
     /// Rooms it is in.
     pub rooms: Mutex<HashSet<Arc<str>>>,
     user: Mutex<Option<User>>,
+    /// Its token's time is over: others still know whose it was, but it speaks as nobody.
+    expired: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
@@ -42,19 +47,27 @@ struct User {
 impl ClientInfo {
     /// A connection of nobody.
     pub fn new(session: SessionId, address: ClientAddress, connected_at_ms: u64) -> Arc<Self> {
-        let (rooms, user) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { session, address, connected_at_ms, rooms, user })
+        let (rooms, user, expired) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { session, address, connected_at_ms, rooms, user, expired })
     }
 
     /// Notes whose it is by now: id and name.
     pub fn belongs_to(&self, user: Option<(&str, &str)>) {
         *self.user.lock() =
             user.map(|(id, name)| User { id: id.to_owned(), name: name.to_owned() });
+        self.expired.store(false, Ordering::Relaxed);
+    }
+
+    /// Its token's time is over.
+    pub fn expires(&self) {
+        self.expired.store(true, Ordering::Relaxed);
     }
 
     /// Who says what comes from it.
     pub fn author(&self) -> Author {
-        let user_id = self.user.lock().as_ref().map(|user| user.id.clone());
+        let user = self.user.lock();
+        let speaks = user.as_ref().filter(|_| !self.expired.load(Ordering::Relaxed));
+        let user_id = speaks.map(|user| user.id.clone());
         Author { client_id: self.session.client_name(), user_id }
     }
 

@@ -134,6 +134,8 @@ impl History {
         for _ in 0..self.keys.len().div_ceil(2) {
             self.pop_key();
         }
+        self.events.shrink_to_fit();
+        self.keys.shrink_to_fit();
     }
 
     /// What was said after `offset`, and whether that is all of it, the last one being `last`.

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     channel::{Entry, Member},
-    lane::{Command, Emit, JoinRefused, Lane, Occupied, Room},
+    lane::{Command, Emit, JoinRefused, Lane, Occupied, Room, Spared},
     speaker::{FactKind, Observer, Observing},
 };
 use crate::{
@@ -115,8 +115,8 @@ pub struct Hub {
     lanes: Vec<mpsc::Sender<Command>>,
     bytes: Arc<Semaphore>,
     pub(super) context: EventsContext,
-    /// When rooms that nobody is in gave their places last.
-    spared_at: Mutex<Option<Instant>>,
+    /// When many rooms were looked at for few that could be spared.
+    spared_dearly_at: Mutex<Option<Instant>>,
 }
 
 /// The room that everybody is in.
@@ -134,7 +134,7 @@ impl Hub {
             lanes: lanes.collect(),
             bytes: Arc::new(Semaphore::new(EVENT_COMMANDS_BYTES_MAX)),
             context: context.clone(),
-            spared_at: Mutex::default(),
+            spared_dearly_at: Mutex::default(),
         })
     }
 
@@ -162,7 +162,7 @@ impl Hub {
         ack: Option<Ack>,
     ) -> Result<(), JoinRefused> {
         let joined = self.enter(room, member.clone(), since.clone(), ack.clone()).await;
-        if joined.is_ok() || !self.spare().await {
+        if joined.is_ok() || !self.spare(lane_of(room)).await {
             return joined;
         }
         self.enter(room, member, since, ack).await
@@ -180,25 +180,32 @@ impl Hub {
         self.ask(room, join).await.unwrap_or(Err(JoinRefused))
     }
 
-    /// Rooms that nobody is in give their places to whoever wants in, not more than once in a while: it looks at all
-    /// of them. Whether it did.
-    async fn spare(&self) -> bool {
-        {
-            let mut spared_at = self.spared_at.lock();
-            let now = Instant::now();
-            if spared_at.is_some_and(|at| now.duration_since(at) < EVENT_SPARE_INTERVAL) {
-                return false;
-            }
-            *spared_at = Some(now);
+    /// Rooms that nobody is in give their places to whoever wants in one of lane `from`: some of the next lane that
+    /// has any. Whether one has.
+    async fn spare(&self, from: usize) -> bool {
+        let now = Instant::now();
+        let lately = |at: Instant| now.duration_since(at) < EVENT_SPARE_INTERVAL;
+        if self.spared_dearly_at.lock().is_some_and(lately) {
+            return false;
         }
-        for lane in &self.lanes {
+        let mut all = Spared::default();
+        // It has asked its own lane already; the others in turn.
+        for lane in self.lanes.iter().cycle().skip(from + 1).take(self.lanes.len() - 1) {
             let (reply, answer) = oneshot::channel();
             if lane.send(Command::Spare(reply)).await.is_ok() {
                 // A lane that is gone has no rooms.
-                drop(answer.await);
+                let spared = answer.await.unwrap_or_default();
+                all.rooms += spared.rooms;
+                all.looked_at += spared.looked_at;
+            }
+            if all.rooms > 0 {
+                break;
             }
         }
-        true
+        if all.was_dear() {
+            *self.spared_dearly_at.lock() = Some(now);
+        }
+        all.rooms > 0
     }
 
     /// Lets somebody out of a room.

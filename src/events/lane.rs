@@ -18,7 +18,8 @@ use crate::{
     ids::SessionId,
     limits::{
         EVENT_BATCH_MAX, EVENT_DELIVERIES_PER_TURN_MAX, EVENT_HISTORY_BYTES_MAX, EVENT_LANES,
-        EVENT_SPARE_INTERVAL, FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX, OUTBOX_PRESSED_BYTES_MAX,
+        EVENT_SPARE_INTERVAL, EVENT_SPARE_LOOKS_MAX, FAN_OUT_BYTES_MAX, OUTBOX_BYTES_MAX,
+        OUTBOX_PRESSED_BYTES_MAX,
     },
     protocol::{
         events::{self, Ack, EventError, Person},
@@ -61,6 +62,21 @@ pub struct Occupied {
     pub members: usize,
 }
 
+/// Rooms that gave their places to others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spared {
+    pub rooms: usize,
+    /// Among so many.
+    pub looked_at: usize,
+}
+
+impl Spared {
+    /// Whether it takes too much to do that for each room that wants a place.
+    pub(super) fn was_dear(self) -> bool {
+        self.looked_at > self.rooms * EVENT_SPARE_LOOKS_MAX
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Command {
     Join {
@@ -91,8 +107,8 @@ pub(super) enum Command {
         room: Room,
         reply: oneshot::Sender<Vec<String>>,
     },
-    /// Rooms that are kept for what was said in them alone give their places back.
-    Spare(oneshot::Sender<()>),
+    /// Some rooms that are kept for what was said in them alone give their places back.
+    Spare(oneshot::Sender<Spared>),
     /// Answered once all that came before is with the outboxes.
     Flush(oneshot::Sender<()>),
 }
@@ -108,8 +124,8 @@ pub(super) struct Lane {
     /// Events so far.
     said: u64,
     deliveries: usize,
-    /// When there was no room to be spared.
-    spared_in_vain_at: Option<Instant>,
+    /// When many rooms were looked at for few that could be spared.
+    spared_dearly_at: Option<Instant>,
 }
 
 impl Lane {
@@ -123,7 +139,7 @@ impl Lane {
             made: 0,
             said: 0,
             deliveries: 0,
-            spared_in_vain_at: None,
+            spared_dearly_at: None,
         }
     }
 
@@ -189,11 +205,7 @@ impl Lane {
                 self.expire(&room);
                 drop(reply.send(self.history(&room)));
             }
-            Command::Spare(reply) => {
-                self.spare(1);
-                // Whoever wanted in may be gone.
-                let _ = reply.send(());
-            }
+            Command::Spare(reply) => drop(reply.send(self.spare())),
             Command::Flush(reply) => drop(reply.send(())),
         }
     }
@@ -244,14 +256,13 @@ impl Lane {
         self.channels.get_mut(room).map(|(channel, _)| channel)
     }
 
-    /// The room, made at the cost of others here that are kept for what was said in them alone. Some go at once,
-    /// because this looks at all of them.
+    /// The room, made at the cost of others here that are kept for what was said in them alone.
     fn open_by_force(&mut self, room: &Room) -> Option<&mut Channel> {
         if !self.channels.contains_key(room) && self.context.places.are_taken() {
             let now = Instant::now();
-            let in_vain = |at: Instant| now.duration_since(at) < EVENT_SPARE_INTERVAL;
-            if !self.spared_in_vain_at.is_some_and(in_vain) && self.spare(8) == 0 {
-                self.spared_in_vain_at = Some(now);
+            let lately = |at: Instant| now.duration_since(at) < EVENT_SPARE_INTERVAL;
+            if !self.spared_dearly_at.is_some_and(lately) && self.spare().was_dear() {
+                self.spared_dearly_at = Some(now);
             }
         }
         self.open(room)
@@ -393,9 +404,8 @@ impl Lane {
         all.map(|(offset, said)| channel.text(offset, said, true)).collect()
     }
 
-    /// One in so many of the rooms that are kept for what was said in them alone is given up, longest silent first;
-    /// how many were.
-    fn spare(&mut self, one_in: usize) -> usize {
+    /// One in eight of the rooms that are kept for what was said in them alone is given up, longest silent first.
+    fn spare(&mut self) -> Spared {
         let mut silent: Vec<(u64, Room)> = self
             .channels
             .values()
@@ -403,8 +413,8 @@ impl Lane {
             .map(|(channel, _)| (channel.said_at, Arc::clone(&channel.name)))
             .collect();
         silent.sort_unstable();
-        let spared = silent.len().div_ceil(one_in);
-        for (_, room) in silent.into_iter().take(spared) {
+        let spared = Spared { looked_at: self.channels.len(), rooms: silent.len().div_ceil(8) };
+        for (_, room) in silent.into_iter().take(spared.rooms) {
             self.remove(&room);
         }
         spared

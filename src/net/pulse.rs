@@ -59,15 +59,14 @@ impl Pulse {
         *self = Self::new(now);
     }
 
-    /// When something of this has to be looked at again.
-    pub(super) fn next_deadline(&self, beats: &Beats) -> Instant {
-        self.heard_at + if self.pinged { beats.dead } else { beats.ping }
+    /// When something of this has to be looked at again, of a peer that was alive at `alive_at`, if not heard later.
+    pub(super) fn next_deadline(&self, beats: &Beats, alive_at: Option<Instant>) -> Instant {
+        self.alive_at(alive_at) + if self.pinged { beats.dead } else { beats.ping }
     }
 
-    /// What is due by now of a peer that was alive at `alive_at`, if not heard later.
+    /// What is due by now of such a peer.
     pub(super) fn beat(&mut self, beats: &Beats, now: Instant, alive_at: Option<Instant>) -> Beat {
-        let alive_at = alive_at.map_or(self.heard_at, |at| at.max(self.heard_at));
-        let silent = now.duration_since(alive_at);
+        let silent = now.duration_since(self.alive_at(alive_at));
         if silent >= beats.dead {
             return Beat::Dead;
         }
@@ -76,6 +75,10 @@ impl Pulse {
             return Beat::Ping;
         }
         Beat::Nothing
+    }
+
+    fn alive_at(&self, otherwise: Option<Instant>) -> Instant {
+        otherwise.map_or(self.heard_at, |at| at.max(self.heard_at))
     }
 }
 
@@ -99,10 +102,11 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pulse = Pulse::new(start);
-        assert_eq!(pulse.next_deadline(&beats), at(30));
+        assert_eq!(pulse.next_deadline(&beats, None), at(30));
         assert_eq!(pulse.beat(&beats, at(29), None), Beat::Nothing);
         assert_eq!(pulse.beat(&beats, at(30), None), Beat::Ping);
-        assert_eq!(pulse.next_deadline(&beats), at(40));
+        assert_eq!(pulse.next_deadline(&beats, None), at(40));
+        assert_eq!(pulse.next_deadline(&beats, Some(at(35))), at(75));
         assert_eq!(pulse.beat(&beats, at(31), None), Beat::Nothing);
         assert_eq!(
             pulse.beat(&beats, at(40), Some(at(39))),

@@ -213,3 +213,119 @@ fn who_speaks_in_many_rooms_takes_their_places_from_the_silent() {
     assert!(first * 2 < last && last > 50, "{first} of the first, {last} of the last");
     assert!(hub.rooms_open() <= 100);
 }
+
+/// docs/events.md: rooms that nobody is in make room, longest silent first; not all of them for one.
+#[test]
+fn one_join_does_not_take_all_histories() {
+    let mut config = config();
+    config.events.rooms_max = 4;
+    let mut taken = Vec::new();
+    for name in 0..6 {
+        let server = Server::with(config.clone(), Arc::default());
+        let hub = server.engine().events();
+        for number in 0..4 {
+            hub.tell(Some(&format!("r{number}")), "e", None).unwrap();
+            server.block_on(hub.flush());
+        }
+        let mut ada = EventClient::extended(&server, "editor:ada");
+        ada.join(&format!("other{name}"));
+        let kept = (0..4).filter(|number| {
+            let room: Room = format!("r{number}").into();
+            !server.block_on(hub.history(&room)).is_empty()
+        });
+        taken.push(4 - kept.count());
+    }
+    assert!(taken.iter().all(|taken| *taken <= 1), "{taken:?}");
+}
+
+/// As `who_takes_its_replay_slowly_is_alive`, but what it asked for waits behind ordinary events.
+#[test]
+fn who_takes_events_before_its_replay_slowly_is_alive() {
+    let mut config = config();
+    (config.limits.ping_interval, config.limits.pong_timeout) = (2, 1);
+    config.limits.message_buffer_size = 1_000_000;
+    let server = Server::with(config, Arc::default());
+    let mut bo = EventClient::extended(&server, "editor:bo");
+    bo.emit("r", "old", &json!(1));
+    bo.settle();
+    let mut ada = EventClient::extended(&server, "editor:ada");
+    ada.join("noise");
+    let hub = server.engine().events();
+    let queued = || server.block_on(hub.members(&"noise".into()))[0].outbox.events();
+    let tell = || {
+        let data = serde_json::value::to_raw_value(&"x".repeat(1_000_000)).unwrap();
+        hub.tell(Some("noise"), "e", Some(data)).unwrap();
+        server.block_on(hub.flush());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // More than the kernel keeps.
+    while queued() == 0 {
+        tell();
+    }
+    while queued() < 4 {
+        tell();
+    }
+    while queued() > 0 {
+        assert!(matches!(ada.socket.read(), Ok(Message::Text(_) | Message::Ping(_))));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // It is about to take four megabytes, and asks for what it missed elsewhere.
+    ada.say(&json!({ "type": "join", "room": "r", "since": { "epoch": "", "offset": 0 } }));
+    let mut number = 0;
+    loop {
+        std::thread::sleep(Duration::from_millis(900));
+        number += 1;
+        match ada.socket.read() {
+            Ok(Message::Text(text)) if text.contains("\"old\"") => return,
+            Ok(Message::Text(_) | Message::Ping(_)) => {}
+            other => panic!("after {number} megabytes: {other:?}"),
+        }
+    }
+}
+
+/// How often threads of this process were woken.
+fn wakes() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let of = |status: String| {
+        let line =
+            status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap().to_owned();
+        line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
+    };
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok())
+        .map(of)
+        .sum()
+}
+
+/// A client that takes what is written slowly and says nothing wakes its connection when something is due, not each millisecond.
+#[test]
+fn who_takes_its_replay_slowly_does_not_spin() {
+    let mut config = config();
+    (config.limits.ping_interval, config.limits.pong_timeout) = (2, 1);
+    config.limits.message_buffer_size = 1_000_000;
+    let server = Server::with(config, Arc::default());
+    let mut ada = EventClient::extended(&server, "editor:ada");
+    ada.join("r");
+    let data = json!("x".repeat(60_000));
+    for _ in 0..100 {
+        ada.emit("r", "e", &data);
+        ada.event("e");
+    }
+    let join = json!({ "type": "join", "room": "r", "since": { "epoch": "", "offset": 0 } });
+    for _ in 0..5 {
+        ada.say(&join);
+    }
+    let mut per_second = Vec::new();
+    for _ in 0..16 {
+        let before = wakes();
+        for _ in 0..22 {
+            match ada.socket.read() {
+                Ok(Message::Text(_) | Message::Ping(_)) => {}
+                other => panic!("{per_second:?} {other:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(45));
+        }
+        per_second.push(wakes() - before);
+    }
+    assert!(per_second.iter().all(|wakes| *wakes < 300), "{per_second:?}");
+}

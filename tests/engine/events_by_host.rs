@@ -160,3 +160,90 @@ fn a_host_that_does_not_answer_is_taken_at_its_word_for_a_while() {
     client.until(|message| message["type"] == "left");
     assert_eq!(looks("given_up"), 1);
 }
+
+/// docs/events.md: "a host that does not answer three times in a row counts as a no". Two questions of one look are no two times.
+#[test]
+fn who_watches_is_given_three_looks_too() {
+    let rules = json!([{ "rooms": "records:*", "join": "host", "presence": "host" }]);
+    let mut config = with_rules(&rules);
+    config.auth.recheck_seconds = 10;
+    config.auth.timeout_ms = 1000;
+    let server = Server::with_clock(config, FakeHost::with_record("budget", "# B\n"));
+    let mut client = EventClient::extended(&server, "viewer:val");
+    client.ask(json!({ "type": "join", "room": "records:budget", "presence": true }));
+    server.host.authorize_delay_ms.store(100_000, Ordering::Relaxed);
+    for _ in 1..=2 {
+        server.forward(Duration::from_secs(10));
+        eventually("the host is asked", || server.host.deciding.load(Ordering::Relaxed) > 0);
+        server.forward(Duration::from_secs(1));
+        eventually("no answer", || server.host.deciding.load(Ordering::Relaxed) == 0);
+    }
+    let told = client.settle();
+    assert!(!told.iter().any(|message| message["type"] == "left"), "after two looks: {told:?}");
+}
+
+/// A look that is under way when the token's time is over says nothing of nobody.
+#[test]
+fn a_look_is_not_remembered_for_nobody() {
+    let rules = json!([{ "rooms": "records:*", "join": "host" }]);
+    let mut config = with_rules(&rules);
+    config.auth.recheck_seconds = 1;
+    config.auth.timeout_ms = 5000;
+    let server = Server::with(config, FakeHost::with_record("budget", "# B\n"));
+    let mut client = EventClient::extended(&server, "viewer:val:2000");
+    client.ask(json!({ "type": "join", "room": "records:budget" }));
+    server.host.authorize_delay_ms.store(1500, Ordering::Relaxed);
+    // Else looks at the session renew what the token of this fake holds.
+    server.host.auth_delay_ms.store(60_000, Ordering::Relaxed);
+    client.until(|message| message["code"] == "TOKEN_EXPIRED");
+    std::thread::sleep(Duration::from_millis(900));
+    server.host.authorize_delay_ms.store(0, Ordering::Relaxed);
+    let asked = server.host.authorizations.load(Ordering::Relaxed);
+    std::thread::sleep(Duration::from_millis(100));
+    client.ask(json!({ "type": "leave", "room": "records:budget" }));
+    let again = client.ask(json!({ "type": "join", "room": "records:budget" }));
+    let asked = server.host.authorizations.load(Ordering::Relaxed) - asked;
+    assert_eq!(
+        again["code"], "PERMISSION_DENIED",
+        "nobody came in, the host was asked {asked} times: {again}"
+    );
+}
+
+/// A token whose time ends while the host is asked about its rooms is not accepted after it ended.
+#[test]
+fn who_has_expired_meanwhile_is_not_authenticated() {
+    let rules = json!([{ "rooms": "records:*", "join": "host" }]);
+    let mut config = with_rules(&rules);
+    config.auth.timeout_ms = 5000;
+    let server = Server::with(config, FakeHost::with_record("budget", "# B\n"));
+    let mut client = EventClient::extended(&server, "viewer:val");
+    client.join("records:budget");
+    server.host.authorize_delay_ms.store(1500, Ordering::Relaxed);
+    client.say(&json!({ "type": "auth", "token": "editor:ada:700", "ack": "a" }));
+    client.until(|message| message["code"] == "TOKEN_EXPIRED");
+    let answer = client.until(|message| message["ack"] == "a");
+    assert_ne!(answer["type"], "auth", "{answer}");
+}
+
+/// The host's word on a role that changed while it was asked.
+#[test]
+fn what_the_host_said_of_the_former_role_is_not_remembered() {
+    let rules = json!([{ "rooms": "records:*", "join": "host", "emit": "host" }]);
+    let mut config = with_rules(&rules);
+    config.auth.recheck_seconds = 4;
+    config.auth.timeout_ms = 60_000;
+    let server = Server::with(config, FakeHost::with_record("budget", "# B\n"));
+    let mut client = EventClient::extended(&server, "editor:ada");
+    client.join("records:budget");
+    let authentications = server.host.authentications.load(Ordering::Relaxed);
+    // The host answers of the editor only after the role has changed.
+    server.host.authorize_delay_ms.store(5000, Ordering::Relaxed);
+    client.say(&json!({ "type": "emit", "room": "records:budget", "event": "e", "ack": "one" }));
+    eventually("asked", || server.host.deciding.load(Ordering::Relaxed) > 0);
+    server.host.give_role("ada", "viewer");
+    eventually("renewed", || server.host.authentications.load(Ordering::Relaxed) > authentications);
+    client.until(|message| message["ack"] == "one");
+    server.host.authorize_delay_ms.store(0, Ordering::Relaxed);
+    let again = client.ask(json!({ "type": "emit", "room": "records:budget", "event": "e" }));
+    assert_eq!(again["code"], "PERMISSION_DENIED", "a viewer spoke: {again}");
+}

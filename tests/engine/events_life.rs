@@ -48,7 +48,8 @@ fn silence_ends_a_connection_in_its_time_and_any_word_keeps_it() {
     // What there is to do by now is done before another gets in.
     EventClient::of(&server, "editor:cy").settle();
     assert_eq!(metrics.closes.get("PEER_DEAD"), 0, "not before its time");
-    server.forward(Duration::from_secs(1));
+    // Timers are rounded up to milliseconds.
+    server.forward(Duration::from_millis(1001));
     eventually("the silent one is gone", || metrics.closes.get("PEER_DEAD") == 1);
     for _ in 0..10 {
         speak(&mut busy);

@@ -19,8 +19,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 impl Connection<'_> {
     pub(super) fn next_deadline(&self) -> Instant {
-        let mut next = self.pulse.next_deadline(&Beats::of(&self.shared.config));
-        if self.speech != Speech::Json {
+        let mut next = self.pulse.next_deadline(&Beats::of(&self.shared.config), self.alive_at());
+        if self.speech != Speech::Json && self.socket.is_drained() {
             next = next.min(self.sent_at + KEEP_ALIVE);
         }
         if !self.stepped {
@@ -33,6 +33,11 @@ impl Connection<'_> {
             next = next.min(at);
         }
         next.max(Instant::now() + Duration::from_millis(1))
+    }
+
+    /// A peer that takes what is written to it is alive, even if its own words are stuck behind it.
+    fn alive_at(&self) -> Option<Instant> {
+        self.socket.is_answering().then_some(self.sent_at)
     }
 
     /// What may have become due since the timer was set.
@@ -75,8 +80,7 @@ impl Connection<'_> {
             // It cannot be heard because we do not listen.
             self.pulse.heard(now);
         }
-        // A peer that takes what is written to it is alive, even if its own words are stuck behind it.
-        let alive_at = self.socket.is_answering().then_some(self.sent_at);
+        let alive_at = self.alive_at();
         match self.pulse.beat(&Beats::of(&self.shared.config), now, alive_at) {
             Beat::Dead => return Some(CloseReason::Dead),
             Beat::Ping => self.socket.queue(ws_frame::ping()),

@@ -272,10 +272,22 @@ impl<'a> Connection<'a> {
     /// Whether the client may be heard: not while the host has yet to answer, it is ahead of its rate, or it
     /// has answers to read.
     fn may_read(&mut self) -> bool {
-        self.asked.is_none()
-            && self.rates.may_read()
-            && !self.socket.is_answering()
-            && !self.outbox.is_answering()
+        self.asked.is_none() && self.rates.may_read() && !self.has_to_take()
+    }
+
+    /// The client is not heard before it has taken what it asked for.
+    fn has_to_take(&self) -> bool {
+        self.socket.is_answering() || self.outbox.is_answering()
+    }
+
+    /// A client that takes what is written to it is alive, even if its own words are stuck behind it.
+    fn alive_at(&self) -> Option<Instant> {
+        self.has_to_take().then_some(self.took_at)
+    }
+
+    /// More events wait for it than may.
+    fn is_behind(&self) -> bool {
+        self.outbox.events() > self.shared().config.limits.message_buffer_size
     }
 
     fn take(&mut self, step: Step) -> Result<(), CloseReason> {
@@ -304,11 +316,11 @@ impl<'a> Connection<'a> {
 
     fn next_deadline(&self) -> Instant {
         let config = &self.shared().config;
-        let life = self.pulse.next_deadline(&Beats::of_events(config));
+        let life = self.pulse.next_deadline(&Beats::of_events(config), self.alive_at());
         let expiry = self.session.time_left().map(|left| Instant::now() + left);
         let patience = Duration::from_secs(config.limits.pong_timeout);
-        let slow = (!self.socket.is_drained()).then(|| self.took_at + patience);
-        let look = self.session.by_host.look_at().filter(|_| self.session.expired_at.is_none());
+        let slow = self.is_behind().then(|| self.took_at + patience);
+        let look = self.session.look_at();
         let soon = [expiry, slow, look, self.rates.next_deadline(), self.ends_at];
         let soon = soon.into_iter().flatten().min();
         soon.map_or(life, |soon| soon.min(life)).max(Instant::now() + Duration::from_millis(1))
@@ -331,17 +343,14 @@ impl<'a> Connection<'a> {
         }
         let config = Arc::clone(&self.shared().config);
         let patience = Duration::from_secs(config.limits.pong_timeout);
-        if self.outbox.events() > config.limits.message_buffer_size
-            && self.took_at + patience <= now
-        {
+        if self.is_behind() && self.took_at + patience <= now {
             return Some(CloseReason::SlowConsumer);
         }
         if self.rates.is_empty() || self.asked.is_some() {
             // It cannot be heard because we do not listen.
             self.pulse.heard(now);
         }
-        // A client that takes what is written to it is alive, even if its own words are stuck behind it.
-        let alive_at = self.socket.is_answering().then_some(self.took_at);
+        let alive_at = self.alive_at();
         match self.pulse.beat(&Beats::of_events(&config), now, alive_at) {
             Beat::Dead => return Some(CloseReason::Dead),
             Beat::Ping => self.socket.queue(ws_frame::ping()),

@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    rights::{Answer, ByHost},
+    held::Answer,
+    rights::ByHost,
     session::{Known, Session},
 };
 use crate::{
@@ -90,6 +91,7 @@ impl EventsRequest {
             reader,
             admission,
             known: None,
+            former: None,
             by_host: ByHost::default(),
             expired_at: None,
             nobody_until: (patience > 0).then(|| Instant::now() + Duration::from_secs(patience)),
@@ -194,7 +196,6 @@ impl Session {
         self.info.belongs_to(Some((&identity.user_id, &identity.name)));
         self.known = Some(Box::new(Known { identity, watched, role_changes: 0 }));
         self.expired_at = None;
-        self.by_host.forget_decisions();
     }
 
     /// Another token, perhaps another user's, on the live connection; an error = the connection has ended. The host may
@@ -206,10 +207,8 @@ impl Session {
         token: String,
     ) -> Result<Option<BoxFuture<'static, Vec<Answer>>>, CloseReason> {
         joining.reassign(&self.admission, &identity.user_id)?;
-        let role = self.role();
-        let another = self.known.as_ref().is_none_or(|known| {
-            !known.identity.may_the_same_as(&identity) || *role != *identity.role
-        });
+        let before = self.who_asks().or_else(|| self.former.take().map(|former| *former));
+        let another = before.is_none_or(|before| !before.may_the_same_as(&identity));
         self.becomes(identity, token);
         Ok(self.moves(another).await)
     }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod enter;
+mod held;
 mod rights;
 mod session;
 

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::{
     enter::{About, Shown, authenticate},
-    rights::{Answer, ByHost},
+    held::Answer,
+    rights::ByHost,
 };
 use crate::{
     error::CloseReason,
@@ -42,6 +43,8 @@ pub(super) struct Session {
     /// Its place in the table of connections.
     pub(super) admission: Admission,
     pub(super) known: Option<Box<Known>>,
+    /// Whose it was until its token's time was over.
+    pub(super) former: Option<Box<Identity>>,
     /// What the host said of late, and where it is by the host's word.
     pub(super) by_host: ByHost,
     /// When its token's time was over.
@@ -82,11 +85,13 @@ pub(super) enum Settled {
     Decided {
         message: ClientMessage,
         ack: Option<Ack>,
+        era: u64,
         told: Result<Told, HostError>,
     },
     /// Another's token; what of its rooms the new one may hear.
     Moved {
         ack: Option<Ack>,
+        era: u64,
         answers: Vec<Answer>,
     },
 }
@@ -122,28 +127,32 @@ impl Session {
     /// Goes on once the host has answered.
     pub(super) async fn settle(&mut self, settled: Settled) -> Step {
         match settled {
-            Settled::Shown { joining, token, ack, shown } => {
-                match shown {
-                    Ok(identity) => match self.takes_over(joining, identity, token).await {
-                        Ok(None) => Step::Say(self.authenticated(ack.as_deref())),
-                        Ok(Some(asked)) => Step::Ask(Box::pin(async move {
-                            Settled::Moved { ack, answers: asked.await }
-                        })),
-                        Err(reason) => Step::End(reason),
-                    },
-                    Err(error) => self.refuse(&error, ack.as_deref()),
-                }
-            }
-            // The host spoke of whom it is no more.
-            Settled::Decided { ack, .. } if self.expired_at.is_some() => {
-                self.refuse(&EventError::Denied, ack.as_deref())
-            }
-            Settled::Decided { message, ack, told } => match told {
+            Settled::Shown { joining, token, ack, shown } => match shown {
+                Ok(identity) => match self.takes_over(joining, identity, token).await {
+                    Ok(None) => Step::Say(self.authenticated(ack.as_deref())),
+                    Ok(Some(asked)) => {
+                        let era = self.by_host.era();
+                        Step::Ask(Box::pin(async move {
+                            Settled::Moved { ack, era, answers: asked.await }
+                        }))
+                    }
+                    Err(reason) => Step::End(reason),
+                },
+                Err(error) => self.refuse(&error, ack.as_deref()),
+            },
+            Settled::Decided { message, ack, era, told } => match told {
+                // It spoke of whom the session is no more.
+                Ok(_) if era != self.by_host.era() => self.obey(message, ack, Told::new()).await,
                 Ok(told) => self.obey(message, ack, told).await,
                 Err(_) => self.refuse(&EventError::AuthUnavailable, ack.as_deref()),
             },
-            Settled::Moved { ack, answers } => {
-                self.heed_host(answers).await;
+            Settled::Moved { ack, era, answers } => {
+                // With another role it is asked anew. Nobody is told that it is somebody whose time is over.
+                if era == self.by_host.era() {
+                    self.heed_host(answers).await;
+                } else if self.expired_at.is_some() {
+                    return self.refuse(&EventError::Expired, ack.as_deref());
+                }
                 Step::Say(self.authenticated(ack.as_deref()))
             }
         }
@@ -215,7 +224,7 @@ impl Session {
                 (Verdict::Denied, ClientMessage::Join { presence, .. })
                     if action == Action::Presence =>
                 {
-                    *presence = false;
+                    *presence = Some(false);
                 }
                 (Verdict::Denied, _) => return self.refuse(&EventError::Denied, ack.as_deref()),
             }
@@ -233,7 +242,7 @@ impl Session {
             }
         };
         match message {
-            ClientMessage::Join { presence: true, .. } if self.reader.is_extended() => {
+            ClientMessage::Join { presence: Some(true), .. } if self.reader.is_extended() => {
                 vec![Action::Join, Action::Presence]
             }
             ClientMessage::Join { .. } => vec![Action::Join],
@@ -281,7 +290,8 @@ impl Session {
                 if full {
                     return self.refuse(&EventError::RoomLimit, ack.as_deref());
                 }
-                let watches = presence && self.reader.is_extended();
+                let before = || self.by_host.watches(&room);
+                let watches = presence.unwrap_or_else(before) && self.reader.is_extended();
                 let room: Room = room.into();
                 let wanted = ack.clone();
                 match self.shared.events.join(&room, self.member(watches), since, ack).await {
@@ -350,9 +360,10 @@ impl Session {
         if self.known.is_none() {
             return Step::End(CloseReason::AuthFailed);
         }
+        self.former = self.who_asks().map(Box::new);
         self.known = None;
-        self.info.belongs_to(None);
-        self.by_host.forget_decisions();
+        self.info.expires();
+        self.by_host.begin_era();
         self.expired_at = Some(Instant::now());
         self.refuse(&EventError::Expired, None)
     }

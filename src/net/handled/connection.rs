@@ -241,7 +241,7 @@ impl<'a> Connection<'a> {
     }
 
     fn next_deadline(&self) -> Instant {
-        let life = self.pulse.next_deadline(&Beats::of(&self.shared.config));
+        let life = self.pulse.next_deadline(&Beats::of(&self.shared.config), None);
         let stall = self.stalled_since.map(|since| since + HANDLER_STALL);
         let expiry = self.time_left().map(|left| Instant::now() + left);
         let soon = [stall, expiry, self.rates.next_deadline()].into_iter().flatten().min();

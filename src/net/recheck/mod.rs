@@ -2,7 +2,7 @@
 //! again, at least each `auth.recheck_seconds`.
 //!
 //! One question per user and room, whatever the number of their connections; jittered; at most
-//! [`RECHECKS_MAX`] under way. Rooms and connections never wait for it. A host that does not answer leaves the
+//! [`RECHECKS_MAX`](crate::limits::RECHECKS_MAX) under way. Rooms and connections never wait for it. A host that does not answer leaves the
 //! present rights as they are for [`RECHECK_GRACE_PERIODS`] periods; then the session ends with a code that
 //! lets the client come back and be judged anew.
 
@@ -10,17 +10,14 @@ mod table;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::table::{Due, Key};
 pub use self::table::{Rechecks, Standing, Watched};
 use crate::{
     error::CloseReason,
     host::{Grant, HostError, Identity},
-    limits::{RECHECK_GRACE_PERIODS, RECHECKS_MAX},
+    limits::RECHECK_GRACE_PERIODS,
     net::Shared,
     room::RoomCommand,
     time::unix_ms,
@@ -29,10 +26,9 @@ use crate::{
 /// Asks for as long as the engine runs.
 pub async fn run(shared: Arc<Shared>) {
     let mut stopped = shared.stopped.clone();
-    let places = Arc::new(Semaphore::new(RECHECKS_MAX));
     let work = async {
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = shared.rechecks.place().await else { return };
             let due = due(&shared.rechecks).await;
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {

@@ -11,12 +11,16 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     config::Config,
     host::{Grant, Identity},
     ids::{RoomId, SessionId},
+    limits::RECHECKS_MAX,
     room::{outbox::Outbox, registry::RoomHandle},
     telemetry::correlation::CorrelationId,
 };
@@ -28,6 +32,8 @@ pub(super) type Key = (Arc<str>, RoomId);
 #[derive(Debug)]
 pub struct Rechecks {
     period: Duration,
+    /// For questions under way.
+    places: Arc<Semaphore>,
     table: Mutex<Table>,
     /// Told when a group is due before all others.
     pub(super) earlier: Notify,
@@ -180,6 +186,7 @@ impl Rechecks {
     pub fn new(config: &Config) -> Self {
         Self {
             period: Duration::from_secs(config.auth.recheck_seconds),
+            places: Arc::new(Semaphore::new(RECHECKS_MAX)),
             table: Mutex::default(),
             earlier: Notify::new(),
         }
@@ -188,6 +195,16 @@ impl Rechecks {
     /// Time between two questions about the same session, at most.
     pub(super) fn period(&self) -> Duration {
         self.period
+    }
+
+    /// When to ask again what was asked at `at`: before the period is over, and not all at once.
+    pub fn again_after(&self, at: Instant) -> Instant {
+        at + self.period.mul_f64(0.75 + 0.25 * random())
+    }
+
+    /// Waits for one of the places for questions under way; an error = the engine has ended.
+    pub async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.places).acquire_owned().await
     }
 
     /// Watches a session that just joined.
@@ -228,7 +245,7 @@ impl Rechecks {
         }
         let (_, key) = table.due.pop_first()?;
         let group = table.groups.get_mut(&key)?;
-        group.due_at = now + self.period.mul_f64(0.75 + 0.25 * random());
+        group.due_at = self.again_after(now);
         let (due_at, asking) = (group.due_at, std::mem::replace(&mut group.asking, true));
         let sessions = group.sessions.clone();
         table.due.insert((due_at, key.clone()));

@@ -25,8 +25,8 @@ pub enum ClientMessage {
         room: String,
         /// What it heard last, if it was here before.
         since: Option<Since>,
-        /// It wants to be told who comes and goes.
-        presence: bool,
+        /// Whether it wants to be told who comes and goes; `None` = as before.
+        presence: Option<bool>,
     },
     /// Wants to hear a room no more.
     Leave {
@@ -178,11 +178,9 @@ fn message(wire: Wire<'_>) -> Result<ClientMessage, EventError> {
     };
     match wire.kind.as_deref().unwrap_or_default() {
         "auth" => Ok(ClientMessage::Auth { token: wire.token.unwrap_or_default() }),
-        "join" => Ok(ClientMessage::Join {
-            room: room()?,
-            since: wire.since,
-            presence: wire.presence.unwrap_or(false),
-        }),
+        "join" => {
+            Ok(ClientMessage::Join { room: room()?, since: wire.since, presence: wire.presence })
+        }
         "leave" => Ok(ClientMessage::Leave { room: room()? }),
         "emit" => {
             let event = wire.event.unwrap_or_default();
