@@ -64,7 +64,7 @@ export type Collection = Emitter;
 
 /**
  * What happens to the connection: `open`; `close` (`{code, reason, again}`, `again`: milliseconds until it comes back,
- * `null` = never); `gap` (`{room}`: some events are lost); `left` (`{room}`: the right to it was lost); `error` (a
+ * `null` = never); `gap` (`{room}`: some events are lost); `left` (`{room}`: it was in, and may be no more); `error` (a
  * {@link RealtimeClientError}, or what `token` threw). A peer's event of such a name is not among them.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -89,12 +89,12 @@ export declare class RealtimeClient {
   readonly isOpen: boolean;
   /** Another token, from now on. Fails if there is none to be had; then it is asked for on the next connection. */
   auth(token: ClientOptions['token']): Promise<void>;
-  /** Joins, again after each reconnect, and then hears what it missed. */
+  /** Joins, again after each reconnect, and then hears what it missed; resolves once it is in. */
   join(room: string, options?: { presence?: boolean }): Promise<Joined>;
   leave(room: string): Promise<void>;
   /**
-   * Says something to a room, or without one to everybody; resolves once the server has it. Without a connection it
-   * or while a token is renewed it waits, and what may have been lost is said again under the same `key`, which the
+   * Says something to a room, or without one to everybody; resolves once the server has it. Without a connection, or
+   * while a token is renewed, it waits, and what may have been lost is said again under the same `key`, which the
    * room hears once. With `echo: false` the author does not hear it, after a reconnect neither.
    */
   emit(

@@ -134,7 +134,7 @@ export class Events implements Public.RealtimeEvents {
     // What is told is what it is now: the caller may change it later.
     const copy = JSON.parse(JSON.stringify(document)) as Record<string, unknown>;
     const redaction = this.#redactions.get(collection);
-    return redaction === undefined ? copy : (redaction(copy) ?? undefined);
+    return (redaction ? redaction(copy) : copy) ?? undefined;
   }
 
   /** Tells the engine what is listened to: what nobody wants is not even made. */

@@ -74,6 +74,9 @@ export async function tail(args: string[]): Promise<void> {
     client.lifecycle.on('close', ({ reason, code, again }) => {
       if (again === null) done(new CommandFailed(harmless(reason) || `the connection was closed (${code})`));
     });
+    client.lifecycle.on('left', ({ room }) =>
+      done(new CommandFailed(harmless(`${room}: no more for this token`))),
+    );
     client.heard((message) => out(harmless(JSON.stringify(message))));
   });
   client.close();

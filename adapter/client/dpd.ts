@@ -27,6 +27,8 @@ class Collection extends Emitter implements Public.Collection {
 }
 
 class Face {
+  /** What its users see of it. */
+  self: this = this;
   readonly socket: Public.DeploydSocket;
   readonly client: RealtimeClient;
   readonly #events = new Emitter();
@@ -52,19 +54,19 @@ class Face {
   on(event: string, listener: Public.DeploydListener): this {
     if (OWN.includes(event)) this.#events.on(event, listener);
     else this.client.on(event, this.#told(listener));
-    return this;
+    return this.self;
   }
 
   once(event: string, listener: Public.DeploydListener): this {
     if (OWN.includes(event)) this.#events.once(event, listener);
     else this.client.once(event, this.#told(listener));
-    return this;
+    return this.self;
   }
 
   off(event: string, listener?: Public.DeploydListener): this {
     this.#events.off(event, listener);
     this.client.off(event, listener && this.#told(listener));
-    return this;
+    return this.self;
   }
 
   #told(listener: Public.DeploydListener): Public.Listener {
@@ -103,13 +105,13 @@ class Face {
       const made = new Collection(() => void this.client.collection(name));
       const room = this.client.room(`collection:${name}`);
       for (const type of CHANGES) {
-        room.on(type, (data: unknown) => {
-          made.fire(type, data);
-          made.fire('changed', { type, data });
+        room.on(type, (data: unknown, about: unknown) => {
+          made.fire(type, data, about);
+          made.fire('changed', { type, data }, about);
           this.#events.fire('collection:changed', { collection: name, type, data });
         });
       }
-      room.on('changed', (change: unknown) => made.fire('changed', change));
+      room.on('changed', (change: unknown, about: unknown) => made.fire('changed', change, about));
       this.#collections.set(name, (known = made));
     }
     return known;
@@ -118,7 +120,8 @@ class Face {
 
 /** `new Deployd(url)`: what is no member of it is a collection, joined once somebody listens. */
 export const Deployd = function (url: string, options: Public.ClientOptions = {}) {
-  return new Proxy(new Face(url, options), {
+  const face = new Face(url, options);
+  face.self = new Proxy(face, {
     get(face, name) {
       if (typeof name === 'symbol' || name === 'then') return undefined;
       if (name in face) {
@@ -128,4 +131,5 @@ export const Deployd = function (url: string, options: Public.ClientOptions = {}
       return face.collection(name);
     },
   });
+  return face.self;
 } as unknown as Public.DeploydConstructor;

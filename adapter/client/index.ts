@@ -3,6 +3,7 @@
 import type * as Public from '../../client.js';
 import { Emitter } from './emitter.js';
 import { Link } from './link.js';
+import { Place } from './place.js';
 
 export { Deployd } from './dpd.js';
 
@@ -12,32 +13,20 @@ type Failed = (error: Error) => void;
 /** What the server says no to now, and perhaps not later. */
 const PASSING = ['AUTH_UNAVAILABLE', 'ROOM_LIMIT_REACHED'];
 
-/** Numbers that are kept of a room, and names of earlier sockets. */
-const QUIET_MAX = 1000;
+/** Names of earlier sockets that are kept. */
 const IDS_MAX = 100;
-
-/** A room it is in, or wants to be in. */
-interface Place {
-  presence: boolean;
-  /** This socket has asked for it, and was not refused. */
-  asked: boolean;
-  /** What was heard last, and of which history. */
-  since?: { epoch: string; offset: number };
-  /** The event of that number may still come: of a room where only the newest counts, right after the first join. */
-  newest: boolean;
-  /** Numbers of what it said here without hearing it itself, as long as a replay may bring them. */
-  quiet: Set<number>;
-  joined: Promise<Public.Joined>;
-  done: (answer: Public.Joined) => void;
-  failed: Failed;
-}
+/** A new token that is over so soon is no better than the last one, in milliseconds. */
+const RENEWED_MS = 1000;
 
 interface Waiting {
-  message: Message;
+  /** As it was when it was said: its data may be another by now. */
+  text: string;
   /** It is said again on the next socket. */
   lasts: boolean;
   /** It was said on this one. */
   said: boolean;
+  /** What its author is not to hear of it. */
+  quiet: string | undefined;
   done: (answer: Message) => void;
   failed: Failed;
 }
@@ -73,6 +62,8 @@ export class RealtimeClient implements Public.RealtimeClient {
   #fresh = false;
   /** The last token's time is over, and another one is on the way. */
   #expired = false;
+  /** When another one was taken in its place. */
+  #renewedAt = 0;
   /** It is closed for good, and why. */
   #ended: RealtimeClientError | undefined;
 
@@ -96,39 +87,39 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   join(room: string, { presence = false } = {}): Promise<Public.Joined> {
-    const known = this.#places.get(room);
-    if (known && (known.presence || !presence)) {
-      // It was not let in again: now it may be.
-      if (this.#ready && !known.asked) this.#enter(room, known);
-      return known.joined;
-    }
-    const place = { quiet: new Set(), presence } as unknown as Place;
-    if (known?.since) Object.assign(place, { since: known.since, quiet: known.quiet });
-    place.joined = new Promise((done, failed) => Object.assign(place, { done, failed }));
-    if (known) place.joined.then(known.done, known.failed);
+    if (this.#ended) return Promise.reject(this.#ended);
+    const place = this.#places.get(room) ?? new Place();
     this.#places.set(room, place);
-    if (this.#ready || this.#ended) this.#enter(room, place);
-    return place.joined;
+    const lacks = place.lacks(presence);
+    place.presence ||= presence;
+    if (place.answer && !lacks) return Promise.resolve(place.answer);
+    const joined = place.wait(lacks);
+    if (this.#ready && (lacks || place.pending === 0)) this.#enter(room, place);
+    return joined;
   }
 
   async leave(room: string): Promise<void> {
-    const place = this.#places.get(room);
+    const left = new RealtimeClientError('LEFT', `${room} was left`);
+    this.#places.get(room)?.settle(Infinity, ({ failed }) => failed(left));
     this.#places.delete(room);
-    place?.failed(new RealtimeClientError('LEFT', `${room} was left`));
-    if (place?.asked) await this.#ask({ type: 'leave', room });
+    // Without a connection it is in no room.
+    if (this.#link.isOpen) await this.#ask({ type: 'leave', room }).catch(unlessClosed);
   }
 
-  async emit(
+  emit(
     event: string,
     data?: unknown,
     room?: string,
     { echo = true, key = Math.random().toString(36).slice(2) + Date.now() } = {},
   ): Promise<{ offset?: number }> {
     const message = { type: 'emit', event, data, room, key, ...(echo ? {} : { echo }) };
-    const answer = (await this.#ask(message, true)) as { offset?: number };
-    const place = this.#places.get(room!);
-    if (!echo && place) this.#keepQuiet(place, answer.offset!);
-    return answer;
+    return new Promise((done, failed) => {
+      const taken = (answer: { offset?: number }): void => {
+        if (!echo) this.#places.get(room!)?.keepQuiet(answer.offset);
+        done(answer);
+      };
+      this.#say(message, true, taken, failed, echo ? undefined : () => contentOf(event, room, data));
+    });
   }
 
   async presence(room: string): Promise<Public.Person[]> {
@@ -179,6 +170,8 @@ export class RealtimeClient implements Public.RealtimeClient {
   }
 
   #expire(): void {
+    // Else a host that takes tokens whose time is over would be asked without end.
+    if (Date.now() - this.#renewedAt < RENEWED_MS) return this.#link.drop();
     this.#expired = true;
     this.#introduce().catch(() => {});
   }
@@ -199,9 +192,13 @@ export class RealtimeClient implements Public.RealtimeClient {
     }
     if (turn !== this.#turn) return;
     this.#ready = true;
+    if (this.#expired) this.#renewedAt = Date.now();
     this.#expired = false;
     this.#link.served();
-    for (const [room, place] of this.#places) if (!place.asked) this.#enter(room, place);
+    for (const [room, place] of this.#places) {
+      // Where presence was not for the last one it may be for this one.
+      if (place.pending === 0 && (!place.answer || place.presence)) this.#enter(room, place);
+    }
     for (const waiting of this.#waiting.values()) if (!waiting.said) this.#send(waiting);
     if (this.#fresh) this.lifecycle.fire('open');
     this.#fresh = false;
@@ -221,54 +218,55 @@ export class RealtimeClient implements Public.RealtimeClient {
 
   #enter(room: string, place: Place): void {
     const { presence, since } = place;
+    const ask = place.ask();
     const done = (answer: Message): void => {
-      const { epoch, offset, recovered } = answer as unknown as Public.Joined & {
-        epoch: string;
-        offset: number;
-      };
-      // What is replayed comes after this answer.
-      if (!since) Object.assign(place, { since: { epoch, offset }, newest: true });
-      else if (since.epoch !== epoch) {
-        place.since = { epoch, offset: 0 };
-        place.quiet.clear();
-      }
-      if (recovered === false) this.lifecycle.fire('gap', { room });
-      place.done(answer as unknown as Public.Joined);
+      if (answer['recovered'] === false) this.lifecycle.fire('gap', { room });
+      place.entered(ask, answer as unknown as Parameters<Place['entered']>[1], presence);
     };
-    place.asked = true;
     this.#say({ type: 'join', room, presence, since }, false, done, (error) => {
       const { code } = error as RealtimeClientError;
       // Another socket tries again.
-      if (code === 'CLOSED' && !this.#ended) return;
-      place.asked = false;
+      if (code === 'CLOSED') return;
+      place.pending -= 1;
       if (this.#wasNobody(code)) return;
-      // Where it was in it comes back once the server can.
-      const stays = since && PASSING.includes(code);
-      if (!stays && this.#places.get(room) === place) this.#places.delete(room);
+      const passes = PASSING.includes(code);
+      // It was in already, and asked for more.
+      if (place.answer) place.presence &&= passes;
+      // Where it was in before it comes back once the server can.
+      else if (!(since && passes)) this.#isOut(room, place);
       this.#tell(error);
-      place.failed(error);
+      place.settle(ask, ({ failed }) => failed(error));
     });
+  }
+
+  /** It is not in a room any more; who was, is told. */
+  #isOut(room: string, place: Place): void {
+    if (this.#places.get(room) !== place) return;
+    this.#places.delete(room);
+    if (place.since) this.lifecycle.fire('left', { room });
   }
 
   #ask(message: Message, lasts = false): Promise<Message> {
     return new Promise((done, failed) => this.#say(message, lasts, done, failed));
   }
 
-  #say(message: Message, lasts: boolean, done: Waiting['done'], failed: Failed): void {
+  #say(message: Message, lasts: boolean, done: Waiting['done'], failed: Failed, quiet?: () => string): void {
     if (this.#ended) return failed(this.#ended);
     const queued = [...this.#waiting.values()].filter(({ lasts }) => lasts).length;
     if (lasts && queued >= (this.#options.queueMax ?? 1000)) {
       return failed(new RealtimeClientError('QUEUE_FULL', 'too much waits for the server'));
     }
     const ack = String((this.#count += 1));
-    const waiting = { message: { ...message, ack }, lasts, said: false, done, failed };
+    // What is no JSON throws here, before it waits.
+    const text = JSON.stringify({ ...message, ack });
+    const waiting = { text, lasts, said: false, quiet: quiet?.(), done, failed };
     this.#waiting.set(ack, waiting);
     if (this.#ready || !lasts) this.#send(waiting);
   }
 
   #send(waiting: Waiting): void {
     waiting.said = true;
-    this.#link.send(waiting.message);
+    this.#link.send(waiting.text);
   }
 
   #hear(message: Message): void {
@@ -287,10 +285,13 @@ export class RealtimeClient implements Public.RealtimeClient {
       const { client_id: id } = message['data'] as Public.Person;
       this.#ids = [id, ...this.#ids].slice(0, IDS_MAX);
     } else if (type === 'presence') {
-      this.#rooms.get(room!)?.fire(`presence:${event}`, message['person']);
+      const name = `presence:${event}`;
+      this.#rooms.get(room!)?.fire(name, message['person'], { event: name, room });
     } else if (type === 'left') {
-      this.#places.delete(room!);
-      this.lifecycle.fire('left', { room });
+      const place = this.#places.get(room!);
+      // A join under way, or to come, decides.
+      if (place?.pending || place?.isAwaited) place.out();
+      else if (place) this.#isOut(room!, place);
     } else if (type === 'error') {
       if (code === 'TOKEN_EXPIRED') this.#expire();
       this.#tell(new RealtimeClientError(code!, error!));
@@ -305,7 +306,7 @@ export class RealtimeClient implements Public.RealtimeClient {
   #event(message: Message): void {
     const { event, data, room, offset, from } = message as unknown as Public.About & { data: unknown };
     const place = this.#places.get(room!);
-    if (place && offset !== undefined && !this.#isNew(place, offset)) return;
+    if (place && offset !== undefined && !place.isNew(offset)) return;
     if (this.#isOwnQuiet(message)) return;
     this.#every?.(message);
     const about = { event, room, offset, from };
@@ -313,48 +314,17 @@ export class RealtimeClient implements Public.RealtimeClient {
     this.#all.fire(event, data, about);
   }
 
-  #isNew(place: Place, offset: number): boolean {
-    const { since, newest, quiet } = place;
-    if (!since) return true;
-    if (offset < since.offset || (offset === since.offset && !newest)) return false;
-    place.newest = false;
-    const isNew = !quiet.has(offset);
-    since.offset = offset;
-    this.#pass(place);
-    return isNew;
-  }
-
-  /** Notes what a replay is not to say to its author, or takes it for heard if that is all that came meanwhile. */
-  #keepQuiet(place: Place, offset: number): void {
-    if (!place.since || !(offset > place.since.offset)) return;
-    place.quiet.add(offset);
-    this.#pass(place);
-  }
-
-  /** Goes on over what it does not hear. */
-  #pass({ since, quiet }: Place): void {
-    for (const offset of quiet) if (offset <= since!.offset || quiet.size > QUIET_MAX) quiet.delete(offset);
-    while (quiet.delete(since!.offset + 1)) since!.offset += 1;
-  }
-
   /** Whether it said this itself on an earlier socket, not to hear it, and has no answer yet. */
   #isOwnQuiet({ event, data, room, from }: Message): boolean {
     if (this.#ids.indexOf((from as Public.Person | undefined)?.client_id ?? '') < 1) return false;
-    const same = (one: unknown, other: unknown): boolean =>
-      JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
-    return [...this.#waiting.values()].some(
-      ({ message: said }) =>
-        said['echo'] === false &&
-        said['event'] === event &&
-        same(said['room'], room) &&
-        same(said['data'], data),
-    );
+    const content = contentOf(event, room, data);
+    return [...this.#waiting.values()].some(({ quiet }) => quiet === content);
   }
 
   #closed(code: number, reason: string, again: number | null): void {
     this.#ready = this.#expired = false;
     this.#turn += 1;
-    for (const place of this.#places.values()) place.asked = false;
+    for (const place of this.#places.values()) place.cut();
     const error = new RealtimeClientError('CLOSED', reason || `the connection was closed (${code})`);
     for (const [ack, waiting] of this.#waiting) {
       waiting.said = false;
@@ -364,11 +334,20 @@ export class RealtimeClient implements Public.RealtimeClient {
     }
     if (again === null) {
       this.#ended = error;
-      for (const place of this.#places.values()) place.failed(error);
+      for (const place of this.#places.values()) place.settle(Infinity, ({ failed }) => failed(error));
       this.#places.clear();
     }
     this.lifecycle.fire('close', { code, reason, again });
   }
 
   readonly #tell = (error: unknown): void => this.lifecycle.fire('error', error);
+}
+
+/** What an event says, however its members are given. */
+function contentOf(...parts: unknown[]): string {
+  return JSON.stringify(parts.map((part) => part ?? null));
+}
+
+function unlessClosed(error: RealtimeClientError): void {
+  if (error.code !== 'CLOSED') throw error;
 }

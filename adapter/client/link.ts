@@ -67,9 +67,7 @@ export class Link {
     socket.onopen = () => isHeard() && this.#events.opened();
     socket.onmessage = ({ data }) => {
       if (isHeard()) this.#watch();
-      // Several messages at once are an array.
-      const messages = [JSON.parse(String(data)) as Message | Message[]].flat();
-      messages.forEach((message) => isHeard() && this.#events.message(message));
+      messagesOf(data, () => this.drop()).forEach((message) => isHeard() && this.#events.message(message));
     };
     // A close follows each error.
     socket.onerror = () => {};
@@ -80,8 +78,8 @@ export class Link {
     return this.#socket?.readyState === OPEN;
   }
 
-  send(message: object): void {
-    this.#socket?.send(JSON.stringify(message));
+  send(text: string): void {
+    this.#socket?.send(text);
   }
 
   /** Gives the socket up for another one, later. */
@@ -110,7 +108,7 @@ export class Link {
     const socket = this.#socket;
     const silence = this.#options.silence ?? 25_000;
     this.#pulse = setTimeout(() => {
-      this.send({ type: 'ping' });
+      this.send('{"type":"ping"}');
       this.#pulse = setTimeout(() => {
         if (socket === this.#socket) this.drop();
       }, silence / 2);
@@ -139,5 +137,15 @@ export class Link {
     const least = LATER.includes(code) ? backoff * 8 : backoff;
     const most = Math.min(backoffMax, least * 2 ** this.#attempt++);
     return most * (0.5 + Math.random() / 2);
+  }
+}
+
+/** Several messages at once are an array. A peer that says what is no JSON is no server of events. */
+function messagesOf(data: unknown, otherwise: () => void): Message[] {
+  try {
+    return [JSON.parse(String(data)) as Message | Message[]].flat();
+  } catch {
+    otherwise();
+    return [];
   }
 }

@@ -20,8 +20,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 impl Connection<'_> {
     pub(super) fn next_deadline(&self) -> Instant {
         let mut next = self.pulse.next_deadline(&Beats::of(&self.shared.config), self.alive_at());
-        if self.speech != Speech::Json && self.socket.is_drained() {
-            next = next.min(self.sent_at + KEEP_ALIVE);
+        if self.speech != Speech::Json {
+            let mut due = self.sent_at + KEEP_ALIVE;
+            if !self.socket.is_drained() {
+                // Something is on its way already; whether it got out is seen in a while.
+                due = due.max(Instant::now() + KEEP_ALIVE / 20);
+            }
+            next = next.min(due);
         }
         if !self.stepped {
             next = next.min(self.opened_at + FIRST_STEP_TIMEOUT);
