@@ -211,7 +211,8 @@ fn the_handler_closes_with_its_own_code_and_reason() {
     let peer = handlers.peer();
     peer.send_text(r#"{"type":"last"}"#);
     peer.close(4005, "replaced by another");
-    assert_eq!(peer.state(), PeerState::Closing);
+    // It may be done with it already.
+    assert!(matches!(peer.state(), PeerState::Closing | PeerState::Closed));
     assert!(!peer.send_text("{}"), "it takes no more");
     assert_eq!(text_of(&mut socket)["type"], "last");
     let Message::Close(Some(frame)) = socket.read().unwrap() else { panic!("the close is next") };
