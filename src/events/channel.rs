@@ -273,11 +273,14 @@ impl Channel {
             ws_frame::append_text(&mut frames, &text);
         }
         if frames.is_empty() {
-        } else if self.latest {
+            return;
+        }
+        let frames = Bytes::from(frames);
+        if self.latest {
             // What waits for it is older.
-            member.outbox.push_newest(&self.name, Bytes::from(frames));
+            member.outbox.push_newest(&self.name, frames);
         } else {
-            member.outbox.push_answer(Bytes::from(frames));
+            member.outbox.push_answer(frames);
         }
     }
 

@@ -3,24 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use civicpress_realtime::{
-    config::Config,
-    events::{ClientInfo, Member, Reader, Room, Rules, redact::Redactions, speaker::Operation},
+    events::{ClientInfo, Member, Reader, Room, redact::Redactions, speaker::Operation},
     ids::SessionId,
     room::outbox::Outbox,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tungstenite::Message;
 
-use crate::support::{EventClient, Server, resident_bytes, server::config};
+use crate::support::{
+    EventClient, Server, resident_bytes,
+    server::{config, with_rules},
+};
 
 const ADA: &str = "editor:ada";
 const BO: &str = "editor:bo";
-
-fn with_rules(rules: &Value) -> Config {
-    let mut config = config();
-    config.events.rules = Rules::parse(rules).unwrap();
-    config
-}
 
 #[test]
 fn a_legacy_change_that_was_missed_is_not_recovered() {
@@ -57,7 +53,21 @@ fn ids_of_many_are_redacted_too() {
     assert_eq!(heard["data"]["ids"], json!([]), "{heard}");
 }
 
-/// One client that reads nothing asks for a room's history in a row.
+/// A client that reads nothing asks the same again and again.
+fn costs_little(client: &mut EventClient, question: &str) {
+    let before = resident_bytes();
+    for _ in 0..90 {
+        client.socket.write(Message::Text(question.into())).unwrap();
+    }
+    client.socket.flush().unwrap();
+    let mut most = 0;
+    for _ in 0..300 {
+        most = most.max(resident_bytes().saturating_sub(before));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(most < 32 << 20, "{} MiB for one client", most >> 20);
+}
+
 #[test]
 fn replays_that_nobody_reads_have_a_bound() {
     let server = Server::start();
@@ -68,22 +78,10 @@ fn replays_that_nobody_reads_have_a_bound() {
         ada.emit("r", "e", &data);
         ada.event("e");
     }
-    let before = resident_bytes();
     let join = json!({ "type": "join", "room": "r", "since": { "epoch": "", "offset": 0 } });
-    let join = join.to_string();
-    for _ in 0..90 {
-        ada.socket.write(Message::Text(join.as_str().into())).unwrap();
-    }
-    ada.socket.flush().unwrap();
-    let mut most = 0;
-    for _ in 0..300 {
-        most = most.max(resident_bytes().saturating_sub(before));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(most < 32 << 20, "{} MiB for one client", most >> 20);
+    costs_little(&mut ada, &join.to_string());
 }
 
-/// Answers to questions go past the outbox and its bound.
 #[test]
 fn answers_that_nobody_reads_have_a_bound() {
     let server = Server::start();
@@ -96,21 +94,11 @@ fn answers_that_nobody_reads_have_a_bound() {
         server.block_on(hub.join(&"r".into(), member, None, None)).unwrap();
     }
     let mut ada = EventClient::extended(&server, ADA);
-    let before = resident_bytes();
     let ask = json!({ "type": "presence", "room": "r" }).to_string();
-    for _ in 0..90 {
-        ada.socket.write(Message::Text(ask.as_str().into())).unwrap();
-    }
-    ada.socket.flush().unwrap();
-    let mut most = 0;
-    for _ in 0..300 {
-        most = most.max(resident_bytes().saturating_sub(before));
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(most < 32 << 20, "{} MiB for one client", most >> 20);
+    costs_little(&mut ada, &ask);
 }
 
-/// Emits make rooms that count for nobody; once there are `rooms_max`, what is said to a room that nobody is in is lost.
+/// Emits make rooms that count for nobody; others' are kept all the same, or refused.
 #[test]
 fn one_client_does_not_take_all_rooms_from_others() {
     let mut config = config();

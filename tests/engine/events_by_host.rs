@@ -5,19 +5,12 @@ use std::{
     time::Duration,
 };
 
-use civicpress_realtime::{config::Config, events::Rules};
 use serde_json::{Value, json};
 
-use crate::support::{EventClient, FakeHost, Server, eventually, server::config};
+use crate::support::{EventClient, FakeHost, Server, eventually, server::with_rules};
 
 const ADA: &str = "editor:ada";
 const BO: &str = "editor:bo";
-
-fn with_rules(rules: &Value) -> Config {
-    let mut config = config();
-    config.events.rules = Rules::parse(rules).unwrap();
-    config
-}
 
 fn refused(answer: &Value) -> bool {
     answer["code"] == "PERMISSION_DENIED"

@@ -2,19 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use civicpress_realtime::{config::Config, events::Rules, limits::EVENT_EXPIRY_GRACE};
+use civicpress_realtime::limits::EVENT_EXPIRY_GRACE;
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::support::{Client, EventClient, FakeHost, Server, eventually, log, server::config};
+use crate::support::{
+    Client, EventClient, FakeHost, Server, eventually, log,
+    server::{config, with_rules},
+};
 
 const ADA: &str = "editor:ada";
-
-fn with_rules(rules: &Value) -> Config {
-    let mut config = config();
-    config.events.rules = Rules::parse(rules).unwrap();
-    config
-}
 
 fn refused(answer: &Value) -> bool {
     answer["error"] == "Permission denied" && answer["code"] == "PERMISSION_DENIED"

@@ -211,7 +211,7 @@ impl Session {
         if let Some((action, allowed)) = told.last() {
             self.remember(&room, *action, *allowed);
         }
-        for action in self.rights_of(&message) {
+        for &action in self.rights_of(&message) {
             let verdict = match told.iter().find(|(known, _)| *known == action) {
                 Some((_, true)) => Verdict::Allowed,
                 Some((_, false)) => Verdict::Denied,
@@ -233,22 +233,18 @@ impl Session {
     }
 
     /// What a message needs to be allowed. Whoever speaks in a room or looks into it is in it, or may be.
-    fn rights_of(&self, message: &ClientMessage) -> Vec<Action> {
-        let from_inside = |action: Action, room: &str| {
-            if self.info.rooms.lock().contains(room) {
-                vec![action]
-            } else {
-                vec![action, Action::Join]
-            }
-        };
+    fn rights_of(&self, message: &ClientMessage) -> &'static [Action] {
+        let is_in = |room: &str| self.info.rooms.lock().contains(room);
         match message {
             ClientMessage::Join { presence: Some(true), .. } if self.reader.is_extended() => {
-                vec![Action::Join, Action::Presence]
+                &[Action::Join, Action::Presence]
             }
-            ClientMessage::Join { .. } => vec![Action::Join],
-            ClientMessage::Emit { room: Some(room), .. } => from_inside(Action::Emit, room),
-            ClientMessage::Presence { room } => from_inside(Action::Presence, room),
-            _ => Vec::new(),
+            ClientMessage::Join { .. } => &[Action::Join],
+            ClientMessage::Emit { room: Some(room), .. } if is_in(room) => &[Action::Emit],
+            ClientMessage::Emit { room: Some(_), .. } => &[Action::Emit, Action::Join],
+            ClientMessage::Presence { room } if is_in(room) => &[Action::Presence],
+            ClientMessage::Presence { .. } => &[Action::Presence, Action::Join],
+            _ => &[],
         }
     }
 

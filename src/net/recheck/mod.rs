@@ -2,9 +2,9 @@
 //! again, at least each `auth.recheck_seconds`.
 //!
 //! One question per user and room, whatever the number of their connections; jittered; at most
-//! [`RECHECKS_MAX`](crate::limits::RECHECKS_MAX) under way. Rooms and connections never wait for it. A host that does not answer leaves the
-//! present rights as they are for [`RECHECK_GRACE_PERIODS`] periods; then the session ends with a code that
-//! lets the client come back and be judged anew.
+//! [`RECHECKS_MAX`](crate::limits::RECHECKS_MAX) under way. Rooms and connections never wait for it. A host that
+//! does not answer leaves the present rights as they are for [`RECHECK_GRACE_PERIODS`] periods; then the session
+//! ends with a code that lets the client come back and be judged anew.
 
 mod table;
 

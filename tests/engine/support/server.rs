@@ -51,6 +51,13 @@ pub fn config() -> Config {
     config
 }
 
+/// The same with `events.rules`.
+pub fn with_rules(rules: &serde_json::Value) -> Config {
+    let mut config = config();
+    config.events.rules = civicpress_realtime::events::Rules::parse(rules).unwrap();
+    config
+}
+
 impl Server {
     pub fn start() -> Self {
         Self::with(config(), Arc::default())
